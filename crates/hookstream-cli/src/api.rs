@@ -1,4 +1,4 @@
-//! A client of the public API, for the commands that are one.
+//! Client of the public API for commands.
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
@@ -11,15 +11,15 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-/// Which server, and as whom.
+/// Server and credentials.
 pub struct ApiClient {
     base: String,
     key: Option<HeaderValue>,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-/// An answer of the API.
-pub struct ApiAnswer {
+/// Response of the API.
+pub struct ApiResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// JSON body.
@@ -27,20 +27,20 @@ pub struct ApiAnswer {
 }
 
 impl ApiClient {
-    /// A client of the server at `url` with this API key.
+    /// Builds a client of the server at `url` with this API key.
     ///
     /// # Errors
-    /// Where the key cannot stand in a header or TLS cannot be set up.
+    /// If the key cannot be sent in a header or TLS cannot be set up.
     pub fn new(url: &str, key: &str) -> anyhow::Result<Self> {
         let mut key = HeaderValue::from_str(key.trim()).context("the API key has characters that no key has")?;
         key.set_sensitive(true);
         Ok(Self { key: Some(key), ..Self::anonymous(url)? })
     }
 
-    /// A client without a key, for what is there for anybody.
+    /// Builds a client without a key, for public paths.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn anonymous(url: &str) -> anyhow::Result<Self> {
         let provider = rustls::crypto::ring::default_provider();
         let https = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider).context("could not set up TLS")?;
@@ -49,11 +49,11 @@ impl ApiClient {
         Ok(Self { base: url.trim_end_matches('/').to_owned(), key: None, http })
     }
 
-    /// Posts JSON to a path under `/v1` and returns the answer, whatever its status.
+    /// Posts JSON to a path under `/v1` and returns the response with any status.
     ///
     /// # Errors
-    /// Where there is no answer, or one that is not the API's.
-    pub async fn post(&self, path: &str, body: impl Into<Bytes>, idempotency_key: Option<&str>) -> anyhow::Result<ApiAnswer> {
+    /// If there is no response, or one that is not the API's.
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>, idempotency_key: Option<&str>) -> anyhow::Result<ApiResponse> {
         let mut request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
@@ -61,27 +61,27 @@ impl ApiClient {
         self.send(request, body.into()).await
     }
 
-    /// Changes what stands at a path under `/v1` and returns the answer, whatever its status.
+    /// Patches a path under `/v1` and returns the response with any status.
     ///
     /// # Errors
-    /// Where there is no answer, or one that is not the API's.
-    pub async fn patch(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<ApiAnswer> {
+    /// If there is no response, or one that is not the API's.
+    pub async fn patch(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<ApiResponse> {
         self.send(self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/json"), body.into()).await
     }
 
-    /// Deletes what is at a path under `/v1` and returns the answer, whatever its status.
+    /// Deletes a path under `/v1` and returns the response with any status.
     ///
     /// # Errors
-    /// Where there is no answer, or one that is not the API's.
-    pub async fn delete(&self, path: &str) -> anyhow::Result<ApiAnswer> {
+    /// If there is no response, or one that is not the API's.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<ApiResponse> {
         self.send(self.request(Method::DELETE, path), Bytes::new()).await
     }
 
-    /// Gets what stands at a path under `/v1` and returns the answer, whatever its status.
+    /// Gets a path under `/v1` and returns the response with any status.
     ///
     /// # Errors
-    /// Where there is no answer, or one that is not the API's.
-    pub async fn get(&self, path: &str) -> anyhow::Result<ApiAnswer> {
+    /// If there is no response, or one that is not the API's.
+    pub async fn get(&self, path: &str) -> anyhow::Result<ApiResponse> {
         self.send(self.request(Method::GET, path), Bytes::new()).await
     }
 
@@ -93,7 +93,7 @@ impl ApiClient {
         }
     }
 
-    async fn send(&self, request: http::request::Builder, body: Bytes) -> anyhow::Result<ApiAnswer> {
+    async fn send(&self, request: http::request::Builder, body: Bytes) -> anyhow::Result<ApiResponse> {
         let request = request.body(Full::new(body)).with_context(|| format!("{} is not the URL of a server", self.base))?;
         let unreachable = || format!("could not reach {}: is `hookstream serve` running there?", self.base);
         let response = self.http.request(request).await.with_context(unreachable)?;
@@ -101,15 +101,15 @@ impl ApiClient {
         let body = response.into_body().collect().await.with_context(unreachable)?.to_bytes();
         let body = serde_json::from_slice(&body)
             .map_err(|_| anyhow!("{} answered {status} and no JSON: is it a Hookstream server?", self.base))?;
-        Ok(ApiAnswer { status, body })
+        Ok(ApiResponse { status, body })
     }
 }
 
-impl ApiAnswer {
-    /// The body of an answer that says yes.
+impl ApiResponse {
+    /// Returns the body of a successful response.
     ///
     /// # Errors
-    /// With the API's own sentence, where it says no.
+    /// With the API's own error text.
     pub fn accepted(self) -> anyhow::Result<Value> {
         if self.status.is_success() {
             return Ok(self.body);
@@ -119,7 +119,7 @@ impl ApiAnswer {
     }
 }
 
-/// A text as one segment of a path (RFC 3986 section 3.3).
+/// Returns a text as one segment of a path (RFC 3986 section 3.3).
 pub fn path_segment(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@+".contains(&byte);
     text.bytes().fold(String::new(), |path, byte| {
@@ -130,7 +130,7 @@ pub fn path_segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_segment_keeps_what_it_may_and_escapes_the_rest() {
+    fn path_segment_escapes_reserved_characters() {
         assert_eq!(super::path_segment("my-app_1.2~:@+"), "my-app_1.2~:@+");
         assert_eq!(super::path_segment("a/b ?ü"), "a%2Fb%20%3F%C3%BC");
     }

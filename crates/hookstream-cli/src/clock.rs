@@ -1,4 +1,4 @@
-//! The machine's clocks: the only place that reads them.
+//! The machine's clocks; only this file reads them.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,7 +10,7 @@ use hookstream_model::base::{
     time::{Clock, Timestamp},
 };
 
-/// The time of the machine: for commands, which do their work and end.
+/// Time of the machine, for short-lived commands.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -20,7 +20,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time of a server: one that does not jump where the machine's does.
+/// Time of a server, which does not jump with the machine's clock.
 #[derive(Debug)]
 pub struct ServerClock {
     began: Instant,
@@ -28,7 +28,7 @@ pub struct ServerClock {
 }
 
 impl ServerClock {
-    /// Begins with what the machine's clock shows.
+    /// Starts at the time of the machine's clock.
     pub fn start() -> Self {
         let steady = SteadyClock::new(ClockReading { wall_us: wall_us(), monotonic_us: 0 });
         Self { began: Instant::now(), steady: Mutex::new(steady) }
@@ -47,7 +47,7 @@ impl Clock for ServerClock {
     }
 }
 
-/// Microseconds since 1970.
+/// Returns microseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's")]
 fn wall_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A wait as people write it: `250ms`, `2s`, `1m`.
+/// Parses a duration in the form `250ms`, `2s` or `1m`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_read_as_people_write_them() {
+    fn durations_are_parsed_with_their_unit() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("2s"), Ok(Duration::from_secs(2)));
         assert_eq!(parse_duration("1m"), Ok(Duration::from_secs(60)));

@@ -34,7 +34,7 @@ macro_rules! note {
     ($($argument:tt)*) => { $crate::output::error(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
-/// Writes to standard output at once. A failure is remembered, not returned.
+/// Writes to standard output at once. A failure is stored for [`fault`], not returned.
 pub fn standard(text: fmt::Arguments<'_>) {
     if let Err(error) = try_standard(text) {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -55,7 +55,7 @@ pub fn try_standard(text: fmt::Arguments<'_>) -> io::Result<()> {
     output.flush()
 }
 
-/// Writes to standard error. A failure has no other place to be told.
+/// Writes to standard error. A failure is ignored: there is no other place to report it.
 pub fn error(text: fmt::Arguments<'_>) {
     let _ = try_error(text);
 }
@@ -68,12 +68,12 @@ pub fn try_error(text: fmt::Arguments<'_>) -> io::Result<()> {
     io::stderr().lock().write_fmt(text)
 }
 
-/// Waits until the reader of standard output has closed the pipe, which the next write after that finds out.
+/// Waits until the reader of standard output has closed the pipe, which only a later write detects.
 pub async fn closed() {
     CLOSED.cancelled().await;
 }
 
-/// The first failure of standard output other than a closed pipe.
+/// Returns the first failure of standard output other than a closed pipe.
 pub fn fault() -> Option<io::Error> {
     FAULT.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that a server handles, from the moment that it listens for them: before that they end the process.
+/// Signals that a server handles. Before it listens, they end the process.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -11,7 +11,7 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// Listens from here on.
+    /// Starts to listen.
     pub fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context("could not listen for SIGTERM")?,
@@ -21,15 +21,15 @@ impl StopSignals {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, as [`until_told`] does.
-pub async fn until_told_to_stop() -> anyhow::Result<()> {
-    until_told(StopSignals::listen()?).await;
+/// Waits for SIGTERM or SIGINT, as [`until_stop_signal_from`] does.
+pub async fn until_stop_signal() -> anyhow::Result<()> {
+    until_stop_signal_from(StopSignals::listen()?).await;
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once. SIGHUP does not end the process: files that are
-/// watched are read again.
-pub async fn until_told(signals: StopSignals) {
+/// Waits for SIGTERM or SIGINT. After that, a second one ends the process at once. SIGHUP does not end the process:
+/// watched files are read again.
+pub async fn until_stop_signal_from(signals: StopSignals) {
     let StopSignals { mut terminate, mut interrupt, mut hangup } = signals;
     loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! What the engine's parts share.
+//! State shared by the engine's parts.
 
 use std::{
     sync::{
@@ -43,41 +43,41 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
     lease: Mutex<Lease>,
-    /// Asks for a new number to own deliveries under.
+    /// Requests a new owner id.
     pub(crate) rotate_owner: Notify,
     pub(crate) routes: RouteDirectory,
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) checks: Arc<Checks>,
-    /// Outcomes on their way to be recorded.
+    /// Outcomes to record.
     pub(crate) outcomes: mpsc::Sender<PendingRecord>,
     lanes: Mutex<Lanes<Claimed>>,
-    /// Held while deliveries are on their way from backlogs into the lanes.
-    pub(crate) line_claims: tokio::sync::Mutex<()>,
-    /// Wakes whoever waits for the lanes' next timer, which has become earlier.
+    /// Serializes the transfer of deliveries from backlogs into the lanes.
+    pub(crate) backlog_claims: tokio::sync::Mutex<()>,
+    /// Wakes the timer task because the lanes' next timer has become earlier.
     pub(crate) timer_moved: Notify,
     health: Mutex<Health>,
     holds: Mutex<Holds>,
-    /// Wakes whoever writes holds.
+    /// Wakes the task that writes holds.
     pub(crate) holds_changed: Notify,
     ids: Mutex<IdSource<StdRng>>,
     rng: Mutex<StdRng>,
-    /// Wakes whoever claims what is due; it carries no data.
+    /// Wakes the claiming task; carries no data.
     pub(crate) nudge: Notify,
-    /// Wakes whoever works on jobs; it carries no data.
+    /// Wakes the job task; carries no data.
     pub(crate) jobs: Notify,
-    /// When something that nobody has in memory is due next, as far as is known, in milliseconds.
+    /// Earliest known due time of an unclaimed delivery, in milliseconds.
     next_due: AtomicI64,
-    /// Grows with each change of environments and keys that is heard of.
+    /// Grows with each known change of environments and keys.
     generation: AtomicU64,
-    /// When it was last asked, with success, what others have changed.
-    heard_at: Mutex<Option<Instant>>,
-    /// Wakes whoever waits for the end of what is under way.
+    /// Time of the last successful query for changes.
+    changes_known_at: Mutex<Option<Instant>>,
+    /// Wakes waiters for the end of all attempts.
     pub(crate) idle: Notify,
     pub(crate) tasks: TaskTracker,
-    /// No further try is begun.
+    /// Cancelled when no further attempt may begin.
     pub(crate) stop: CancellationToken,
-    /// What is still under way is let go.
+    /// Cancelled when the remaining attempts must be dropped.
     pub(crate) finished: CancellationToken,
 }
 
@@ -91,7 +91,7 @@ impl Core {
             checks,
             budgets: Budgets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
-            line_claims: tokio::sync::Mutex::new(()),
+            backlog_claims: tokio::sync::Mutex::new(()),
             timer_moved: Notify::new(),
             health: Mutex::default(),
             holds: Mutex::default(),
@@ -102,7 +102,7 @@ impl Core {
             jobs: Notify::new(),
             next_due: AtomicI64::new(i64::MAX),
             generation: AtomicU64::new(0),
-            heard_at: Mutex::default(),
+            changes_known_at: Mutex::default(),
             idle: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -135,55 +135,54 @@ impl Core {
         Jitter::from_random(lock(&self.rng).random())
     }
 
-    /// The present by both clocks.
+    /// Returns the present by both clocks.
     pub(crate) fn both_clocks(&self) -> Now {
         Now { wall: self.now(), monotonic: Instant::now() }
     }
 
-    /// The lanes; held for a few backlogs, never across an await.
+    /// Locks the lanes, for a few lines and never across an await.
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Claimed>> {
         lock(&self.lanes)
     }
 
-    /// This node's standing; held for a few backlogs, never across an await, and after the lanes where both
-    /// are.
+    /// Locks this node's lease, for a few lines and never across an await. Lock order: after the lanes.
     pub(crate) fn lease(&self) -> MutexGuard<'_, Lease> {
         lock(&self.lease)
     }
 
-    /// Whether a try may be begun now.
+    /// Returns whether an attempt may begin now.
     pub(crate) fn may_begin(&self) -> bool {
         !self.stop.is_cancelled() && self.lease().is_valid()
     }
 
-    /// The number to own new deliveries under, where this node delivers.
+    /// Returns the owner id for new deliveries, if this node delivers.
     pub(crate) fn owner(&self) -> Owner {
         self.lease().current()
     }
 
-    /// Asks for a new number, since something may stand under this one that is in no memory.
+    /// Requests a new owner id, because the store may hold deliveries under this one that are in no memory.
     pub(crate) fn suspect_owner(&self) {
-        self.lease().doubt();
+        self.lease().suspect();
         self.rotate_owner.notify_one();
     }
 
-    /// For how long the oldest delivery that is known to be due and to be nobody's waits.
+    /// Returns the waiting time of the oldest known due and unclaimed delivery.
     pub(crate) fn lag_ms(&self) -> u64 {
         self.noted_due().map_or(0, |due| u64::try_from(self.now().since(due).as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The endpoints' health; held for a few backlogs, never across an await.
+    /// Locks the endpoints' health, for a few lines and never across an await.
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
         lock(&self.health)
     }
 
-    /// Holds that are to be written; held for a few backlogs, never across an await, and after the lanes where
-    /// both are.
+    /// Locks the holds to write, for a few lines and never across an await. Lock order: after the lanes.
     pub(crate) fn holds(&self) -> MutexGuard<'_, Holds> {
         lock(&self.holds)
     }
 
-    /// What goes for a target that is not there (any more): nothing keeps it back, and it is not sent.
+    /// Returns the policy for a target that does not exist (any more): nothing holds its deliveries back, and they are
+    /// not sent.
     pub(crate) fn unrestricted(&self, application: ApplicationId) -> Arc<LanePolicy> {
         Arc::new(LanePolicy {
             version: -1,
@@ -198,12 +197,12 @@ impl Core {
         })
     }
 
-    /// Since when this node works on a backlog's shard, where it does.
-    pub(crate) fn has_line(&self, backlog: Backlog) -> Option<Instant> {
+    /// Returns since when this node works on a backlog's shard, if it does.
+    pub(crate) fn works_on_backlog_since(&self, backlog: Backlog) -> Option<Instant> {
         self.lease().works_on(backlog.shard())
     }
 
-    /// Says that something in the store falls due then, so that it is not found by the poll only.
+    /// Notes the due time of a stored delivery, so that it is claimed before the next poll.
     pub(crate) fn note_due(&self, at: Timestamp) {
         let before = self.next_due.fetch_min(at.as_millis(), Ordering::AcqRel);
         if at.as_millis() < before {
@@ -211,43 +210,43 @@ impl Core {
         }
     }
 
-    /// The earliest that was noted.
+    /// Returns the earliest noted due time.
     pub(crate) fn noted_due(&self) -> Option<Timestamp> {
         let noted = self.next_due.load(Ordering::Acquire);
         (noted != i64::MAX).then(|| Timestamp::from_millis(noted))
     }
 
-    /// Forgets what was noted, since the store is about to be asked.
+    /// Clears the noted due time, because the store is about to be asked.
     pub(crate) fn forget_noted_due(&self) {
         self.next_due.store(i64::MAX, Ordering::Release);
     }
 
-    /// An environment, its event types or its API keys have changed.
+    /// Takes a change of an environment, its event types or its API keys.
     pub(crate) fn environment_changed(&self, environment: EnvironmentId) {
         self.routes.forget_schemas(environment);
         self.budgets.changed();
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Something about organizations or API keys has changed.
+    /// Takes a change of organizations or API keys.
     pub(crate) fn installation_changed(&self) {
         self.budgets.changed();
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What was changed until `asked` is known here.
-    pub(crate) fn heard(&self, asked: Instant) {
-        *lock(&self.heard_at) = Some(asked);
+    /// Notes that this node knows all changes committed before `asked`.
+    pub(crate) fn note_changes_known(&self, asked: Instant) {
+        *lock(&self.changes_known_at) = Some(asked);
     }
 
-    /// See [`Handle::generation`](crate::Handle::generation).
+    /// Implements [`Handle::generation`](crate::Handle::generation).
     pub(crate) fn generation(&self) -> Option<u64> {
         let is_alone = self.store.lease().is_none();
-        let relies = is_alone || lock(&self.heard_at).is_some_and(|at| at.elapsed() < crate::UNHEARD);
+        let relies = is_alone || lock(&self.changes_known_at).is_some_and(|at| at.elapsed() < crate::MAX_STALENESS);
         relies.then(|| self.generation.load(Ordering::Acquire))
     }
 
-    /// Waits until no try is under way and all is recorded.
+    /// Waits until no attempt is in flight and all outcomes are recorded.
     pub(crate) async fn until_idle(&self) {
         loop {
             let woken = self.idle.notified();
@@ -264,6 +263,6 @@ impl Core {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded stays whole: no holder runs code that panics halfway through a change.
+    // Poisoning is harmless: no holder panics in the middle of a change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,8 @@
-//! The delivery engine: something was accepted, it goes to each target that wants it until it is
-//! delivered or accounted for.
+//! Delivery engine: sends each accepted message to its targets until every delivery has ended.
 //!
-//! One path: [`accept`] stores a message with its deliveries, a [lane](lanes) holds what is due for one
-//! target, [`dispatch`] lets the lanes take turns, [`attempt`] makes one try, [`record`] settles it. A
-//! retry, what a [job](jobs) makes owed and a start after a crash are no paths of their own: each is a
-//! delivery that falls due.
+//! One path: [`accept`] stores a message with its deliveries, a [lane](lanes) holds the due deliveries of one target,
+//! [`dispatch`] gives the lanes their turns, [`attempt`] makes one attempt, [`record`] settles it. Retries, deliveries
+//! requeued by a [job](jobs) and the start after a crash have no path of their own: each is a delivery that falls due.
 
 mod attempts;
 mod cluster;
@@ -44,31 +42,31 @@ pub use crate::{
     routing::route::{ApplicationRoutes, Route},
 };
 
-/// For how long a node relies on what it remembers without asking what has changed. It asks every second.
-pub const UNHEARD: Duration = Duration::from_secs(2);
+/// Time for which a node relies on cached state without asking for changes; a node asks every second.
+pub const MAX_STALENESS: Duration = Duration::from_secs(2);
 
-/// What the engine works with.
+/// Dependencies of the engine.
 #[derive(Clone)]
 pub struct Parts {
-    /// Where messages and deliveries are kept.
+    /// Store of messages and deliveries.
     pub store: Arc<dyn Store>,
-    /// What connects to targets.
+    /// Connections to targets.
     pub transport: Arc<dyn Transport>,
-    /// Where the present comes from.
+    /// Source of the present time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// A running engine, as the API and the binary hold it. Clones are of the same engine.
+/// Running engine, as the API and the binary hold it. Clones share one engine.
 #[derive(Clone)]
 pub struct Handle {
     core: Arc<Core>,
 }
 
 impl Handle {
-    /// Starts an engine: what an earlier process left owed is taken up at once.
+    /// Starts an engine and takes up the deliveries that an earlier process left pending.
     ///
     /// # Errors
-    /// Where the store cannot be worked with.
+    /// If the store fails.
     pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
         let begun = tokio::time::Instant::now();
         let owner = parts.store.enlist(&crate::cluster::renewal::introduction(&options, None), parts.clock.now()).await?;
@@ -93,74 +91,73 @@ impl Handle {
         Ok(Self { core })
     }
 
-    /// To be called when an application or one of its endpoints has changed, before anybody is told. What
-    /// is in memory goes by what is configured now.
+    /// Reloads an application after a change to it or to one of its endpoints. Callers must await the commit and call
+    /// this before they report the change. Lanes in memory take the new configuration.
     pub fn application_changed(&self, application: ApplicationId) {
         self.core.routes.forget(application);
         let core = Arc::clone(&self.core);
         self.core.tasks.spawn(async move { crate::upkeep::hold_writer::refresh(&core, application).await });
     }
 
-    /// To be called when what an environment may keep has changed.
+    /// Takes a changed retention or budget of an environment.
     pub fn environment_changed(&self, environment: EnvironmentId) {
         self.core.environment_changed(environment);
     }
 
-    /// The generation of what is remembered of environments and keys: it grows with each change that this node
-    /// hears of. `None` while it may not have heard of one for longer than [`UNHEARD`]: then nothing that is
-    /// remembered may be relied upon.
+    /// Returns the version of cached environments and keys, which grows with each change that this node learns of.
+    /// `None` means that the node may have missed a change for longer than [`MAX_STALENESS`]: no cached state may be used.
     pub fn generation(&self) -> Option<u64> {
         self.core.generation()
     }
 
-    /// Has what is known of quotas, budgets and keys read again soon: a command has changed the store in this process.
+    /// Reloads quotas, budgets and keys soon, because a command in this process changed the store.
     pub fn installation_changed(&self) {
         self.core.installation_changed();
     }
 
-    /// Waits until no node relies any more on what it remembered before a change that is committed now.
+    /// Waits until no node relies on state cached before a change that is committed now.
     pub async fn until_heard_everywhere(&self) {
         if self.core.store.lease().is_some() {
-            tokio::time::sleep(UNHEARD).await;
+            tokio::time::sleep(MAX_STALENESS).await;
         }
     }
 
-    /// The lanes of an environment in this node's memory that have something in them or are held.
+    /// Returns the environment's lanes in this node's memory that have deliveries or a hold.
     pub fn lanes(&self, environment: EnvironmentId) -> Vec<LaneView> {
         let now = self.core.both_clocks();
         self.core.lanes().views(environment, |delivery| delivery.due_at, now)
     }
 
-    /// Whether an application is a tenant's.
+    /// Returns whether an application belongs to a tenant.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn is_of(&self, tenant: Tenant, application: ApplicationId) -> Result<bool, hookstream_store::Error> {
         Ok(self.core.routes.get(application).await?.is_some_and(|routes| routes.application.tenant == tenant))
     }
 
-    /// Who wants what.
+    /// Returns the directory of routes.
     pub fn routes(&self) -> &crate::routing::directory::RouteDirectory {
         &self.core.routes
     }
 
-    /// A fresh id, made now.
+    /// Returns a fresh id with the present time.
     pub fn new_id(&self) -> hookstream_model::base::ids::NewId {
         self.core.new_id()
     }
 
-    /// 32 random bytes, for a secret.
+    /// Returns 32 random bytes for a secret.
     pub fn random_bytes(&self) -> [u8; 32] {
         self.core.random_bytes()
     }
 
-    /// The engine's options.
+    /// Returns the engine's options.
     pub fn options(&self) -> &Options {
         &self.core.options
     }
 
-    /// Stops: no further attempt begins. Attempts in flight have until `end` to finish and be recorded; the rest are retried on the
-    /// next start. `grace` is the whole time that the stop was given, for the log.
+    /// Stops: no further attempt begins. Attempts in flight must finish and be recorded before `end`; the rest are
+    /// retried on the next start. `grace` is the whole time given to the stop, for the log.
     pub async fn stop(&self, grace: Duration, end: tokio::time::Instant) {
         self.core.stop.cancel();
         if tokio::time::timeout_at(end, self.core.until_idle()).await.is_err() {
@@ -171,7 +168,7 @@ impl Handle {
         }
         self.core.finished.cancel();
         self.core.tasks.close();
-        // The tasks that are left end on the token; tries that hang are let go.
+        // The remaining tasks end on the token and drop the attempts that hang.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.core.tasks.wait()).await;
         let _ = tokio::time::timeout(Duration::from_secs(2), crate::cluster::renewal::retire(&self.core)).await;
     }

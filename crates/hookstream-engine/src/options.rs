@@ -1,4 +1,4 @@
-//! What an operator may set about the engine, and what it is where nothing is set.
+//! Engine options and their defaults.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use hookstream_model::{
     identity::environment::Limits,
 };
 
-/// What a node does.
+/// Role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Accepts and delivers.
     All,
-    /// Accepts, and leaves delivering to others.
+    /// Accepts; other nodes deliver.
     Api,
     /// Delivers.
     Worker,
 }
 
 impl Role {
-    /// Its word.
+    /// Returns the role's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -28,7 +28,7 @@ impl Role {
         }
     }
 
-    /// Whether such a node delivers.
+    /// Returns whether such a node delivers.
     pub const fn delivers(self) -> bool {
         match self {
             Self::All | Self::Worker => true,
@@ -37,49 +37,49 @@ impl Role {
     }
 }
 
-/// The engine's limits and times.
+/// Limits and times of the engine.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What this node does.
+    /// Role of this node.
     pub role: Role,
-    /// The name under which people know this node.
+    /// Name of this node, shown to operators.
     pub node_name: String,
-    /// When failed deliveries are tried again, where their endpoint does not say.
+    /// Retry schedule for endpoints without one.
     pub retry_schedule: RetrySchedule,
-    /// How long one try may take, body included, where its endpoint does not say.
+    /// Time limit of one attempt, body included, for endpoints without one.
     pub timeout: Duration,
-    /// When the circuit breaker of an endpoint opens, and for how long.
+    /// Threshold and duration of an endpoint's circuit breaker.
     pub breaker: BreakerPolicy,
-    /// An endpoint that fails for so long without a success is disabled.
+    /// Time of failures without a success after which an endpoint is disabled.
     pub disable_after: Duration,
-    /// Tries under way or not yet recorded, over all targets.
+    /// Maximum number of attempts in flight or not yet recorded, over all targets.
     pub max_in_flight: usize,
-    /// The same for one target: no target can use up what others need.
+    /// Same limit for one target, so that no target uses up the capacity of others.
     pub max_in_flight_per_target: usize,
-    /// Deliveries in memory that wait for their turn; the rest waits in the store.
+    /// Maximum number of deliveries waiting in memory; the rest wait in the store.
     pub max_queued: usize,
-    /// The same for one target.
+    /// Same limit for one target.
     pub max_queued_per_target: usize,
-    /// The payloads of what waits in memory, in bytes.
+    /// Maximum size of the payloads waiting in memory, in bytes.
     pub max_queued_bytes: usize,
-    /// The largest payload that is accepted, in bytes.
+    /// Maximum size of an accepted payload, in bytes.
     pub payload_limit: usize,
-    /// How long an idempotency key and an `event_id` stand for their first use.
+    /// Time for which an idempotency key or an `event_id` stays bound to its first use.
     pub idempotency_window: Duration,
-    /// How many days messages are kept.
+    /// Retention of messages, in days.
     pub retention_days: u32,
-    /// How many days their payloads are kept; no more than that.
+    /// Retention of payloads, in days; at most `retention_days`.
     pub payload_retention_days: u32,
-    /// How many bytes of payloads an environment may have, where it does not say.
+    /// Payload budget in bytes for environments without one.
     pub max_payload_bytes: Option<u64>,
-    /// How long a deleted environment or organization can be restored.
+    /// Time in which a deleted environment or organization can be restored.
     pub deletion_grace: Duration,
-    /// How often the store is asked for what is due, besides when something is known to be.
+    /// Interval between claims if no due time is known.
     pub poll_period: Duration,
 }
 
 impl Options {
-    /// What may be kept, where an environment does not say.
+    /// Returns the retention limits for environments without their own.
     pub fn limits(&self) -> Limits {
         let Self { retention_days, payload_retention_days, max_payload_bytes, .. } = *self;
         Limits { retention_days, payload_retention_days, max_payload_bytes }
@@ -95,9 +95,9 @@ impl Default for Options {
             timeout: Duration::from_secs(20),
             breaker: BreakerPolicy::default(),
             disable_after: Duration::from_secs(5 * 24 * 3600),
-            // A try that waits costs some 10 KiB, so this bounds them at about 10 MiB.
+            // A waiting attempt costs about 10 KiB, so this bounds them at about 10 MiB.
             max_in_flight: 1_024,
-            // Enough for a receiver that answers in 20 ms to take 3,200 a second.
+            // Enough for 3,200 attempts a second to a receiver that responds in 20 ms.
             max_in_flight_per_target: 64,
             max_queued: 20_000,
             max_queued_per_target: 2_000,

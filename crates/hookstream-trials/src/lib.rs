@@ -1,7 +1,7 @@
-//! Trials of a running server, each a command of the binary: `torture` breaks it under load and checks its promises, `bench` measures
-//! its speed.
+//! Trials of a running server, each a command of the binary: `torture` breaks it under load and checks its promises,
+//! `bench` measures its speed.
 //!
-//! The servers are the real binary in processes of their own; a trial is a client of them.
+//! The servers are the real binary in separate processes; a trial is their client.
 
 pub mod bench;
 pub mod torture;

@@ -1,4 +1,4 @@
-//! One try of a delivery: whether it is to be made, making it, and what it decides.
+//! One attempt of a delivery: decides whether to make it, makes it, and settles the result.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
     core::Core,
     queues::{
         lanes::Batch,
-        requeue::{self, UNREADABLE},
+        requeue::{self, UNREADABLE_DELAY},
     },
     routing::route::{ApplicationRoutes, Route},
 };
@@ -42,44 +42,44 @@ const HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
 const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
 
 const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
-/// The headers of a try besides the endpoint's own, with those that the transport adds.
+/// Number of headers of an attempt, without the endpoint's own and including those of the transport.
 const HEADERS: usize = 11;
 
-/// How much of a receiver's body is kept with each attempt of a batch at the least, in bytes.
+/// Minimum size of the response body kept with each attempt of a batch, in bytes.
 const BATCH_BODY_KEPT: usize = 512;
 
-/// What is to be done with a delivery whose turn it is.
+/// Decision about a delivery whose turn it is.
 enum Decision {
-    Try(Arc<Route>),
+    Send(Arc<Route>),
     Settle(Next),
 }
 
-/// Does what is to be done with the deliveries of a turn: one try of those that are to be tried. What came of
-/// it stands with the first of them.
-pub(crate) async fn deliver(core: &Core, turn: &Batch<Claimed>) -> Vec<PendingRecord> {
-    let Batch { delivery, backlog, others, .. } = turn;
+/// Handles a batch: makes one attempt of the deliveries to send and settles the others. The effect of the attempt is
+/// stored with its first delivery.
+pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingRecord> {
+    let Batch { delivery, backlog, others, .. } = batch;
     let routes = core.routes.get(delivery.message.application_id).await;
     if let Err(error) = &routes {
         tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; retrying");
     }
     let now = core.now();
     let all = std::iter::once((delivery, *backlog)).chain(others.iter().map(|(delivery, backlog)| (delivery, *backlog)));
-    let (mut recorded, mut to_try, mut target) = (Vec::with_capacity(turn.len()), Vec::with_capacity(turn.len()), None);
+    let (mut recorded, mut to_send, mut target) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()), None);
     for (delivery, backlog) in all {
         let next = match decide(core, &routes, delivery, backlog, now) {
-            // All are for the same endpoint. Where it takes no batches any more, one goes now.
-            Decision::Try(route) if to_try.is_empty() || route.endpoint.batch.is_some() => {
-                to_try.push((delivery, backlog));
+            // All deliveries have the same endpoint. If it no longer takes batches, one is sent now.
+            Decision::Send(route) if to_send.is_empty() || route.endpoint.batch.is_some() => {
+                to_send.push((delivery, backlog));
                 target = Some(route);
                 continue;
             }
-            Decision::Try(_) => Next::Postponed { wait: requeue::where_it_was(delivery, now) },
+            Decision::Send(_) => Next::Postponed { wait: requeue::unchanged_wait(delivery, now) },
             Decision::Settle(next) => next,
         };
         recorded.push(PendingRecord { owner: delivery.owner, backlog, settled: settled(delivery, None, next), effect: None });
     }
     if let Some(route) = target {
-        recorded.extend(attempt(core, route, &to_try).await);
+        recorded.extend(attempt(core, route, &to_send).await);
     }
     recorded
 }
@@ -96,7 +96,7 @@ fn decide(
         Ok(None) => {
             return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
         }
-        Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::where_it_was(delivery, now + UNREADABLE) }),
+        Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::unchanged_wait(delivery, now + UNREADABLE_DELAY) }),
     };
     let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
         return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
@@ -104,32 +104,32 @@ fn decide(
     if let Some(reason) = route.endpoint.skips(now) {
         return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
-    // It stays pending, in its backlog, until the endpoint is active again.
+    // The delivery stays pending in its backlog until the endpoint is active again.
     if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, backlog, now) {
-        return Decision::Settle(Next::Postponed { wait: requeue::in_backlog(route, delivery, now) });
+        return Decision::Settle(Next::Postponed { wait: requeue::backlog_wait(route, delivery, now) });
     }
-    Decision::Try(Arc::clone(route))
+    Decision::Send(Arc::clone(route))
 }
 
-/// Whether a delivery must wait in its backlog after all: what is configured has changed, or another node has
-/// the backlog now.
+/// Returns whether a delivery must return to its backlog, because the configuration has changed or another node now has
+/// the backlog.
 fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, backlog: Option<Backlog>, now: Timestamp) -> bool {
     let Claimed { message, target_id, failed, .. } = delivery;
     let is_out_of_order = backlog.is_none() && route.keeps_order(*failed);
     let is_limited = route.policy.is_limited(now);
-    is_out_of_order || (is_limited && core.has_line(Backlog::of_target(message.application_id, *target_id)).is_none())
+    is_out_of_order || (is_limited && core.works_on_backlog_since(Backlog::of_target(message.application_id, *target_id)).is_none())
 }
 
-/// Makes one try of deliveries to one endpoint, each with its backlog.
+/// Makes one attempt of deliveries to one endpoint, each with its backlog.
 async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Backlog>)]) -> Vec<PendingRecord> {
     let began_at = core.now();
     let began = Instant::now();
-    // The receiver compares it with its own clock.
+    // The wall clock, because the receiver compares the timestamp with its own clock.
     let signed_at = core.clock.wall();
     let sent = core.transport.send(&route.target, request(&route, deliveries, signed_at), route.timeout).await;
-    let tried = Tried { sent, began_at, duration: began.elapsed(), together: deliveries.len() };
+    let exchange = Exchange { sent, began_at, duration: began.elapsed(), batched: deliveries.len() };
 
-    let (outcome, now) = (&tried.sent.outcome, core.now());
+    let (outcome, now) = (&exchange.sent.outcome, core.now());
     let mut disable = None;
     let mut recorded = Vec::with_capacity(deliveries.len());
     for (delivery, backlog) in deliveries {
@@ -143,31 +143,31 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
         if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
             tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
-        let settled = settled(delivery, Some(describe(core, delivery, &tried)), next);
+        let settled = settled(delivery, Some(describe(core, delivery, &exchange)), next);
         recorded.push(PendingRecord { owner: delivery.owner, backlog: *backlog, settled, effect: None });
     }
     if let Some(first) = recorded.first_mut() {
-        first.effect = Some(Effect { outcome: tried.sent.outcome, disable, at: now, route });
+        first.effect = Some(Effect { outcome: exchange.sent.outcome, disable, at: now, route });
     }
     recorded
 }
 
-/// What the receiver reads.
+/// Builds the request.
 fn request(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
     match deliveries {
         [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, signed_at),
-        _ => together(route, deliveries, signed_at),
+        _ => batched(route, deliveries, signed_at),
     }
 }
 
-/// Where the next try waits: in its backlog, where only the backlog's node may make it, else for anybody.
+/// Returns the wait of the next attempt: in its backlog if only the backlog's node may make it, otherwise unbound.
 fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
     let keeps_position = route.keeps_order(delivery.failed + 1);
-    let is_in_line = keeps_position || route.policy.has_rate() || route.policy.is_held(now);
-    Wait { due_at, backlog: is_in_line.then(|| route.backlog(&delivery.message.payload)), keeps_position }
+    let is_in_backlog = keeps_position || route.policy.has_rate() || route.policy.is_held(now);
+    Wait { due_at, backlog: is_in_backlog.then(|| route.backlog(&delivery.message.payload)), keeps_position }
 }
 
-/// One message: its payload, byte for byte.
+/// Builds the request of one message: the payload, byte for byte.
 fn single(route: &Route, delivery: &Claimed, signed_at: Timestamp) -> Request {
     let Claimed { message, attempts, .. } = delivery;
     let body = message.payload.body.clone();
@@ -180,8 +180,8 @@ fn single(route: &Route, delivery: &Claimed, signed_at: Timestamp) -> Request {
     Request { headers, body }
 }
 
-/// Messages in a batch.
-fn together(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
+/// Builds the request of a batch.
+fn batched(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
     let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
     let body = batch::body(messages());
     let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
@@ -192,14 +192,14 @@ fn together(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at
     Request { headers, body }
 }
 
-/// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
+/// Builds the headers: Standard Webhooks 1.0.0 and our own.
 fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, signed_at: Timestamp) -> HeaderMap {
     let signature = route.keys.sign(id, signed_at, body);
     let mut headers = HeaderMap::with_capacity(HEADERS + route.headers.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     for (name, value) in &route.headers {
-        // In place of ours: `extend` would append a second backlog.
+        // Replaces our header: `extend` would append a second one.
         headers.insert(name, value.clone());
     }
     headers.insert(WEBHOOK_ID, header_value(id));
@@ -213,20 +213,20 @@ fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("ids, base64 and event types are visible ASCII")
 }
 
-/// A try and what came of it.
-struct Tried {
+/// Attempt and its result.
+struct Exchange {
     sent: Sent,
     began_at: Timestamp,
     duration: Duration,
-    /// How many deliveries went in it.
-    together: usize,
+    /// Number of deliveries in the attempt.
+    batched: usize,
 }
 
-fn describe(core: &Core, delivery: &Claimed, tried: &Tried) -> Attempt {
-    let Tried { sent: Sent { outcome, timings }, began_at, duration, together } = tried;
-    let answer = outcome.response();
-    // Each delivery of a batch keeps its part of what was answered to all of them.
-    let most = (BODY_KEPT / together).max(BATCH_BODY_KEPT);
+fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
+    let Exchange { sent: Sent { outcome, timings }, began_at, duration, batched } = exchange;
+    let response = outcome.response();
+    // Each delivery of a batch keeps its part of the shared response body.
+    let most = (BODY_KEPT / batched).max(BATCH_BODY_KEPT);
     Attempt {
         id: core.new_id().into(),
         message_id: delivery.message.id,
@@ -234,9 +234,9 @@ fn describe(core: &Core, delivery: &Claimed, tried: &Tried) -> Attempt {
         number: delivery.attempts + 1,
         trigger: delivery.trigger,
         succeeded: outcome.is_accepted(),
-        response_status: answer.map(|answer| answer.status),
-        response_body: answer.filter(|answer| !answer.body.is_empty()).map(|answer| {
-            let kept = &answer.body[..answer.body.len().min(most)];
+        response_status: response.map(|response| response.status),
+        response_body: response.filter(|response| !response.body.is_empty()).map(|response| {
+            let kept = &response.body[..response.body.len().min(most)];
             String::from_utf8_lossy(kept).into_owned()
         }),
         duration: *duration,

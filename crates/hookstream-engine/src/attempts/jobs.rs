@@ -1,8 +1,8 @@
-//! Jobs: sending again what an endpoint missed, or any set of its deliveries, a slice at a time.
+//! Jobs: requeue an endpoint's missed deliveries, or any set of its deliveries, slice by slice.
 //!
-//! A slice is found by a look that holds nobody up, and made owed in one small transaction that moves the job
-//! on. Nothing about a job is kept here but when its next slice may begin: its row says how far it is, so any
-//! node goes on where another was ended. What a job made owed is delivered like anything that is due.
+//! A query without locks finds a slice, and one small transaction requeues it and advances the job. This node keeps
+//! only the start time of a job's next slice: the job's row holds its progress, so any node can continue it. Requeued
+//! deliveries are delivered like any other due delivery.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,65 +21,65 @@ use tokio::time::Instant;
 
 use crate::{Handle, Route, core::Core};
 
-/// How often jobs are looked for, besides when one is asked for here.
+/// Interval between looks for jobs; a job created here starts at once.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The most jobs that one node works on at once; others wait for their turn or another node.
-const AT_ONCE: usize = 64;
-/// The most of an environment that may run at once: each takes its turn in the store.
-const RUNNING_MAX: u64 = 1_000;
-/// How many deliveries are looked at for each that a slice may take, and at least: where few are taken, many
-/// are passed over, and where many are, nothing is looked at for nothing.
+/// Maximum number of jobs that one node works on at once; others wait or run on another node.
+const MAX_JOBS: usize = 64;
+/// Maximum number of an environment's running jobs, because each takes its turn in the store.
+const MAX_RUNNING: u64 = 1_000;
+/// Deliveries examined for each one that a slice may take, and the minimum: if few match, many are passed over; if many
+/// match, no work is wasted.
 const LOOK_PER_TAKEN: usize = 4;
-const LOOK_LEAST: usize = 100;
-/// The same while they are counted.
+const MIN_LOOK: usize = 100;
+/// Deliveries examined at once while counting.
 const COUNT: usize = 5_000;
-/// For how long they are counted. Where it takes longer, the total is told at the end.
-const COUNT_FOR: Duration = Duration::from_secs(3);
-/// How many messages a dry run shows.
+/// Time limit of the count. If it is exceeded, the total is known only at the end.
+const COUNT_LIMIT: Duration = Duration::from_secs(3);
+/// Number of messages in a dry run's sample.
 const SAMPLE: usize = 10;
 
-/// Why a job is not begun.
+/// Reason why a job cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// The tenant has no such endpoint in such an application.
-    #[error("the endpoint is not there")]
+    #[error("the endpoint does not exist")]
     NotFound,
-    /// What was made owed would be skipped.
+    /// Requeued deliveries would be skipped.
     #[error("the endpoint receives nothing: {0}")]
     Skips(&'static str),
     /// A field breaks its rule.
     #[error(transparent)]
     Invalid(#[from] InvalidField),
-    /// So many run already.
-    #[error("{0} jobs run already")]
+    /// Too many jobs run already.
+    #[error("{0} jobs are already running")]
     TooMany(u64),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// What a job would take.
+/// Forecast of a job.
 #[derive(Debug)]
 pub struct Forecast {
-    /// How many deliveries.
+    /// Number of deliveries.
     pub count: u64,
-    /// How many more are meant, and cannot be sent since their payload has expired.
+    /// Number of selected deliveries that cannot be sent because their payload has expired.
     pub expired: u64,
-    /// Whether there may be more, since counting took too long.
+    /// Whether there may be more, because the count reached its time limit.
     pub is_partial: bool,
-    /// The first of them.
+    /// First deliveries.
     pub sample: Vec<Candidate>,
-    /// How many are made owed a second.
+    /// Deliveries requeued a second.
     pub rate_limit: u32,
-    /// How long that takes.
+    /// Expected duration.
     pub duration: Duration,
 }
 
 impl Handle {
-    /// The job that a request asks for, not stored yet, with what it would take.
+    /// Builds the job of a request, without storing it, and its forecast.
     ///
     /// # Errors
-    /// Where the request is refused, the endpoint is not there or off, or the store fails.
+    /// If the request is invalid, the endpoint does not exist or is disabled, or the store fails.
     pub async fn plan(
         &self,
         tenant: Tenant,
@@ -96,7 +96,7 @@ impl Handle {
             return Err(JobError::Skips(reason.as_str()));
         }
         let running = jobs::count_running(&*core.store, tenant).await?;
-        if running >= RUNNING_MAX {
+        if running >= MAX_RUNNING {
             return Err(JobError::TooMany(running));
         }
         let mut job = Job {
@@ -118,13 +118,13 @@ impl Handle {
         Ok((job, forecast))
     }
 
-    /// Says that a job was stored, so that it is not found by the poll only.
+    /// Wakes the job task after a job was stored.
     pub fn note_job(&self) {
         self.core.jobs.notify_one();
     }
 }
 
-/// Counts what a job would take, for a while.
+/// Counts a job's deliveries, up to the time limit.
 async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Error> {
     let begun = Instant::now();
     let most = job.selection.max_messages.map_or(u64::MAX, u64::from);
@@ -134,7 +134,7 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
         let found = core.store.survey(survey.clone()).await?;
         let is_end = found.len() < survey.limit;
         survey.after = found.last().map_or(survey.after, |last| last.message_id);
-        for candidate in found.into_iter().filter(|candidate| is_meant(job, candidate, route)) {
+        for candidate in found.into_iter().filter(|candidate| is_selected(job, candidate, route)) {
             if !candidate.has_payload {
                 expired += 1;
                 continue;
@@ -147,7 +147,7 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
         if is_end || count >= most {
             break false;
         }
-        if begun.elapsed() >= COUNT_FOR {
+        if begun.elapsed() >= COUNT_LIMIT {
             break true;
         }
     };
@@ -156,11 +156,11 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
     Ok(Forecast { count, expired, is_partial, sample, rate_limit: job.rate_limit, duration: duration_at(job.rate_limit, count) })
 }
 
-fn is_meant(job: &Job, candidate: &Candidate, route: &Route) -> bool {
+fn is_selected(job: &Job, candidate: &Candidate, route: &Route) -> bool {
     job.selection.selects(candidate, route.endpoint.wants(&candidate.event_type, &candidate.channels))
 }
 
-/// When the next slice of each job may begin.
+/// Start time of each job's next slice.
 pub(crate) type Pace = BTreeMap<JobId, Instant>;
 
 /// Works on jobs until the engine stops.
@@ -178,13 +178,13 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Goes on with each job whose time has come. Returns for how long none has anything to do.
+/// Continues each job whose next slice is due. Returns the time until the next slice.
 pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
     if !core.may_begin() {
         return PERIOD;
     }
     let (owner, earlier) = (core.owner(), core.lease().earlier());
-    let jobs = match core.store.take_jobs(owner, earlier, AT_ONCE, core.now()).await {
+    let jobs = match core.store.take_jobs(owner, earlier, MAX_JOBS, core.now()).await {
         Ok(jobs) => jobs,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim jobs; retrying");
@@ -208,7 +208,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
     pace.values().map(|next| next.saturating_duration_since(now)).min().unwrap_or(PERIOD).min(PERIOD)
 }
 
-/// Makes the next slice of a job owed, or ends it. Returns how long after its beginning the next may begin.
+/// Requeues the next slice of a job, or ends the job. Returns how long after the slice's start the next may begin.
 async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error> {
     let now = core.now();
     let routes = core.routes.get(job.application_id).await?;
@@ -225,7 +225,7 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
         Err(reason) => return end(core, &job, owner, JobState::Failed { at: now, reason }, job.progress).await,
     };
     let most = job.next_slice();
-    let look = (most * LOOK_PER_TAKEN).max(LOOK_LEAST);
+    let look = (most * LOOK_PER_TAKEN).max(MIN_LOOK);
     let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, look)).await? };
     let Some((messages, position)) = choose(&job, &found, route, most) else {
         return end(core, &job, owner, JobState::Completed { at: now }, job.progress.completed()).await;
@@ -239,8 +239,7 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
     Ok(job.pause_after(requeued))
 }
 
-/// The next of what was found, as many as there may be, and the last that was looked at for them; `None` where
-/// nothing was found.
+/// Returns at most `most` matching messages and the last position examined; `None` if nothing was found.
 fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<(Vec<MessageId>, MessageId)> {
     let mut position = found.first()?.message_id;
     let mut messages = Vec::new();
@@ -249,7 +248,7 @@ fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<
             break;
         }
         position = candidate.message_id;
-        if candidate.has_payload && is_meant(job, candidate, route) {
+        if candidate.has_payload && is_selected(job, candidate, route) {
             messages.push(candidate.message_id);
         }
     }
@@ -313,7 +312,7 @@ mod tests {
     use super::*;
     use crate::{Options, Parts, cluster::lease};
 
-    /// Nothing is sent here.
+    /// Transport that sends nothing.
     struct Nowhere;
 
     #[async_trait]
@@ -323,12 +322,12 @@ mod tests {
         }
 
         async fn send(&self, _: &Target, _: Request, _: Duration) -> Sent {
-            let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "nobody is there"));
+            let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "no receiver"));
             Sent { outcome, timings: Timings::default() }
         }
     }
 
-    /// An engine without its tasks, and an endpoint that has missed three messages.
+    /// Engine without its tasks, and an endpoint that has missed three messages.
     struct Fixture {
         handle: Handle,
         clock: ManualClock,
@@ -405,8 +404,8 @@ mod tests {
             AuditContext::of_system(self.handle.new_id(), self.clock.now())
         }
 
-        /// Stores a job for all that was missed.
-        async fn ask(&self, rate_limit: u32) -> Job {
+        /// Stores a job for all missed deliveries.
+        async fn create_job(&self, rate_limit: u32) -> Job {
             let request = JobRequest {
                 kind: JobKind::Recover,
                 since: self.clock.now() - Duration::from_secs(60),
@@ -425,9 +424,9 @@ mod tests {
             step(&self.handle.core, pace).await
         }
 
-        /// A job's word and how many it has made owed.
-        async fn stands(&self, job: &Job) -> (&'static str, u64) {
-            let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("it is there");
+        /// Returns a job's state and number of requeued deliveries.
+        async fn state_of(&self, job: &Job) -> (&'static str, u64) {
+            let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("the job exists");
             (job.state.as_str(), job.progress.requeued)
         }
     }
@@ -462,49 +461,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_step_makes_one_slice_owed_and_waits_for_the_time_of_the_next() {
-        let world = Fixture::new().await;
-        let job = world.ask(1).await;
+    async fn step_requeues_one_slice_and_waits_for_the_next() {
+        let fixture = Fixture::new().await;
+        let job = fixture.create_job(1).await;
         assert_eq!(job.progress.total, Some(3));
         let mut pace = Pace::new();
         for requeued in 1..=3 {
-            assert!(world.step(&mut pace).await > Duration::from_millis(500));
-            assert_eq!(world.stands(&job).await, ("running", requeued));
-            // Asked too early, nothing is done.
-            world.step(&mut pace).await;
-            assert_eq!(world.stands(&job).await, ("running", requeued));
+            assert!(fixture.step(&mut pace).await > Duration::from_millis(500));
+            assert_eq!(fixture.state_of(&job).await, ("running", requeued));
+            // Too early: no slice is due.
+            fixture.step(&mut pace).await;
+            assert_eq!(fixture.state_of(&job).await, ("running", requeued));
             pace.clear();
         }
-        world.step(&mut pace).await;
-        assert_eq!(world.stands(&job).await, ("completed", 3));
-        assert_eq!(world.step(&mut pace).await, PERIOD);
+        fixture.step(&mut pace).await;
+        assert_eq!(fixture.state_of(&job).await, ("completed", 3));
+        assert_eq!(fixture.step(&mut pace).await, PERIOD);
         assert!(pace.is_empty());
         let limits = ClaimLimits { deliveries: 10, bytes: 1_000 };
-        let core = &world.handle.core;
-        let claim = core.store.claim_due(core.owner(), world.clock.now(), limits).await.expect("claimed");
+        let core = &fixture.handle.core;
+        let claim = core.store.claim_due(core.owner(), fixture.clock.now(), limits).await.expect("claimed");
         assert_eq!(claim.deliveries.iter().map(|claimed| claimed.trigger).collect::<Vec<_>>(), [Trigger::Recover; 3]);
     }
 
     #[tokio::test]
-    async fn a_job_whose_endpoint_is_switched_off_fails_with_what_it_had_done() {
-        let world = Fixture::new().await;
-        let job = world.ask(1).await;
+    async fn disabled_endpoint_fails_the_job_and_keeps_its_progress() {
+        let fixture = Fixture::new().await;
+        let job = fixture.create_job(1).await;
         let mut pace = Pace::new();
-        world.step(&mut pace).await;
-        let (core, key) = (&world.handle.core, EndpointKey { tenant: world.tenant, application_id: world.application, id: world.endpoint });
-        endpoints::disable(&*core.store, &world.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
-        core.routes.forget(world.application);
+        fixture.step(&mut pace).await;
+        let (core, key) =
+            (&fixture.handle.core, EndpointKey { tenant: fixture.tenant, application_id: fixture.application, id: fixture.endpoint });
+        endpoints::disable(&*core.store, &fixture.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
+        core.routes.forget(fixture.application);
         pace.clear();
-        world.step(&mut pace).await;
-        assert_eq!(world.stands(&job).await, ("failed", 1));
+        fixture.step(&mut pace).await;
+        assert_eq!(fixture.state_of(&job).await, ("failed", 1));
     }
 
     #[tokio::test]
-    async fn nothing_is_begun_after_a_stop() {
-        let world = Fixture::new().await;
-        let job = world.ask(1).await;
-        world.handle.core.stop.cancel();
-        world.step(&mut Pace::new()).await;
-        assert_eq!(world.stands(&job).await, ("running", 0));
+    async fn stopped_engine_starts_no_slice() {
+        let fixture = Fixture::new().await;
+        let job = fixture.create_job(1).await;
+        fixture.handle.core.stop.cancel();
+        fixture.step(&mut Pace::new()).await;
+        assert_eq!(fixture.state_of(&job).await, ("running", 0));
     }
 }

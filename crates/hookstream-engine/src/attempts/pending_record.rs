@@ -10,22 +10,22 @@ use hookstream_store::delivery::deliveries::{Owner, Settled};
 
 use crate::routing::route::Route;
 
-/// What became of a delivery whose turn it was.
+/// Outcome of a delivery whose turn it was.
 pub(crate) struct PendingRecord {
-    /// Whose it was.
+    /// Owner of the delivery.
     pub(crate) owner: Owner,
-    /// The backlog in which it keeps back what is behind it.
+    /// Backlog in which it blocks the deliveries behind it.
     pub(crate) backlog: Option<Backlog>,
     pub(crate) settled: Settled,
-    /// What follows for its target, where a try was made.
+    /// Effect on its target, if an attempt was made.
     pub(crate) effect: Option<Effect>,
 }
 
-/// What a try says about its target.
+/// Effect of an attempt on its target.
 pub(crate) struct Effect {
-    /// What came of it.
+    /// Outcome of the attempt.
     pub(crate) outcome: Outcome,
-    /// Why the target is to be disabled, where the receiver said so.
+    /// Reason to disable the target, if the receiver gave one.
     pub(crate) disable: Option<DisabledReason>,
     pub(crate) at: Timestamp,
     pub(crate) route: Arc<Route>,

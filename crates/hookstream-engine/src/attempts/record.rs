@@ -1,4 +1,4 @@
-//! Recording outcomes in batches, and what follows from them for their targets.
+//! Records outcomes in batches, and applies their effects to the targets.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,16 +25,16 @@ use crate::{
     upkeep::hold_writer,
 };
 
-/// The most outcomes in one commit.
+/// Maximum number of outcomes in one commit.
 const BATCH: usize = 1_000;
-/// How long outcomes gather before they are recorded. Nobody waits for it: sender and receiver have
-/// their answers, and a target's next try does not depend on it. It saves a commit for every few
-/// messages; what a crash within it costs is a second delivery.
+/// Time for which outcomes gather before they are recorded. No one waits for it: sender and receiver have their
+/// responses, and a target's next attempt does not depend on it. The wait saves a commit for every few messages; a crash
+/// within it costs a second delivery.
 const GATHER: Duration = Duration::from_millis(4);
-/// How long to wait where the store refuses.
-const REFUSED: Duration = Duration::from_millis(500);
-/// How often a batch is given to a store that refuses it before it is left to a task of its own. The outcomes behind
-/// it wait so long, which slows the engine down while the store refuses everything.
+/// Pause after the store refuses.
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
+/// Number of retries of a refused batch before a separate task takes it over. The outcomes behind it wait until then,
+/// which slows the engine down while the store refuses everything.
 const REFUSED_ROUNDS: u32 = 3;
 
 /// Records outcomes until the engine has stopped.
@@ -52,7 +52,7 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<PendingRec
         {
             batch.push(recorded);
         }
-        // As a rule all are under one number.
+        // Usually all have one owner id.
         let mut by_owner: BTreeMap<Owner, Vec<PendingRecord>> = BTreeMap::new();
         for recorded in batch {
             by_owner.entry(recorded.owner).or_default().push(recorded);
@@ -63,27 +63,27 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<PendingRec
     }
 }
 
-/// Outcomes that are recorded in one commit. A part stays together until that is known to have come about: where nobody
-/// heard of a commit, an attempt that is there already tells for all of it.
+/// Outcomes recorded in one commit. A part stays together until its commit is known: if the result of a commit is
+/// unknown, one stored attempt proves that all of the part is stored.
 struct Part {
     rows: Vec<PendingRecord>,
-    /// Whether an earlier commit may have come about.
-    is_doubtful: bool,
+    /// Whether an earlier commit may have succeeded.
+    is_uncertain: bool,
 }
 
 impl Part {
-    /// Whether parts of it may be recorded by themselves: not where the attempt of one row has to tell about another,
-    /// which has none.
+    /// Returns whether the part may be split. After an unknown commit, a row without an attempt depends on the attempt
+    /// of another row.
     fn may_be_split(&self) -> bool {
-        self.rows.len() > 1 && (!self.is_doubtful || self.rows.iter().all(|row| row.settled.attempt.is_some()))
+        self.rows.len() > 1 && (!self.is_uncertain || self.rows.iter().all(|row| row.settled.attempt.is_some()))
     }
 }
 
-/// Records a batch. It does not give up while the engine runs: an outcome that is not recorded keeps its permit, so a
-/// store that refuses slows the engine down and loses nothing. What the store goes on to refuse is left to a task of its
-/// own, so that no other outcome waits for it.
+/// Records a batch. Retries while the engine runs: an unrecorded outcome keeps its slot, so a refusing store slows the
+/// engine down and loses nothing. Rows that the store keeps refusing move to a separate task, so that no other outcome
+/// waits for them.
 async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<PendingRecord>) {
-    let mut refused = settle(core, owner, vec![Part { rows: batch, is_doubtful: false }]).await;
+    let mut refused = settle(core, owner, vec![Part { rows: batch, is_uncertain: false }]).await;
     for _ in 0..REFUSED_ROUNDS {
         if refused.is_empty() || !wait(core).await {
             return;
@@ -101,31 +101,31 @@ async fn record_refused(core: Arc<Core>, owner: Owner, mut refused: Vec<Part>) {
     }
 }
 
-/// Waits before the store is asked again. Returns whether the engine still runs.
+/// Waits before the next request to the store. Returns whether the engine still runs.
 async fn wait(core: &Core) -> bool {
     tokio::select! {
         biased;
         () = core.finished.cancelled() => false,
-        () = tokio::time::sleep(REFUSED) => true,
+        () = tokio::time::sleep(REFUSED_PAUSE) => true,
     }
 }
 
-/// Settles parts of a batch. Returns those that the store did not take.
+/// Settles parts of a batch. Returns the parts that the store refused.
 ///
-/// A store that refuses a part itself, and not everything, may do so for one row of it: the part is split until each row
-/// that is refused stands alone (invariant 10).
+/// If the store refuses one part but not everything, the cause may be one row: the part is split until each refused row
+/// is alone (invariant 10).
 async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
     let mut waiting = VecDeque::from(parts);
     let mut refused = Vec::new();
-    while let Some(Part { rows, is_doubtful }) = waiting.pop_front() {
+    while let Some(Part { rows, is_uncertain }) = waiting.pop_front() {
         let Err((error, rows)) = try_settle(core, owner, rows).await else { continue };
         let is_about_a_row = matches!(error, Error::Failed { .. } | Error::Conflict { .. } | Error::Unreadable { .. });
-        let is_doubtful = is_doubtful || matches!(error, Error::Unavailable { .. });
-        let mut part = Part { rows, is_doubtful };
+        let is_uncertain = is_uncertain || matches!(error, Error::Unavailable { .. });
+        let mut part = Part { rows, is_uncertain };
         if !is_about_a_row {
             tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; retrying");
             refused.push(part);
-            // It would refuse the others as well.
+            // The store would refuse the others as well.
             refused.extend(waiting.drain(..));
         } else if part.may_be_split() {
             tracing::warn!(
@@ -134,14 +134,14 @@ async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
                 "the store refused a batch of attempts; splitting it"
             );
             let second = part.rows.split_off(part.rows.len() / 2);
-            waiting.push_front(Part { rows: second, is_doubtful });
+            waiting.push_front(Part { rows: second, is_uncertain });
             waiting.push_front(part);
         } else if part.rows.len() == 1
             && let Some(row) = part.rows.pop()
         {
             if let Err(row) = settle_reduced(core, owner, row).await {
                 tracing::error!(error = &error as &dyn std::error::Error, "could not record an attempt; retrying");
-                refused.push(Part { rows: vec![row], is_doubtful });
+                refused.push(Part { rows: vec![row], is_uncertain });
             }
         } else {
             tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; retrying");
@@ -151,23 +151,23 @@ async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
     refused
 }
 
-/// Settles deliveries in one commit, and does what follows from it. Where the store refuses, they come back.
+/// Settles deliveries in one commit and applies the effects. If the store refuses, returns the rows.
 async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) -> Result<(), (Error, Vec<PendingRecord>)> {
     let finished: Vec<_> = part.iter().map(finished).collect();
     let next_due = part.iter().filter_map(|recorded| due_at(&recorded.settled)).min();
     let mut settled = Vec::with_capacity(part.len());
-    let mut beside = Vec::with_capacity(part.len());
+    let mut effects = Vec::with_capacity(part.len());
     for PendingRecord { backlog, settled: row, effect, owner: _ } in part {
         settled.push(row);
-        beside.push((backlog, effect));
+        effects.push((backlog, effect));
     }
     let settled = Arc::new(settled);
     if let Err(error) = core.store.settle(owner, Arc::clone(&settled)).await {
         let settled = Arc::try_unwrap(settled).unwrap_or_else(|shared| shared.to_vec());
-        let back = settled.into_iter().zip(beside).map(|(settled, (backlog, effect))| PendingRecord { owner, backlog, settled, effect });
+        let back = settled.into_iter().zip(effects).map(|(settled, (backlog, effect))| PendingRecord { owner, backlog, settled, effect });
         return Err((error, back.collect()));
     }
-    for effect in beside.into_iter().filter_map(|(_, effect)| effect) {
+    for effect in effects.into_iter().filter_map(|(_, effect)| effect) {
         apply(core, effect);
     }
     if let Some(due) = next_due {
@@ -177,17 +177,18 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
     Ok(())
 }
 
-/// Settles one delivery without the parts of its attempt that the store may have refused: the response's body, then
-/// the text behind the word of its error. Where the store refuses even that, more is wrong, and the row comes back whole.
+/// Settles one delivery without the parts of its attempt that the store may have refused: first the response body, then
+/// the text behind the error's code. If the store refuses even that, the cause is elsewhere and the row comes back
+/// complete.
 async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) -> Result<(), PendingRecord> {
     let (message, target) = (row.settled.message_id, row.settled.target_id);
-    let Some(whole) = row.settled.attempt.clone() else { return Err(row) };
-    // By itself and whole first: others may have been in its way.
-    match try_settle_as(core, owner, row, whole.clone()).await {
+    let Some(complete) = row.settled.attempt.clone() else { return Err(row) };
+    // Alone and complete first: other rows may have caused the refusal.
+    match try_settle_as(core, owner, row, complete.clone()).await {
         Ok(()) => return Ok(()),
         Err(back) => row = back,
     }
-    let mut reduced = whole.clone();
+    let mut reduced = complete.clone();
     if reduced.response_body.take().is_some() {
         match try_settle_as(core, owner, row, reduced.clone()).await {
             Ok(()) => {
@@ -207,7 +208,7 @@ async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) 
             Err(back) => row = back,
         }
     }
-    row.settled.attempt = Some(whole);
+    row.settled.attempt = Some(complete);
     Err(row)
 }
 
@@ -215,11 +216,11 @@ async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: PendingRecord, a
     row.settled.attempt = Some(attempt);
     match try_settle(core, owner, vec![row]).await {
         Ok(()) => Ok(()),
-        Err((_, mut back)) => Err(back.pop().expect("the row that was given comes back")),
+        Err((_, mut back)) => Err(back.pop().expect("the refused row comes back")),
     }
 }
 
-/// What is behind a delivery in its backlog waits where the delivery does.
+/// The deliveries behind one in its backlog wait as long as it does.
 fn finished(recorded: &PendingRecord) -> Finished {
     let moves_on = match recorded.settled.next {
         Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_position,
@@ -228,7 +229,7 @@ fn finished(recorded: &PendingRecord) -> Finished {
     Finished { target: recorded.settled.target_id, backlog: recorded.backlog, moves_on }
 }
 
-/// When a delivery that is owed still falls due.
+/// Returns the due time of a delivery that stays pending.
 fn due_at(settled: &Settled) -> Option<Timestamp> {
     match settled.next {
         Next::Retry { wait, .. } | Next::Postponed { wait } => Some(wait.due_at),
@@ -251,7 +252,7 @@ async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledRea
         DisabledReason::KeptFailing => {
             let disabled = endpoints::disable_failing(&*core.store, &act, key, at - core.options.disable_after).await;
             if matches!(disabled, Ok(false)) {
-                // Another node has seen a success, or disabled it: what is remembered here is out of date.
+                // Another node has recorded a success or disabled the endpoint: the cached state is out of date.
                 core.health().forget(key.id);
                 core.routes.forget(key.application_id);
             }
@@ -261,12 +262,12 @@ async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledRea
     match disabled {
         Ok(true) => {
             core.routes.forget(key.application_id);
-            // What waits is skipped, however it was held back.
+            // Waiting deliveries are skipped, even if they were held.
             hold_writer::refresh(&core, key.application_id).await;
             tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");
         }
         Ok(false) => {}
-        // The next try says the same again.
+        // The next attempt reports the same reason again.
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %key.id, "could not disable an endpoint"),
     }
 }

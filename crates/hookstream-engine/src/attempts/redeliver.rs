@@ -1,4 +1,4 @@
-//! Sending a message again by hand, whatever became of it.
+//! Manual redelivery of a message in any state.
 
 use hookstream_model::{
     base::ids::{EndpointId, MessageId, TargetId},
@@ -10,16 +10,16 @@ use hookstream_store::delivery::deliveries::{Redelivered, Redelivery};
 
 use crate::Handle;
 
-/// Why a message is not sent again.
+/// Reason why a message cannot be redelivered.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
     /// The tenant has no such message in such an application.
-    #[error("the message is not there")]
+    #[error("the message does not exist")]
     NotFound,
     /// The application has no such endpoint.
-    #[error("the endpoint is not there")]
+    #[error("the endpoint does not exist")]
     EndpointNotFound,
-    /// Its payload has expired: there is nothing to send.
+    /// The payload has expired: there is nothing to send.
     #[error("the message's payload has expired")]
     PayloadExpired,
     /// The store failed.
@@ -27,21 +27,21 @@ pub enum RetryError {
     Store(#[from] hookstream_store::Error),
 }
 
-/// Which of the endpoints that are on and want a message get it again.
+/// Selection of enabled endpoints that want a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Again {
-    /// One of them, or all.
+    /// One endpoint, or all.
     pub endpoint: Option<EndpointId>,
-    /// Only those to which its delivery failed: that were given up or were not sent.
+    /// Only endpoints whose delivery was exhausted, skipped or cancelled, or is waiting for a retry.
     pub failed_only: bool,
 }
 
 impl Handle {
-    /// Makes a message pending again, at once, to every endpoint that is on and wants it, as far as `again` means it.
-    /// Returns to how many.
+    /// Makes a message pending again, due at once, for every enabled endpoint that wants it and that `again` selects.
+    /// Returns the number of endpoints.
     ///
     /// # Errors
-    /// Where the message or the endpoint is not there, its payload has expired or the store fails.
+    /// If the message or the endpoint does not exist, the payload has expired or the store fails.
     pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId, again: Again) -> Result<usize, RetryError> {
         let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
         let application_id = routes.application.id;
@@ -51,15 +51,15 @@ impl Handle {
             return Err(RetryError::EndpointNotFound);
         }
         let now = self.core.now();
-        let meant = routes.endpoints.iter().map(|route| &route.endpoint);
-        let wanting = meant.filter(|endpoint| only.is_none_or(|only| endpoint.id == only));
+        let selected = routes.endpoints.iter().map(|route| &route.endpoint);
+        let wanting = selected.filter(|endpoint| only.is_none_or(|only| endpoint.id == only));
         let message = &detail.message;
         let wanting = wanting.filter(|endpoint| endpoint.skips(now).is_none() && endpoint.wants(&message.event_type, &message.channels));
         let has_failed = |endpoint: &Endpoint| {
             let of_endpoint = detail.deliveries.iter().find(|delivery| delivery.target_id == TargetId::from(endpoint.id));
             of_endpoint.is_some_and(|delivery| match delivery.state {
                 DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. } | DeliveryState::Cancelled { .. } => true,
-                // One that has failed and waits for its next attempt.
+                // A failed delivery that waits for its next attempt.
                 DeliveryState::Pending { .. } => delivery.attempts > 0,
                 DeliveryState::Succeeded => false,
             })

@@ -1,4 +1,4 @@
-//! What other nodes tell: that something is due, or that something was changed.
+//! Notifications of other nodes: due deliveries and changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use tokio::{
 
 use crate::{core::Core, upkeep::hold_writer};
 
-/// How often changes are asked for, besides when another node tells.
+/// Interval between queries for changes; a notification triggers one earlier.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Follows the other nodes until the engine stops. On a store that has none there is nothing to follow.
+/// Follows the other nodes until the engine stops. Returns at once on a store for a single node.
 pub(crate) async fn run(core: Arc<Core>) {
     if core.store.lease().is_none() {
         return;
@@ -27,7 +27,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let asked = Instant::now();
         match follow(&core, &mut feed).await {
-            Ok(()) => core.heard(asked),
+            Ok(()) => core.note_changes_known(asked),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not read the changes of other nodes; retrying");
             }
@@ -35,14 +35,14 @@ pub(crate) async fn run(core: Arc<Core>) {
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
-            () = heard_of_change(&core, &mut nudges) => {}
+            () = until_changed(&core, &mut nudges) => {}
             () = tokio::time::sleep(PERIOD) => {}
         }
     }
 }
 
-/// Waits until something may have been changed; passes on what is due meanwhile.
-async fn heard_of_change(core: &Core, nudges: &mut Receiver<Nudge>) {
+/// Waits for a possible change; passes on due deliveries meanwhile.
+async fn until_changed(core: &Core, nudges: &mut Receiver<Nudge>) {
     loop {
         match nudges.recv().await {
             Ok(Nudge::Due) => core.note_due(core.now()),
@@ -60,7 +60,7 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
     match feed {
         None => {
             *feed = Some(Feed::start(&*core.store).await?);
-            // What was remembered before the feed began may be older.
+            // State cached before the feed began may be older.
             core.routes.forget_all();
         }
         Some(feed) => {

@@ -1,4 +1,4 @@
-//! The lease of this node and the changes that others make.
+//! Lease of this node, and changes made by other nodes.
 
 pub(crate) mod change_feed;
 pub(crate) mod lease;

@@ -4,14 +4,14 @@ use hookstream_store::delivery::deliveries::Owner;
 
 use crate::core::Core;
 
-/// A number that is not given up, since something may come into memory under it.
+/// Owner id that is not retired, because deliveries may still enter memory under it.
 pub(crate) struct InUse<'a> {
     core: &'a Core,
     pub(crate) owner: Owner,
 }
 
 impl<'a> InUse<'a> {
-    /// The current number, for something that is about to be claimed.
+    /// Returns the current owner id for a claim.
     pub(crate) fn current(core: &'a Core) -> Self {
         let mut lease = core.lease();
         let owner = lease.current();
@@ -19,7 +19,7 @@ impl<'a> InUse<'a> {
         Self { core, owner }
     }
 
-    /// A number that was the current one when something was decided; `None` where it is not any more.
+    /// Returns the owner id of an earlier decision; `None` if it is no longer current.
     pub(crate) fn of(core: &'a Core, owner: Owner) -> Option<Self> {
         let mut lease = core.lease();
         (lease.current() == owner).then(|| {

@@ -21,60 +21,60 @@ use crate::{
     queues::{requeue, schedule},
 };
 
-/// How often a node on a store without leases reports what it does.
+/// Interval between reports of a node on a store without leases.
 pub(crate) const REPORT: Duration = Duration::from_secs(2);
 
-/// How soon to try again where the store did not answer.
-pub(crate) const AGAIN: Duration = Duration::from_millis(200);
+/// Pause after a failed request to the store.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// What this node says of itself.
+/// Returns this node's description.
 pub(crate) fn introduction(options: &crate::Options, replaces: Option<Owner>) -> NodeSelf {
     NodeSelf { name: options.node_name.clone(), role: options.role.as_str(), version: env!("CARGO_PKG_VERSION"), replaces }
 }
 
-/// Renews until the engine has stopped.
+/// Renews the lease until the engine has stopped.
 pub(crate) async fn run(core: Arc<Core>) {
     let period = core.store.lease().map_or(REPORT, |length| length / RENEWALS);
-    // At once: only then it is known which backlogs are this node's.
+    // At once, because the first renewal determines the node's backlogs.
     let mut wait = Duration::ZERO;
     loop {
-        let rolls_over = tokio::select! {
+        let must_rotate = tokio::select! {
             biased;
             () = core.finished.cancelled() => return,
             () = core.rotate_owner.notified() => true,
             () = tokio::time::sleep(wait) => false,
         };
-        if rolls_over && rotate_owner(&core).await.is_err() {
-            // Asked for again, after a pause.
+        if must_rotate && rotate_owner(&core).await.is_err() {
+            // Requested again, after a pause.
             core.rotate_owner.notify_one();
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         wait = match renew(&core).await {
             Ok(()) => period,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not renew this node's lease; retrying");
-                AGAIN.min(period)
+                RETRY_PAUSE.min(period)
             }
         };
     }
 }
 
-/// Takes a new number; the one before runs dry.
+/// Registers a new owner id; the previous one drains.
 pub(crate) async fn rotate_owner(core: &Core) -> Result<(), Error> {
     let replaced = core.owner();
     let owner = enlist(core, Some(replaced)).await?;
     let mut lease = core.lease();
     let before = std::mem::replace(&mut lease.current, owner);
     lease.retiring.push(before);
-    lease.is_doubted = false;
+    lease.is_suspected = false;
     Ok(())
 }
 
 pub(crate) async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     let begun = Instant::now();
     let report = report(core);
-    // The current number first: it has the shards, and others must not have those while what is of their backlogs
-    // stands under an earlier one.
+    // The current owner id first: it has the shards, and other nodes must not take them while an earlier id still has
+    // deliveries of their backlogs.
     let owners: Vec<Owner> = core.lease().all().into_iter().rev().collect();
     for owner in owners {
         let standing = core.store.renew(owner, report, core.now()).await?;
@@ -86,75 +86,76 @@ pub(crate) async fn renew(core: &Arc<Core>) -> Result<(), Error> {
                     core.note_due(core.now());
                 }
                 if core.owner() == owner {
-                    share_groups(core, owner, shards, surplus).await?;
+                    share_shards(core, owner, shards, surplus).await?;
                 }
             }
-            LeaseRenewal::Expired => lapsed(core, owner).await?,
+            LeaseRenewal::Expired => expire(core, owner).await?,
         }
     }
     if let Some(length) = core.store.lease() {
         core.lease().valid_until = Some(begun + reliable(length));
     }
-    let dry = core.lease().dry();
-    for owner in dry {
+    let drained = core.lease().drained();
+    for owner in drained {
         core.store.retire(owner, core.now()).await?;
         core.lease().retiring.retain(|retiring| *retiring != owner);
     }
-    // What had to wait while the lease was not sure goes on.
+    // Continues the attempts that waited for a valid lease.
     schedule::begin(core);
     Ok(())
 }
 
-/// Takes up the shards that are this node's now, and gives up what is more than its share: first nothing
-/// more of them is begun, and once nothing of them is under way, others may have them.
-pub(crate) async fn share_groups(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u32) -> Result<(), Error> {
+/// Takes up the shards that this node now has, and releases its surplus: first no more attempts of them begin, and once
+/// none is in flight, other nodes may take them.
+pub(crate) async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u32) -> Result<(), Error> {
     let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
     let leaving: Shards = shards.iter().collect::<Vec<_>>().into_iter().rev().take(surplus).collect();
-    let is_more = {
+    let has_gained = {
         let mut lease = core.lease();
         let before = lease.shards();
-        lease.set_groups(shards, Instant::now());
+        lease.set_shards(shards, Instant::now());
         lease.leaving = leaving;
         lease.shards().without(before) != Shards::NONE
     };
-    if is_more {
-        // What waits in their backlogs may go.
+    if has_gained {
+        // The deliveries of their backlogs may be sent now.
         core.note_due(core.now());
     }
     if leaving == Shards::NONE {
         return Ok(());
     }
-    // What was on its way into the lanes is in them now, and nothing of these shards comes after it.
-    drop(core.line_claims.lock().await);
+    // Deliveries on their way into the lanes have arrived, and no more of these shards follow.
+    drop(core.backlog_claims.lock().await);
     let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Backlog::of_target(application, target).shard());
     let evict = core.lanes().evict(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id), Instant::now());
     requeue::requeue(core, evict).await;
-    // All of an application's backlogs are in one shard, whatever the target.
-    let is_under_way = {
+    // All backlogs of an application are in one shard, independent of the target.
+    let is_in_flight = {
         let now = core.now();
         let lanes = core.lanes();
         lanes.policies_at_work().any(|policy| policy.is_limited(now) && of_leaving(policy.application, TargetId::from_bytes([0; 16])))
     };
-    // What was claimed from their backlogs and nobody heard of is under way as well: who had the shards now would pass it by.
-    if is_under_way || core.lease().is_in_doubt() {
+    // A claim with an unknown result counts as in flight too: the next owner of the shards would pass its deliveries
+    // by.
+    if is_in_flight || core.lease().is_uncertain() {
         return Ok(());
     }
     core.store.release_shards(owner, leaving).await?;
     let mut lease = core.lease();
-    lease.set_groups(shards.without(leaving), Instant::now());
+    lease.set_shards(shards.without(leaving), Instant::now());
     lease.leaving = Shards::NONE;
     Ok(())
 }
 
-/// Others have what this node had under `owner`: it is let go here, except what is under way, which the
-/// store will not settle.
-pub(crate) async fn lapsed(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
+/// Handles an expired owner id: other nodes have its deliveries, so they are removed from memory, except attempts in
+/// flight, which the store will not settle.
+pub(crate) async fn expire(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
     let is_current = core.lease().current == owner;
     if is_current {
-        core.lease().set_groups(Shards::NONE, Instant::now());
+        core.lease().set_shards(Shards::NONE, Instant::now());
         let successor = enlist(core, None).await?;
         let mut lease = core.lease();
-        (lease.current, lease.is_doubted) = (successor, false);
+        (lease.current, lease.is_suspected) = (successor, false);
     }
     core.lease().retiring.retain(|retiring| *retiring != owner);
     let evict = {
@@ -180,7 +181,7 @@ pub(crate) fn report(core: &Core) -> NodeReport {
     NodeReport { queued: lanes.queued(), in_flight: lanes.in_flight(), lag_ms: core.lag_ms() }
 }
 
-/// Gives back what this node has, so that others need not wait for it to lapse.
+/// Releases this node's deliveries, so that other nodes need not wait for the lease to expire.
 pub(crate) async fn retire(core: &Core) {
     let owners = core.lease().all();
     for owner in owners {

@@ -1,4 +1,4 @@
-//! Accepting a message: check it, find who wants it, store both in one commit, hand it to the lanes.
+//! Accepts a message: checks it, finds its endpoints, stores both in one commit, hands the deliveries to the lanes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,59 +38,69 @@ use crate::{
     },
 };
 
-/// A message as its sender gave it.
+/// Maximum number of attempts to accept a message whose configuration changes meanwhile.
+const MAX_ATTEMPTS: u32 = 10;
+
+/// Number of immediate attempts; later ones wait, longer each time. An application whose many endpoints start to fail
+/// at once changes with each of them.
+const IMMEDIATE_ATTEMPTS: u32 = 3;
+
+/// Pause before a later attempt, multiplied by the number of the attempt.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Message as its sender gave it.
 #[derive(Debug)]
 pub struct Draft {
-    /// What it is about.
+    /// Event type.
     pub event_type: String,
-    /// What its receivers read.
+    /// Payload for the receivers.
     pub payload: Payload,
-    /// The sender's own id for it.
+    /// Sender's own id of the message.
     pub event_id: Option<String>,
-    /// Its channels.
+    /// Channels.
     pub channels: Vec<String>,
-    /// The request's idempotency key.
+    /// Idempotency key of the request.
     pub idempotency: Option<IdempotencyKey>,
-    /// How many deliveries led to it.
+    /// Number of chained deliveries that led to this message.
     pub hops: Hops,
-    /// Whether it counts as an event of its organization's quota; a customer's test does not.
+    /// Whether the message counts as an event of the organization's quota; a customer's test does not.
     pub is_event: bool,
 }
 
-/// A message that is stored and scheduled.
+/// Message that is stored and scheduled.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Its id.
+    /// Id of the message.
     pub id: MessageId,
-    /// The application it was sent to.
+    /// Application to which it was sent.
     pub application_id: ApplicationId,
-    /// What it is about.
+    /// Event type.
     pub event_type: String,
-    /// What its receivers read; `None` where this repeats an answer whose message's payload has expired.
+    /// Payload; `None` if this repeats a response whose message's payload has expired.
     pub payload: Option<Payload>,
-    /// The sender's own id for it.
+    /// Sender's own id of the message.
     pub event_id: Option<String>,
-    /// Its channels.
+    /// Channels.
     pub channels: Vec<String>,
-    /// How it stood when it was accepted.
+    /// Status at acceptance.
     pub status: MessageStatus,
-    /// Whether this repeats the answer to an earlier request with the same idempotency key.
+    /// Whether this repeats the response to an earlier request with the same idempotency key.
     pub is_repeated: bool,
 }
 
-/// Why a message is not accepted.
+/// Reason why a message is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The tenant has no such application.
-    #[error("the application is not there")]
+    #[error("the application does not exist")]
     ApplicationNotFound,
     /// The application takes no messages.
     #[error("the application is disabled")]
     ApplicationDisabled,
     /// The application has no such endpoint.
-    #[error("the endpoint is not there")]
+    #[error("the endpoint does not exist")]
     EndpointNotFound,
-    /// The endpoint cannot be tested as it stands.
+    /// The endpoint cannot be tested in its current state.
     #[error("the endpoint receives nothing: {0}")]
     EndpointSkips(&'static str),
     /// A field breaks its rule.
@@ -99,48 +109,48 @@ pub enum SendError {
     /// The payload is too large.
     #[error("the payload has {size} bytes, more than the limit of {limit}")]
     PayloadTooLarge {
-        /// Its size in bytes.
+        /// Size in bytes.
         size: usize,
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
-    /// The environment's payloads that are still owed take more than it may have.
-    #[error("the environment's payloads take {bytes} bytes, more than its budget of {budget}, and all of them are owed")]
+    /// Pending payloads of the environment exceed its budget.
+    #[error("the environment's payloads take {bytes} bytes, more than its budget of {budget}, and all of them are pending")]
     StorageBudgetReached {
         /// The budget in bytes.
         budget: u64,
-        /// What they take.
+        /// Bytes that the payloads take.
         bytes: u64,
     },
-    /// The organization has had as many events in this month as it may.
+    /// The organization has reached its event quota of this month.
     #[error("the organization has had {most} events in this month, which is its quota")]
     QuotaReached {
-        /// What the quota allows.
+        /// Limit of the quota.
         most: u64,
-        /// When the month is over.
+        /// End of the month.
         until: Timestamp,
-        /// How long that is from now.
+        /// Time until then.
         wait: Duration,
     },
     /// The payload breaks the JSON Schema of its event type.
     #[error("the payload breaks the JSON Schema of its event type")]
     SchemaViolated(Vec<Violation>),
-    /// Checking the payload against the JSON Schema of its event type takes more work than one message may.
+    /// The check against the JSON Schema of the event type exceeds the work limit of a message.
     #[error("checking the payload against its JSON Schema takes too much work")]
     SchemaTooExpensive,
-    /// The payload cannot be read as JSON, for this reason, so it cannot be checked against its JSON Schema.
+    /// The payload is not readable JSON, for this reason, so it cannot be checked against its JSON Schema.
     #[error("the payload cannot be checked against its JSON Schema: {0}")]
     PayloadUnreadable(String),
-    /// The application has a message with this `event_id` already.
-    #[error("there is a message with this event_id")]
+    /// The application already has a message with this `event_id`.
+    #[error("a message with this event_id already exists")]
     DuplicateEventId(MessageId),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// So many deliveries led to it that it must be going round.
-    #[error("{} deliveries led to it", .0.count())]
+    /// Delivery loop: this message is the result of too many chained deliveries.
+    #[error("delivery loop: {} chained deliveries led to the message", .0.count())]
     Loop(Hops),
-    /// What decides about it changed again and again while it was being accepted.
+    /// The configuration that decides the deliveries changed with each attempt to accept the message.
     #[error("the application or its event types keep changing")]
     KeepsChanging,
     /// The store failed.
@@ -148,44 +158,36 @@ pub enum SendError {
     Store(#[from] hookstream_store::Error),
 }
 
-/// To whom a message goes.
+/// Recipients of a message.
 #[derive(Clone, Copy)]
 enum Recipients {
     /// Every endpoint that wants its type.
     Wanting,
-    /// One endpoint, whatever it wants, as a test.
+    /// One endpoint, regardless of its filter, as a test.
     Only(EndpointId),
 }
 
-/// How often a message is accepted anew because something changed meanwhile.
-const AGAIN: u32 = 10;
-/// After how many times it waits a little, longer each time: an application whose many endpoints begin to fail at once
-/// changes with each of them, one after the other.
-const AT_ONCE: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(20);
-
 impl Handle {
-    /// Accepts a message to an application, which is named by its id or `uid`. When this returns, the
-    /// message is stored durably and its deliveries are scheduled.
+    /// Accepts a message to an application, named by its id or `uid`. On return, the message is stored durably and its
+    /// deliveries are scheduled.
     ///
     /// # Errors
-    /// Says why the message is not accepted; then nothing of it is kept.
+    /// If the message is not accepted; then nothing of it is stored.
     pub async fn send(&self, tenant: Tenant, application: &str, draft: Draft) -> Result<Accepted, SendError> {
         accept(&self.core, tenant, application, draft, Recipients::Wanting).await
     }
 
-    /// Sends a message to one endpoint only, whatever its filter, to see whether it arrives. There is
-    /// one try.
+    /// Sends a message to one endpoint, regardless of its filter, to test it. There is one attempt.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and where the endpoint is not there or receives nothing.
+    /// As [`send`](Self::send), and if the endpoint does not exist or receives nothing.
     pub async fn send_test(&self, tenant: Tenant, application: &str, endpoint: EndpointId, draft: Draft) -> Result<Accepted, SendError> {
         accept(&self.core, tenant, application, draft, Recipients::Only(endpoint)).await
     }
 }
 
-/// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
-/// before a message is refused for what is remembered, it is read again.
+/// Decides from the cache, and lets the store verify the versions. The state is read again if they are stale, and
+/// before a message is refused because of cached state.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Recipients) -> Result<Accepted, SendError> {
     let Draft { event_type, payload, event_id, channels, idempotency, hops, is_event } = draft;
     if hops.is_loop() {
@@ -198,7 +200,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
     endpoint::check_channels(&channels)?;
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
-    for time in 0..AGAIN {
+    for time in 0..MAX_ATTEMPTS {
         let routes =
             if is_fresh { core.routes.resolve_now(tenant, application).await? } else { core.routes.resolve(tenant, application).await? };
         let decided = match routes {
@@ -215,10 +217,10 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             }
         };
         let application_id = routes.application.id;
-        let place = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Reservation::uncounted()) };
-        let place = match place {
-            Ok(place) => place,
-            Err(reached) => return beyond(core, tenant, application_id, idempotency, id, reached).await,
+        let reservation = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Reservation::uncounted()) };
+        let reservation = match reservation {
+            Ok(reservation) => reservation,
+            Err(reached) => return over_quota(core, tenant, application_id, idempotency, id, reached).await,
         };
         let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone(), hops });
         let (deliveries, policies): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
@@ -238,10 +240,10 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             is_event,
         };
         let status = publication.first_status();
-        // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
+        // A separate task: a sender that hangs up must not stop the work between the commit and the lanes.
         let published = core
             .tasks
-            .spawn(store_and_offer(Arc::clone(core), publication, policies, place))
+            .spawn(store_and_offer(Arc::clone(core), publication, policies, reservation))
             .await
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
@@ -265,7 +267,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Published::Stale => {
                 core.routes.forget(application_id);
                 core.routes.forget_schemas(tenant.environment);
-                if time >= AT_ONCE {
+                if time >= IMMEDIATE_ATTEMPTS {
                     tokio::time::sleep(PAUSE * time).await;
                 }
             }
@@ -274,7 +276,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
     Err(SendError::KeepsChanging)
 }
 
-/// What can be told of a message by itself.
+/// Checks the message itself.
 fn check(core: &Core, event_type: &str, event_id: Option<&str>, payload: &Payload) -> Result<(), SendError> {
     message::check_event_type(event_type)?;
     if let Some(event_id) = event_id {
@@ -284,7 +286,7 @@ fn check(core: &Core, event_type: &str, event_id: Option<&str>, payload: &Payloa
     if size > limit { Err(SendError::PayloadTooLarge { size, limit }) } else { Ok(()) }
 }
 
-/// Who gets a message, and by which versions that was decided.
+/// Decides the deliveries of a message, and returns the versions of that decision.
 async fn decide(
     core: &Core,
     tenant: Tenant,
@@ -326,14 +328,14 @@ async fn decide(
     Ok((Versions { application: routes.version, environment: of_event_types }, deliveries))
 }
 
-/// A delivery as it begins, and what is configured for it where this process has it.
+/// New delivery, with its policy if this process has it.
 struct First {
     delivery: NewDelivery,
     ours: Option<Arc<LanePolicy>>,
 }
 
-/// How a delivery begins: skipped where its endpoint is off, else owed, and owned by this process where it
-/// delivers, the lane has room, and no other process has to send it. What is not, waits in its backlog.
+/// Returns the first state of a delivery: skipped if its endpoint is off, otherwise pending. This process owns it if it
+/// delivers, the lane has room, and no other process must send it. Otherwise the delivery waits in its backlog.
 fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) -> First {
     let target_id = TargetId::from(route.endpoint.id);
     if let Some(reason) = route.endpoint.skips(now) {
@@ -341,13 +343,14 @@ fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) ->
     }
     let limited = route.policy.is_limited(now).then(|| route.backlog(payload));
     let is_for_us = match limited {
-        // An order is kept by taking from the backlog only.
-        Some(backlog) => !route.policy.is_ordered && !route.policy.is_held(now) && core.has_line(backlog).is_some(),
+        // Ordered deliveries are sent only from the backlog.
+        Some(backlog) => !route.policy.is_ordered && !route.policy.is_held(now) && core.works_on_backlog_since(backlog).is_some(),
         None => true,
     };
     let may_begin = core.options.role.delivers() && core.may_begin();
     let is_ours = may_begin && is_for_us && core.lanes().has_room(target_id, &route.policy);
-    // A node that has no room for it leaves it to its lane; one that does not deliver, to anybody.
+    // A delivering node without room leaves the delivery to its own lane; a node that does not deliver leaves it to any
+    // node.
     let backlog = limited.or_else(|| (may_begin && !is_ours).then(|| route.backlog(payload)));
     let state = NewState::Pending { owner: is_ours.then(|| core.owner()), backlog, in_order: route.policy.is_ordered };
     First { delivery: NewDelivery { target_id, state }, ours: is_ours.then(|| Arc::clone(&route.policy)) }
@@ -357,7 +360,7 @@ async fn store_and_offer(
     core: Arc<Core>,
     publication: Publication,
     policies: Vec<Option<Arc<LanePolicy>>>,
-    place: Reservation,
+    reservation: Reservation,
 ) -> Result<Published, hookstream_store::Error> {
     let message = Arc::clone(&publication.message);
     let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
@@ -373,20 +376,20 @@ async fn store_and_offer(
         }
     }
     let in_use: Option<Vec<_>> = ours.iter().map(|(owner, ..)| InUse::of(&core, *owner)).collect();
-    // Where the number was given up since it was decided who delivers, it is decided anew.
+    // The owner id was retired since the decision, so the deliveries are decided again.
     let Some(in_use) = in_use else { return Ok(Published::Stale) };
     let published = match core.store.publish(publication).await {
         Ok(published) => published,
         Err(error) => {
             if matches!(error, hookstream_store::Error::Unavailable { .. }) && !ours.is_empty() {
-                // It may be stored all the same, under a number that does not know of it.
+                // The message may be stored, with deliveries that are in no memory.
                 core.suspect_owner();
             }
             return Err(error);
         }
     };
     if published == Published::Stored {
-        place.keep();
+        reservation.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
         let offered = ours.into_iter().map(|(owner, target_id, backlog, policy)| {
             let due_at = message.id.timestamp();
@@ -403,8 +406,8 @@ async fn store_and_offer(
     Ok(published)
 }
 
-/// What comes of a message for which the month has no place: what it repeats has had one.
-async fn beyond(
+/// Handles a message without room in its quota: a repeated request still gets its first response.
+async fn over_quota(
     core: &Core,
     tenant: Tenant,
     application: ApplicationId,
@@ -422,7 +425,7 @@ async fn beyond(
     }
 }
 
-/// The first answer again: the message as it was accepted.
+/// Repeats the first response: the message as it was accepted.
 async fn repeated(
     core: &Core,
     tenant: Tenant,

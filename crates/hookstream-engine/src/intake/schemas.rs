@@ -1,5 +1,5 @@
-//! Compiling and checking JSON Schemas without holding up anybody: a quick check runs where it is asked for, everything
-//! else on threads for blocking work, few at once, and one at a time for each organization.
+//! Compiles and checks JSON Schemas without blocking other work: a quick check runs in place, everything else on
+//! blocking threads, a few at once and one at a time per organization.
 
 use std::{
     collections::HashMap,
@@ -20,12 +20,13 @@ use tokio::sync::Semaphore;
 
 use crate::Handle;
 
-/// Compilations and long checks at once. One organization has at most one of them, so a second one always has its turn.
-const AT_ONCE: usize = 2;
-/// Organizations that are remembered before those that are idle are forgotten.
-const ORGANIZATIONS: usize = 1_000;
+/// Concurrent compilations and long checks. An organization has at most one, so a second organization always gets a
+/// turn.
+const MAX_CONCURRENT: usize = 2;
+/// Number of organizations from which idle ones are dropped.
+const MAX_ORGANIZATIONS: usize = 1_000;
 
-/// The turns of compilations and long checks.
+/// Turns of compilations and long checks.
 pub(crate) struct Checks {
     turns: Semaphore,
     of_organization: Mutex<HashMap<OrganizationId, Weak<Semaphore>>>,
@@ -33,12 +34,12 @@ pub(crate) struct Checks {
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE), of_organization: Mutex::default() }
+        Self { turns: Semaphore::new(MAX_CONCURRENT), of_organization: Mutex::default() }
     }
 }
 
 impl Checks {
-    /// Compiles the text of a schema; the inner error says why it is refused.
+    /// Compiles the text of a schema; the inner error is the reason of a refusal.
     pub(crate) async fn compile(&self, organization: OrganizationId, text: String) -> Result<Result<PayloadSchema, InvalidField>, Error> {
         self.run(organization, move || PayloadSchema::compile(&text)).await
     }
@@ -65,13 +66,13 @@ impl Checks {
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)
     }
 
-    /// The turns of an organization, as long as somebody waits for one.
+    /// Returns the turn of an organization, kept while a task uses it.
     fn of(&self, organization: OrganizationId) -> Arc<Semaphore> {
         let mut known = self.of_organization.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = known.get(&organization).and_then(Weak::upgrade) {
             return own;
         }
-        if known.len() >= ORGANIZATIONS {
+        if known.len() >= MAX_ORGANIZATIONS {
             known.retain(|_, own| own.strong_count() > 0);
         }
         let own = Arc::new(Semaphore::new(1));
@@ -81,10 +82,10 @@ impl Checks {
 }
 
 impl Handle {
-    /// Compiles a JSON Schema as it is compiled for messages; the inner error says why it is refused.
+    /// Compiles a JSON Schema in the same way as for messages; the inner error is the reason of a refusal.
     ///
     /// # Errors
-    /// Where the process is stopping.
+    /// If the process is stopping.
     pub async fn compile_schema(&self, tenant: Tenant, text: String) -> Result<Result<PayloadSchema, InvalidField>, Error> {
         self.core.checks.compile(tenant.organization, text).await
     }

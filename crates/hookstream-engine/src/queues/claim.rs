@@ -1,8 +1,8 @@
-//! Letting the lanes take turns, and claiming what falls due for them.
+//! Claims due deliveries for the lanes.
 //!
-//! What the lanes have no room for, and what may not go for now, waits in the store in its backlog, and is taken
-//! from there when its lane has room. Only the process that has a backlog's shard takes from it, and only it
-//! sends what has a rate, an order or a hold.
+//! Deliveries without room in their lane, and those that may not be sent now, wait in their stored backlog until the
+//! lane has room. Only the owner of a backlog's shard claims from it, and only that process sends to a target with a
+//! rate, an order or a hold.
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
@@ -31,32 +31,35 @@ use crate::{
     routing::route::Route,
 };
 
-/// The most deliveries in one claim: each is a small write in the transaction.
-const CLAIM: usize = 1_000;
-/// The most backlogs that are looked at in one go; where there are more, the next look goes on behind them.
-const LINES: usize = 1_000;
-/// What falls due is claimed so often at the most; a claim costs the database far more than a wait of so
-/// little costs a retry. What is due already when it is told of is claimed at once.
+/// Maximum number of gathering backlogs remembered; beyond it, all start again.
+const MAX_GATHERING: usize = 100_000;
+
+/// Maximum number of deliveries in one claim: each is a small write in the transaction.
+const MAX_CLAIMED: usize = 1_000;
+/// Maximum number of backlogs in one look; the next look continues behind them.
+const MAX_BACKLOGS: usize = 1_000;
+/// Minimum interval between claims of deliveries that fall due later: a claim costs the database far more than this
+/// wait costs a retry. Deliveries already due when noted are claimed at once.
 const QUANTUM: Duration = Duration::from_millis(100);
-/// The least time between two claims that are asked for at once.
+/// Minimum interval between two immediate claims.
 const GAP: Duration = Duration::from_millis(5);
-/// When to look again while there is no room in memory.
+/// Interval between looks while there is no room in memory.
 const FULL: Duration = Duration::from_millis(20);
 
-/// What is known from one look for backlogs to the next.
+/// State kept from one look at the backlogs to the next.
 #[derive(Debug, Default)]
 struct Look {
-    /// Where there are more backlogs than are looked at in one go, the last of those that were.
+    /// Last backlog of the previous look, if there were more.
     after: Option<Backlog>,
-    /// Since when something gathers in backlogs that keep an order.
+    /// Time since which deliveries gather in ordered backlogs.
     gathering: HashMap<Backlog, Instant>,
 }
 
 impl Look {
-    /// How many are to be taken of a backlog of this length, so that they go together: as many as make full tries, or
-    /// all where the first has waited long enough.
+    /// Returns how many deliveries to claim from a backlog of this length: as many as fill whole batches, or all if the
+    /// first has waited long enough.
     fn gathered(&mut self, backlog: Backlog, gather: Gather, length: usize, now: Instant, wait: &mut Duration) -> usize {
-        if self.gathering.len() >= GATHERING_KEPT {
+        if self.gathering.len() >= MAX_GATHERING {
             self.gathering.clear();
         }
         let until = *self.gathering.entry(backlog).or_insert(now) + gather.wait;
@@ -72,10 +75,7 @@ impl Look {
     }
 }
 
-/// The most backlogs of which it is known since when something gathers; at so many, all begin anew.
-const GATHERING_KEPT: usize = 100_000;
-
-/// Claims what falls due until the engine stops.
+/// Claims due deliveries until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut wake = Instant::now();
     let mut look = Look::default();
@@ -94,15 +94,15 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Claims once. Returns for how long nothing is known to fall due.
+/// Claims once. Returns the time for which no delivery is known to fall due.
 async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
     let Some((room, bytes)) = core.lanes().room_to_claim() else { return FULL };
     if !core.may_begin() {
         return FULL;
     }
-    // Forgotten before the claim: the claim sees what was noted until now, and tells what is next.
+    // Cleared before the claim: the claim covers all due times noted so far and returns the next one.
     core.forget_noted_due();
-    let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
+    let limits = ClaimLimits { deliveries: room.min(MAX_CLAIMED), bytes };
     let claimed = match claim(core, limits).await {
         Ok(wait) => from_backlogs(core, look, bytes / 2).await.map(|of_backlogs| wait.min(of_backlogs)),
         Err(error) => Err(error),
@@ -112,7 +112,8 @@ async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim due deliveries; retrying");
             if matches!(error, Error::Unavailable { .. }) {
-                // It may have been claimed all the same, by a number that then owns what nobody knows of.
+                // The claim may have been committed, so the store may hold deliveries under this owner id that are in
+                // no memory.
                 core.suspect_owner();
             }
             core.options.poll_period
@@ -120,7 +121,7 @@ async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
     }
 }
 
-/// Claims what waits in no backlog. Returns for how long nothing more is known to fall due.
+/// Claims due deliveries outside of backlogs. Returns the time for which no other is known to fall due.
 async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error> {
     let (now, begun) = (core.now(), Instant::now());
     let in_use = InUse::current(core);
@@ -130,21 +131,22 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
     place(core, claim.deliveries).await;
     Ok(match claim.next_due {
         None => core.options.poll_period,
-        // There was more than the limit. What another node is about to take does not count.
+        // There were more than the limit. Deliveries that another node is about to claim do not count.
         Some(due) if due <= now && claimed > 0 => Duration::ZERO,
         Some(due) => due.since(now).max(QUANTUM),
     })
 }
 
-/// Takes from the backlogs whose lanes have room. Returns for how long nothing more is known to fall due.
+/// Claims from the backlogs whose lanes have room. Returns the time for which no other delivery is known to fall due.
 async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<Duration, Error> {
-    let _claiming = core.line_claims.lock().await;
-    // Under the number that has the shards now: where it lapses meanwhile, what it claims is nobody's, and seen to be.
+    let _claiming = core.backlog_claims.lock().await;
+    // Uses the owner id that has the shards now: if the lease expires meanwhile, the store treats the claimed deliveries
+    // as unowned.
     let in_use = InUse::current(core);
     let shards = core.lease().shards();
-    let heads = core.store.backlogs(shards, look.after, LINES).await?;
-    let is_all = look.after.is_none() && heads.len() < LINES;
-    look.after = if heads.len() < LINES { None } else { heads.last().map(|head| head.backlog) };
+    let heads = core.store.backlogs(shards, look.after, MAX_BACKLOGS).await?;
+    let is_all = look.after.is_none() && heads.len() < MAX_BACKLOGS;
+    look.after = if heads.len() < MAX_BACKLOGS { None } else { heads.last().map(|head| head.backlog) };
     let mut wait = if is_all { core.options.poll_period } else { QUANTUM };
     if heads.is_empty() {
         core.lanes().note_more(Vec::new());
@@ -161,8 +163,8 @@ async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Resul
     let lengths = lengths(core, &heads, &policies).await?;
     let now = core.both_clocks();
     let mut wants = wants(core, &heads, &policies, look, &lengths, now, &mut wait);
-    if core.lease().is_in_doubt() {
-        // The first of a backlog may stand under an earlier number, and in nobody's memory.
+    if core.lease().is_uncertain() {
+        // The first delivery of a backlog may belong to an earlier owner id and be in no memory.
         wants.retain(|want| !want.in_order);
     }
     if wants.is_empty() {
@@ -176,8 +178,8 @@ async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Resul
     Ok(wait)
 }
 
-/// How many wait in the backlogs that keep an order and whose deliveries gather: they do so in the store, since nothing
-/// may be added to what was taken of an order while that may be under way.
+/// Returns the lengths of the ordered backlogs whose deliveries gather. Gathering happens in the store, because a batch taken
+/// from an ordered backlog cannot grow while it may be in flight.
 async fn lengths(
     core: &Core,
     heads: &[BacklogHead],
@@ -188,11 +190,11 @@ async fn lengths(
     if backlogs.is_empty() {
         return Ok(HashMap::new());
     }
-    let lengths = core.store.backlog_lengths(backlogs.clone(), CLAIM).await?;
+    let lengths = core.store.backlog_lengths(backlogs.clone(), MAX_CLAIMED).await?;
     Ok(backlogs.into_iter().zip(lengths).collect())
 }
 
-/// How much is to be taken from which backlog.
+/// Returns how many deliveries to claim from each backlog.
 fn wants(
     core: &Core,
     heads: &[BacklogHead],
@@ -209,10 +211,10 @@ fn wants(
     for head in heads {
         let Some(policy) = policies.get(&head.target_id) else { continue };
         if policy.is_paused {
-            // Whoever resumes it has the backlogs looked at again.
+            // Resuming the target triggers a new look.
             continue;
         }
-        // Where an order is kept the rest is a place, and due.
+        // In an ordered backlog, `due_at` of a delivery without `retry_at` is a position, and the delivery is due.
         let due_at = if policy.is_ordered { head.retry_at } else { Some(head.due_at) };
         if let Some(due_at) = due_at.filter(|due_at| *due_at > now.wall) {
             *wait = (*wait).min(due_at.since(now.wall).max(QUANTUM));
@@ -228,7 +230,7 @@ fn wants(
         let of_target = wanted.entry(head.target_id).or_default();
         let deliveries = lanes.wants_from(head.target_id, head.backlog, policy, now);
         let is_probe = policy.is_held(now.wall);
-        let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(CLAIM.saturating_sub(*of_target)) };
+        let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(MAX_CLAIMED.saturating_sub(*of_target)) };
         let deliveries = match (lengths.get(&head.backlog), policy.gather) {
             (Some(length), Some(gather)) if deliveries > 0 => {
                 look.gathered(head.backlog, gather, *length, now.monotonic, wait).min(deliveries)
@@ -244,7 +246,7 @@ fn wants(
     wants
 }
 
-/// What is configured for a target, as far as it is there.
+/// Returns the policy of a target, or the unrestricted one if the target does not exist.
 async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Result<Arc<LanePolicy>, Error> {
     Ok(match route(core, application, target).await? {
         Some(route) => Arc::clone(&route.policy),
@@ -252,9 +254,9 @@ async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Re
     })
 }
 
-/// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its backlog.
+/// Puts claimed deliveries into the lanes; those without room, or not to be sent from here, return to their backlogs.
 async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
-    let (mut offered, mut put_back_now) = (Vec::with_capacity(deliveries.len()), Vec::new());
+    let (mut offered, mut returned) = (Vec::with_capacity(deliveries.len()), Vec::new());
     let mut unreadable = BTreeSet::new();
     for delivery in deliveries {
         let application = delivery.message.application_id;
@@ -265,34 +267,35 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
                 offered.push(Offered { policy: core.unrestricted(application), delivery, backlog: None });
                 continue;
             }
-            // It may keep an order, so it waits where it was, and what is behind it too.
+            // The target may be ordered, so the delivery returns to its position and the deliveries behind it wait too.
             None => {
                 unreadable.insert(application);
                 core.lease().hold(delivery.owner);
-                put_back_now.push(delivery);
+                returned.push(delivery);
                 continue;
             }
         };
         let backlog = route.keeps_order(delivery.failed).then_some(delivery.backlog).flatten();
-        let is_from_line = delivery.backlog.is_some();
-        let may_go = is_from_line || may_go(core, &route, &delivery);
+        let is_from_backlog = delivery.backlog.is_some();
+        let may_go = is_from_backlog || may_go(core, &route, &delivery);
         if may_go {
             offered.push(Offered { policy: Arc::clone(&route.policy), delivery, backlog });
         } else {
             core.lease().hold(delivery.owner);
-            put_back_now.push(delivery);
+            returned.push(delivery);
         }
     }
     offer(core, offered);
-    requeue(core, put_back_now).await;
+    requeue(core, returned).await;
 }
 
-/// Whether what waited in no backlog may go into its lane.
+/// Returns whether a delivery from outside of backlogs may enter its lane.
 fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
     let now = core.now();
     let is_limited = route.policy.is_limited(now);
     let is_out_of_order = route.keeps_order(delivery.failed);
-    let is_elsewhere = is_limited && core.has_line(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_none();
+    let is_elsewhere =
+        is_limited && core.works_on_backlog_since(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_none();
     !is_out_of_order && !is_elsewhere && !route.policy.is_held(now) && core.lanes().has_room(delivery.target_id, &route.policy)
 }
 
@@ -303,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_keeps_an_order_gathers_until_there_is_enough_or_the_first_has_waited() {
+    fn ordered_backlog_gathers_until_full_or_first_waited() {
         let mut look = Look::default();
         let gather = Gather { most: 4, bytes: 1_000, wait: Duration::from_millis(300) };
         let backlog = Backlog::of_target(ApplicationId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
@@ -314,7 +317,7 @@ mod tests {
         };
         assert_eq!(ask(1, 0), (0, 300));
         assert_eq!(ask(3, 100), (0, 200));
-        // As many as make full tries; what is left waits from now on.
+        // As many as fill whole batches; the rest starts to wait now.
         assert_eq!(ask(9, 200), (8, 300));
         assert_eq!(ask(1, 300), (0, 200));
         assert_eq!(ask(2, 500), (2, 1_000), "the first has waited");

@@ -1,4 +1,4 @@
-//! Lanes, and the turns that they take.
+//! Lanes and their turns.
 
 pub(crate) mod claim;
 

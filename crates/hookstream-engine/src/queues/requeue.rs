@@ -14,15 +14,18 @@ use tokio::time::Instant;
 
 use crate::{core::Core, routing::route::Route};
 
-/// Puts what is in this process's hands, and counted there, into its backlog in the store.
+/// Delay of a delivery whose application could not be read.
+pub(crate) const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
+
+/// Returns deliveries that this process holds, and counts as held, to their backlogs in the store.
 pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
     let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?))).collect();
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
-            Ok(Some(route)) => in_backlog(&route, &delivery, core.now()),
-            Ok(None) => where_it_was(&delivery, core.now()),
-            Err(_) => where_it_was(&delivery, core.now() + UNREADABLE),
+            Ok(Some(route)) => backlog_wait(&route, &delivery, core.now()),
+            Ok(None) => unchanged_wait(&delivery, core.now()),
+            Err(_) => unchanged_wait(&delivery, core.now() + UNREADABLE_DELAY),
         };
         let next = Next::Postponed { wait };
         let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
@@ -32,7 +35,8 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     for (owner, batch) in by_owner {
         let count = batch.len();
         if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
-            // They stand under a number that is in no memory for them; it runs dry and is then given up.
+            // The deliveries stay with an owner id that no longer has them in memory; that id drains and is then
+            // released.
             core.suspect_owner();
             tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their backlogs");
         }
@@ -46,20 +50,17 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     backlogs.into_iter().for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
 }
 
-/// How a delivery waits of whose target nothing can be read: in the backlog that it came from, at its place.
-pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
+/// Returns the wait of a delivery whose target cannot be read: in its former backlog, at its position.
+pub(crate) fn unchanged_wait(delivery: &Claimed, due_at: Timestamp) -> Wait {
     Wait { due_at, backlog: delivery.backlog, keeps_position: delivery.backlog.is_some() }
 }
 
-/// How a delivery waits in its backlog that may go when its lane lets it.
-pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
+/// Returns the wait of a delivery in its backlog, to be sent when its lane allows.
+pub(crate) fn backlog_wait(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
     let keeps_position = route.keeps_order(delivery.failed);
     let due_at = if keeps_position { Timestamp::EPOCH } else { now };
     Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_position }
 }
-
-/// How long a delivery waits whose application could not be read.
-pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Result<Option<Arc<Route>>, Error> {
     let routes = core.routes.get(application).await?;

@@ -1,16 +1,15 @@
-//! A memory that forgets what was not asked for of late: two generations, of which the older goes when the
-//! younger is full.
+//! Cache of two generations: when the younger is full, it becomes the older, and the old one is dropped.
 
 use std::{collections::HashMap, hash::Hash};
 
-/// What is remembered, each with its weight. All together never weigh more than twice a generation and one entry.
+/// Cached values with their weights. Together they never weigh more than two generations and one entry.
 #[derive(Debug)]
 pub(crate) struct AgingCache<K, V> {
     young: HashMap<K, (V, usize)>,
     old: HashMap<K, (V, usize)>,
-    /// What the young weigh.
+    /// Weight of the young generation.
     weight: usize,
-    /// What a generation may weigh.
+    /// Maximum weight of a generation.
     most: usize,
 }
 
@@ -19,12 +18,12 @@ impl<K: Eq + Hash + Copy, V: Clone> AgingCache<K, V> {
         Self { young: HashMap::new(), old: HashMap::new(), weight: 0, most }
     }
 
-    /// What is remembered, where it is young.
+    /// Returns a value of the young generation.
     pub(crate) fn young(&self, key: &K) -> Option<V> {
         self.young.get(key).map(|(value, _)| value.clone())
     }
 
-    /// What is remembered at all; from now on it is young.
+    /// Returns a value of either generation and moves it to the young one.
     pub(crate) fn rejuvenate(&mut self, key: K) -> Option<V> {
         if let Some((value, weight)) = self.old.remove(&key) {
             self.insert(key, value, weight);
@@ -32,7 +31,7 @@ impl<K: Eq + Hash + Copy, V: Clone> AgingCache<K, V> {
         self.young(&key)
     }
 
-    /// Changes what is remembered, whether it is young or old.
+    /// Changes a value of either generation.
     pub(crate) fn change(&mut self, key: &K, change: impl FnOnce(&mut V)) {
         if let Some((value, _)) = self.young.get_mut(key).or_else(|| self.old.get_mut(key)) {
             change(value);
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
+    fn used_entries_stay_and_unused_ones_are_evicted() {
         let mut kept = AgingCache::new(10);
         kept.insert(0, "often", 1);
         for number in 1..100 {

@@ -1,11 +1,11 @@
-//! Who wants what: applications with their endpoints, ready to deliver to, kept in memory.
+//! Directory of routes: applications with their endpoints, ready for delivery, cached in memory.
 //!
-//! An application is read when it is first needed. Whoever changes one in the store calls
-//! [`RouteDirectory::forget`] before answering, so that the next message sees the change.
+//! An application is read when first needed. A handler that changes one in the store calls [`RouteDirectory::forget`]
+//! before it responds, so that the next message sees the change.
 //!
-//! A change of one endpoint costs the reading of one endpoint: what is remembered of an application that was changed
-//! stays as a base, and only the endpoints that changed since its version are read and decrypted again. One task at a
-//! time reads an application; the others wait for it.
+//! A change of one endpoint costs the reading of one endpoint: the cached application stays as a base, and only the
+//! endpoints changed since its version are read and decrypted again. One task at a time reads an application; the
+//! others wait for it.
 
 use std::{
     collections::HashMap,
@@ -45,17 +45,16 @@ use crate::{
     upkeep::quotas::Quotas,
 };
 
-/// The most endpoints that are surely remembered; up to twice as many are while they are asked for. With what
-/// belongs to it one takes some 2 KB.
-const ENDPOINTS: usize = 40_000;
-/// The most entries of the other kinds; at this many, all are forgotten and read again when needed.
-const KEPT: usize = 100_000;
-/// Memory of compiled JSON Schemas, in bytes, roughly; above it all are forgotten and compiled again when needed.
-const SCHEMA_BYTES: usize = 128 * 1024 * 1024;
-/// At this many readers those that read nothing any more are forgotten.
-const READERS: usize = 1_000;
+/// Number of endpoints that are certainly cached; up to twice as many while in use. An endpoint takes about 2 KB.
+const MIN_ENDPOINTS: usize = 40_000;
+/// Maximum number of entries of the other kinds; beyond it, all are dropped and read again when needed.
+const MAX_ENTRIES: usize = 100_000;
+/// Approximate memory of compiled JSON Schemas, in bytes; beyond it, all are dropped and compiled again when needed.
+const MAX_SCHEMA_BYTES: usize = 128 * 1024 * 1024;
+/// Number of readers from which idle ones are dropped.
+const MAX_READERS: usize = 1_000;
 
-/// The cache.
+/// Cache of applications and their routes.
 pub struct RouteDirectory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -64,46 +63,46 @@ pub struct RouteDirectory {
     schedule: RetrySchedule,
     timeout: Duration,
     payload_limit: usize,
-    /// Grows with each change of event types, so that what was read before one is not kept after it.
+    /// Grows with each change of event types, so that values read before a change are not cached after it.
     version: AtomicU64,
     kept: RwLock<Kept>,
-    /// Who reads which application.
+    /// Locks of the tasks that read an application.
     readers: Mutex<HashMap<ApplicationId, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 struct Kept {
     applications: AgingCache<ApplicationId, Remembered>,
-    /// The applications that are being read, and whether each has changed since that began.
+    /// Applications being read, and whether each has changed since the read began.
     reading: HashMap<ApplicationId, bool>,
-    /// What the lanes were told of last.
-    told: AgingCache<ApplicationId, Arc<ApplicationRoutes>>,
+    /// Routes last passed to the lanes.
+    notified: AgingCache<ApplicationId, Arc<ApplicationRoutes>>,
     uids: HashMap<EnvironmentId, HashMap<String, ApplicationId>>,
     schemas: HashMap<EnvironmentId, Schemas>,
-    /// Memory of all of them.
+    /// Memory of all schemas.
     schema_bytes: usize,
 }
 
-/// An application as it was read.
+/// Cached application.
 #[derive(Clone)]
 struct Remembered {
     routes: Arc<ApplicationRoutes>,
-    /// Whether the application has changed since.
+    /// Whether the application has changed since it was read.
     is_stale: bool,
 }
 
-/// What the lanes of an application have to be told.
+/// Changes of an application that its lanes must take.
 pub(crate) struct RouteChanges {
-    /// RouteDirectory that are new or changed.
+    /// Routes that are new or changed.
     pub(crate) changed: Vec<Arc<Route>>,
-    /// Endpoints that are not there any more; `None` where that is not known.
+    /// Endpoints that were deleted; `None` if unknown.
     pub(crate) gone: Option<Vec<EndpointId>>,
 }
 
-/// The event types of an environment, as far as they were asked for.
+/// Event types of an environment, as far as they were needed.
 #[derive(Default)]
 struct Schemas {
     version: i64,
-    /// `None` for a name that needs no check.
+    /// `None` for a name without a check.
     by_name: HashMap<String, Option<Arc<PayloadSchema>>>,
 }
 
@@ -119,9 +118,9 @@ impl RouteDirectory {
             payload_limit: options.payload_limit,
             version: AtomicU64::new(0),
             kept: RwLock::new(Kept {
-                applications: AgingCache::new(ENDPOINTS),
+                applications: AgingCache::new(MIN_ENDPOINTS),
                 reading: HashMap::new(),
-                told: AgingCache::new(ENDPOINTS),
+                notified: AgingCache::new(MIN_ENDPOINTS),
                 uids: HashMap::new(),
                 schemas: HashMap::new(),
                 schema_bytes: 0,
@@ -130,10 +129,10 @@ impl RouteDirectory {
         }
     }
 
-    /// The application that a tenant means by an id or a `uid`; `None` where it has none such.
+    /// Returns a tenant's application by its id or `uid`; `None` if it does not exist.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn resolve(&self, tenant: Tenant, reference: &str) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
         if let Ok(id) = reference.parse()
             && let Some(routes) = self.get(id).await?
@@ -141,47 +140,47 @@ impl RouteDirectory {
         {
             return Ok(Some(routes));
         }
-        let is_meant =
+        let matches =
             |routes: &Arc<ApplicationRoutes>| routes.application.tenant == tenant && routes.application.uid.as_deref() == Some(reference);
         if let Some(id) = self.kept_uid(tenant, reference)
-            && let Some(routes) = self.get(id).await?.filter(is_meant)
+            && let Some(routes) = self.get(id).await?.filter(matches)
         {
             return Ok(Some(routes));
         }
-        // Not known, or another application's by now.
+        // Unknown, or now another application's `uid`.
         match self.find_uid(tenant, reference).await? {
-            Some(id) => Ok(self.get(id).await?.filter(is_meant)),
+            Some(id) => Ok(self.get(id).await?.filter(matches)),
             None => Ok(None),
         }
     }
 
-    /// An application, whosever it is.
+    /// Returns an application of any tenant.
     pub(crate) async fn get(&self, id: ApplicationId) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
         if let Some(routes) = self.fresh(id) {
             return Ok(Some(routes));
         }
         let reader = self.reader(id);
         let _reading = reader.lock().await;
-        // Somebody else may have read it meanwhile.
+        // Another task may have read it meanwhile.
         match self.fresh(id) {
             Some(routes) => Ok(Some(routes)),
             None => self.read_anew(id).await,
         }
     }
 
-    /// What is remembered of an application that has not changed since.
+    /// Returns the cached application if it has not changed.
     fn fresh(&self, id: ApplicationId) -> Option<Arc<ApplicationRoutes>> {
         let remembered = self.read(|kept| kept.applications.young(&id)).or_else(|| self.write(|kept| kept.applications.rejuvenate(id)))?;
         (!remembered.is_stale).then_some(remembered.routes)
     }
 
-    /// What only one at a time may hold who reads an application.
+    /// Returns the lock that serializes the reads of an application.
     fn reader(&self, id: ApplicationId) -> Arc<tokio::sync::Mutex<()>> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reader) = readers.get(&id).and_then(Weak::upgrade) {
             return reader;
         }
-        if readers.len() >= READERS {
+        if readers.len() >= MAX_READERS {
             readers.retain(|_, reader| reader.strong_count() > 0);
         }
         let reader = Arc::default();
@@ -189,7 +188,7 @@ impl RouteDirectory {
         reader
     }
 
-    /// Reads an application, on the base of what is remembered of it.
+    /// Reads an application, using its cached state as the base.
     async fn read_anew(&self, id: ApplicationId) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
         let base = self.write(|kept| {
             kept.reading.insert(id, false);
@@ -200,7 +199,7 @@ impl RouteDirectory {
             let has_changed = kept.reading.remove(&id).unwrap_or(true);
             match &read {
                 Ok(Some(routes)) => {
-                    // Changed meanwhile, it is a better base than what was there before.
+                    // Even if changed meanwhile, it is a better base than the earlier one.
                     let remembered = Remembered { routes: Arc::clone(routes), is_stale: has_changed };
                     kept.applications.insert(id, remembered, 1 + routes.endpoints.len());
                 }
@@ -216,13 +215,13 @@ impl RouteDirectory {
         id: ApplicationId,
         base: Option<Arc<ApplicationRoutes>>,
     ) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
-        // Its version is read before its endpoints: what changes in between shows as an old version.
+        // The version is read before the endpoints, so a change in between shows as an old version.
         let Some(found) = applications::find_for_engine(&*self.store, id).await? else { return Ok(None) };
         let ForEngine { application, version, endpoints_deleted_at } = found;
         if let Some(base) = base.as_ref().filter(|base| base.version == version) {
             return Ok(Some(Arc::clone(base)));
         }
-        // The rate of an application is part of the policy of each of its endpoints.
+        // The application's rate is part of each endpoint's policy.
         let base =
             base.filter(|base| base.application.tenant == application.tenant && base.application.rate_limit == application.rate_limit);
         let since = base.as_ref().map(|base| base.version);
@@ -234,8 +233,8 @@ impl RouteDirectory {
             Some(base) => {
                 let mut endpoints = merge(&base.endpoints, changed);
                 if endpoints_deleted_at > base.version {
-                    let there = endpoints::ids(&*self.store, application.tenant, id).await?;
-                    endpoints.retain(|route| there.binary_search(&route.endpoint.id).is_ok());
+                    let existing = endpoints::ids(&*self.store, application.tenant, id).await?;
+                    endpoints.retain(|route| existing.binary_search(&route.endpoint.id).is_ok());
                 }
                 endpoints
             }
@@ -244,16 +243,15 @@ impl RouteDirectory {
         Ok(Some(Arc::new(ApplicationRoutes { application, version, endpoints, meter })))
     }
 
-    /// What has changed of an application since this was last asked, and the application as it is now; `None` where it
-    /// is not there.
-    pub(crate) async fn news(&self, id: ApplicationId) -> Result<Option<RouteChanges>, Error> {
+    /// Returns the changes of an application since the last call; `None` if the application does not exist.
+    pub(crate) async fn changes(&self, id: ApplicationId) -> Result<Option<RouteChanges>, Error> {
         let Some(routes) = self.get(id).await? else {
-            self.write(|kept| kept.told.remove(&id));
+            self.write(|kept| kept.notified.remove(&id));
             return Ok(None);
         };
         let before = self.write(|kept| {
-            let before = kept.told.rejuvenate(id);
-            kept.told.insert(id, Arc::clone(&routes), 1 + routes.endpoints.len());
+            let before = kept.notified.rejuvenate(id);
+            kept.notified.insert(id, Arc::clone(&routes), 1 + routes.endpoints.len());
             before
         });
         let Some(before) = before else { return Ok(Some(RouteChanges { changed: routes.endpoints.clone(), gone: None })) };
@@ -263,7 +261,7 @@ impl RouteDirectory {
         Ok(Some(RouteChanges { changed, gone: Some(ids.filter(|id| routes.endpoint(*id).is_none()).collect()) }))
     }
 
-    /// Notes since when an endpoint fails, as it is written now.
+    /// Takes the written time since which an endpoint fails.
     pub(crate) fn note_health(&self, application: ApplicationId, endpoint: EndpointId, failing_since: Option<Timestamp>) {
         self.read(|kept| {
             if let Some(route) = kept.applications.young(&application).as_ref().and_then(|remembered| remembered.routes.endpoint(endpoint))
@@ -273,8 +271,7 @@ impl RouteDirectory {
         });
     }
 
-    /// The version of an environment's event types, and the schema that payloads of this type must keep,
-    /// where there is one.
+    /// Returns the version of the environment's event types, and the schema for payloads of this type, if any.
     pub(crate) async fn schema(&self, tenant: Tenant, event_type: &str) -> Result<(i64, Option<Arc<PayloadSchema>>), Error> {
         let environment = tenant.environment;
         let kept = self.read(|kept| {
@@ -293,9 +290,9 @@ impl RouteDirectory {
             Some(text) => Some(Arc::new(self.checks.compile(tenant.organization, text).await?.map_err(unreadable)?)),
             None => None,
         };
-        self.keep(version, |kept| {
+        self.store_if_current(version, |kept| {
             kept.schema_bytes += schema.as_ref().map_or(0, |schema| schema.memory());
-            if kept.schema_bytes > SCHEMA_BYTES {
+            if kept.schema_bytes > MAX_SCHEMA_BYTES {
                 kept.schemas.clear();
                 kept.schema_bytes = schema.as_ref().map_or(0, |schema| schema.memory());
             }
@@ -308,7 +305,7 @@ impl RouteDirectory {
         Ok((of_event_types, schema))
     }
 
-    /// To be called when an application or one of its endpoints has changed, before anybody is told.
+    /// Marks an application as changed. Callers do so before they report a change of it or of its endpoints.
     pub(crate) fn forget(&self, application: ApplicationId) {
         self.write(|kept| {
             kept.applications.change(&application, |remembered| remembered.is_stale = true);
@@ -318,14 +315,14 @@ impl RouteDirectory {
         });
     }
 
-    /// To be called when an event type has changed, before anybody is told.
+    /// Drops an environment's schemas. Callers do so before they report a change of an event type.
     pub fn forget_schemas(&self, environment: EnvironmentId) {
         self.change(|kept| {
             kept.schemas.remove(&environment);
         });
     }
 
-    /// Forgets everything.
+    /// Drops the whole cache.
     pub(crate) fn forget_all(&self) {
         self.change(|kept| {
             kept.applications.clear();
@@ -335,13 +332,13 @@ impl RouteDirectory {
         });
     }
 
-    /// The application that a tenant means, as it stands in the store now.
+    /// Returns a tenant's application in its current stored state.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn resolve_now(&self, tenant: Tenant, reference: &str) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
         if self.store.lease().is_none() {
-            // Nobody else changes it, and whoever does here has it forgotten.
+            // Only this process changes applications, and it marks each change in the cache.
             return self.resolve(tenant, reference).await;
         }
         self.change(|kept| {
@@ -359,7 +356,9 @@ impl RouteDirectory {
     async fn find_uid(&self, tenant: Tenant, uid: &str) -> Result<Option<ApplicationId>, Error> {
         let version = self.version.load(atomic::Ordering::Acquire);
         let Some(application) = applications::find_by_uid(&*self.store, tenant, uid).await? else { return Ok(None) };
-        self.keep(version, |kept| make_room(kept.uids.entry(tenant.environment).or_default()).insert(uid.to_owned(), application.id));
+        self.store_if_current(version, |kept| {
+            make_room(kept.uids.entry(tenant.environment).or_default()).insert(uid.to_owned(), application.id)
+        });
         Ok(Some(application.id))
     }
 
@@ -372,7 +371,7 @@ impl RouteDirectory {
         read(&self.kept.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes what is remembered, and not what is known.
+    /// Changes the cache without a new version.
     fn write<T>(&self, write: impl FnOnce(&mut Kept) -> T) -> T {
         write(&mut self.kept.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -383,17 +382,17 @@ impl RouteDirectory {
         change(&mut kept);
     }
 
-    /// Keeps what was read since `version`, unless something changed meanwhile.
-    fn keep<T>(&self, version: u64, keep: impl FnOnce(&mut Kept) -> T) {
+    /// Caches values read since `version`, unless something changed meanwhile.
+    fn store_if_current<T>(&self, version: u64, store: impl FnOnce(&mut Kept) -> T) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if self.version.load(atomic::Ordering::Acquire) == version {
-            keep(&mut kept);
+            store(&mut kept);
         }
     }
 }
 
 fn make_room<K, V>(kept: &mut HashMap<K, V>) -> &mut HashMap<K, V> {
-    if kept.len() >= KEPT {
+    if kept.len() >= MAX_ENTRIES {
         kept.clear();
     }
     kept

@@ -1,4 +1,4 @@
-//! Routes of one application: its endpoints, ready to be delivered to.
+//! Routes of one application: its endpoints, ready for delivery.
 
 use std::{
     collections::BTreeMap,
@@ -36,52 +36,55 @@ use crate::{
     upkeep::quotas::EventMeter,
 };
 
-/// An application and its endpoints.
+/// Value of `failing_since` for an endpoint that does not fail.
+pub(crate) const NOT_FAILING: i64 = i64::MIN;
+
+/// Application and its endpoints.
 #[derive(Debug)]
 pub struct ApplicationRoutes {
-    /// The application.
+    /// Application.
     pub application: Application,
     /// Grows with each change of the application or its endpoints.
     pub(crate) version: i64,
-    /// Its endpoints, oldest first.
+    /// Endpoints, oldest first.
     pub endpoints: Vec<Arc<Route>>,
-    /// How many events its organization may have.
+    /// Event quota of its organization.
     pub(crate) meter: Arc<EventMeter>,
 }
 
 impl ApplicationRoutes {
-    /// The route to an endpoint.
+    /// Returns the route to an endpoint.
     pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Route>> {
         let position = self.endpoints.binary_search_by_key(&id, |route| route.endpoint.id).ok()?;
         self.endpoints.get(position)
     }
 
-    /// The route to the endpoint that an id or a `uid` names.
+    /// Returns the route to the endpoint with this id or `uid`.
     pub fn endpoint_by_reference(&self, reference: &str) -> Option<&Arc<Route>> {
         let by_id = reference.parse().ok().and_then(|id| self.endpoint(id));
         by_id.or_else(|| self.endpoints.iter().find(|route| route.endpoint.uid.as_deref() == Some(reference)))
     }
 }
 
-/// An endpoint, ready to deliver to.
+/// Endpoint, ready for delivery.
 #[derive(Debug)]
 pub struct Route {
-    /// The endpoint.
+    /// Endpoint.
     pub endpoint: Endpoint,
     pub(crate) target: Target,
     pub(crate) keys: SigningKeys,
-    /// When it is tried again: its own schedule, or the installation's.
+    /// Retry schedule: the endpoint's own, or the installation's.
     pub schedule: RetrySchedule,
     pub(crate) timeout: Duration,
     pub(crate) policy: Arc<LanePolicy>,
-    /// The headers of its own.
+    /// Custom headers of the endpoint.
     pub(crate) headers: Box<[(HeaderName, HeaderValue)]>,
-    /// Since when it fails, as far as that is written, in milliseconds: [`WELL`] while it does not. It changes without a
-    /// change of the endpoint.
+    /// Stored time since which the endpoint fails, in milliseconds; [`NOT_FAILING`] if it does not fail. Changes without a new
+    /// version of the endpoint.
     failing_since: AtomicI64,
 }
 
-/// Values of the installation for what an endpoint leaves out.
+/// Values of the installation for settings that an endpoint leaves out.
 pub(crate) struct Defaults<'a> {
     pub(crate) schedule: &'a RetrySchedule,
     pub(crate) timeout: Duration,
@@ -89,10 +92,10 @@ pub(crate) struct Defaults<'a> {
 }
 
 impl Route {
-    /// Makes an endpoint ready to deliver to.
+    /// Prepares an endpoint for delivery.
     ///
     /// # Errors
-    /// If a signing secret in the store cannot be read.
+    /// If a stored signing secret cannot be read.
     pub(crate) fn new(with_secrets: WithSecrets, application: &Application, version: i64, defaults: &Defaults<'_>) -> Result<Self, Error> {
         let WithSecrets { endpoint, secret, rotated } = with_secrets;
         let unreadable = |_| Error::Unreadable { what: "signing secret" };
@@ -106,24 +109,24 @@ impl Route {
             policy: Arc::new(policy(&endpoint, application, version, defaults.payload_limit)),
             timeout: endpoint.timeout_ms.map_or(defaults.timeout, |ms| Duration::from_millis(u64::from(ms))),
             headers: own_headers(&endpoint),
-            failing_since: AtomicI64::new(endpoint.failing_since.map_or(WELL, Timestamp::as_millis)),
+            failing_since: AtomicI64::new(endpoint.failing_since.map_or(NOT_FAILING, Timestamp::as_millis)),
             endpoint,
         })
     }
 
-    /// Notes since when the endpoint fails; `None` after a success.
+    /// Sets the time since which the endpoint fails; `None` after a success.
     pub(crate) fn note_failing_since(&self, failing_since: Option<Timestamp>) {
-        self.failing_since.store(failing_since.map_or(WELL, Timestamp::as_millis), atomic::Ordering::Relaxed);
+        self.failing_since.store(failing_since.map_or(NOT_FAILING, Timestamp::as_millis), atomic::Ordering::Relaxed);
     }
 
-    /// Since when the endpoint fails, as far as that is written.
+    /// Returns the stored time since which the endpoint fails.
     pub(crate) fn failing_since(&self) -> Option<Timestamp> {
         let millis = self.failing_since.load(atomic::Ordering::Relaxed);
-        (millis != WELL).then(|| Timestamp::from_millis(millis))
+        (millis != NOT_FAILING).then(|| Timestamp::from_millis(millis))
     }
 
-    /// The backlog that a payload to this endpoint waits in: that of its key, where the endpoint keeps an
-    /// order by key. Messages without the key are in one together.
+    /// Returns the backlog of a payload: that of its ordering key if the endpoint orders by key. Messages without the
+    /// key share one backlog.
     pub(crate) fn backlog(&self, payload: &Payload) -> Backlog {
         let (application, target) = (self.endpoint.application_id, TargetId::from(self.endpoint.id));
         match &self.endpoint.ordering {
@@ -135,7 +138,7 @@ impl Route {
         }
     }
 
-    /// Whether a delivery that failed so often keeps its place in its backlog.
+    /// Returns whether a delivery with this many failures keeps its position in its backlog.
     pub(crate) fn keeps_order(&self, failed: u32) -> bool {
         match self.endpoint.ordering {
             Ordering::None => false,
@@ -147,7 +150,8 @@ impl Route {
     }
 }
 
-/// Where an order is kept and nothing may pass what fails, it is tried for as long as the endpoint is on.
+/// Returns the retry schedule. In an ordered endpoint that blocks on failure, retries go on as long as the endpoint is
+/// enabled.
 pub(crate) fn schedule(endpoint: &Endpoint, installations: &RetrySchedule) -> RetrySchedule {
     let schedule = endpoint.retry_schedule.as_ref().unwrap_or(installations);
     match (&endpoint.ordering, endpoint.on_failure) {
@@ -175,25 +179,22 @@ pub(crate) fn policy(endpoint: &Endpoint, application: &Application, version: i6
     }
 }
 
-/// The routes of a base with those that have changed, oldest first.
+/// Merges changed routes into a base, oldest first.
 pub(crate) fn merge(base: &[Arc<Route>], changed: Vec<Arc<Route>>) -> Vec<Arc<Route>> {
     let mut changed: BTreeMap<EndpointId, Arc<Route>> = changed.into_iter().map(|route| (route.endpoint.id, route)).collect();
     let mut merged: Vec<_> = base.iter().map(|route| changed.remove(&route.endpoint.id).unwrap_or_else(|| Arc::clone(route))).collect();
     if !changed.is_empty() {
-        // New ones, which as a rule are the newest.
+        // New endpoints, which are usually the newest.
         merged.extend(changed.into_values());
         merged.sort_by_key(|route| route.endpoint.id);
     }
     merged
 }
 
-/// An endpoint's own headers. There may be very many endpoints, so they are kept as small as they can be.
+/// Returns the endpoint's custom headers, in the smallest form because there may be very many endpoints.
 pub(crate) fn own_headers(endpoint: &Endpoint) -> Box<[(HeaderName, HeaderValue)]> {
-    // They were checked when they were saved; a rule that has since become stricter drops one.
+    // Checked when saved; a header that a stricter rule now rejects is dropped.
     let parse =
         |(name, value): (&String, &String)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?));
     endpoint.headers.iter().flatten().filter_map(parse).collect()
 }
-
-/// No time since when an endpoint fails.
-pub(crate) const WELL: i64 = i64::MIN;

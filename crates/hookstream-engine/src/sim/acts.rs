@@ -1,4 +1,4 @@
-//! What may happen in a world, one thing a step: each is drawn, and so is what it does.
+//! Steps of a simulation: each is drawn, and so are its details.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{Draft, Handle};
 
-/// A message that somebody sends until it is answered.
+/// Message that a sender repeats until it gets a response.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
     application: ApplicationId,
@@ -45,7 +45,7 @@ pub(super) struct Outgoing {
 }
 
 impl Simulation {
-    /// One thing happens.
+    /// Makes one drawn step.
     pub(super) async fn step(&mut self, step: usize) {
         let drawn = self.rng.random_range(0..100);
         match drawn {
@@ -53,16 +53,16 @@ impl Simulation {
             30..=44 => self.sleep(1, 50).await,
             45..=59 => self.sleep(100, 2_000).await,
             60..=62 => self.sleep(5_000, 30_000).await,
-            63..=70 => self.receiver_changes(),
+            63..=70 => self.change_receiver(),
             71..=77 => self.kill().await,
             78..=80 => self.stop().await,
             81..=84 => self.freeze_or_thaw(),
-            85..=88 => self.endpoint_changes().await,
-            89..=90 => self.endpoint_is_deleted().await,
+            85..=88 => self.change_endpoint().await,
+            89..=90 => self.delete_endpoint().await,
             91..=93 => self.retry_by_hand().await,
             94..=95 => self.job().await,
-            96 => self.clock_is_set(),
-            _ => self.faults_change(),
+            96 => self.set_clock(),
+            _ => self.change_faults(),
         }
         if self.nodes.is_empty() || (self.hub.is_some() && self.nodes.len() < 2 && self.rng.random_ratio(1, 3)) {
             self.start_node().await;
@@ -75,9 +75,9 @@ impl Simulation {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
-    /// Some messages, one after the other or at once.
+    /// Publishes some messages, in sequence or concurrently.
     async fn publish(&mut self) {
-        let mut outgoing = std::mem::take(&mut self.unanswered);
+        let mut outgoing = std::mem::take(&mut self.unacknowledged);
         for _ in 0..self.rng.random_range(1..=8) {
             self.messages_made += 1;
             let number = self.messages_made;
@@ -90,30 +90,30 @@ impl Simulation {
             });
         }
         let is_at_once = self.rng.random_ratio(1, 3);
-        let mut under_way = JoinSet::new();
+        let mut in_flight = JoinSet::new();
         for message in outgoing {
             let Some(node) = self.any_node() else { return };
-            under_way.spawn(send(Arc::clone(&self.history), self.nodes[node].handle.clone(), self.tenant, message));
+            in_flight.spawn(send(Arc::clone(&self.history), self.nodes[node].handle.clone(), self.tenant, message));
             if !is_at_once {
-                self.await_answers(&mut under_way).await;
-                // So that an id of a later millisecond comes after it.
+                self.await_responses(&mut in_flight).await;
+                // So that a later id has a later millisecond.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        self.await_answers(&mut under_way).await;
+        self.await_responses(&mut in_flight).await;
     }
 
-    async fn await_answers(&mut self, under_way: &mut JoinSet<Option<Outgoing>>) {
-        while let Some(unanswered) = under_way.join_next().await {
-            // Without a key, nobody dares to send it again.
-            self.unanswered.extend(unanswered.expect("a sender does not panic").filter(|message| message.idempotency.is_some()));
+    async fn await_responses(&mut self, in_flight: &mut JoinSet<Option<Outgoing>>) {
+        while let Some(unacknowledged) = in_flight.join_next().await {
+            // Without an idempotency key, a sender does not repeat the message.
+            self.unacknowledged.extend(unacknowledged.expect("a sender does not panic").filter(|message| message.idempotency.is_some()));
         }
     }
 
-    fn receiver_changes(&mut self) {
+    fn change_receiver(&mut self) {
         let Some(key) = self.any_endpoint() else { return };
         let behaviour = match self.rng.random_range(0..10) {
-            0..=3 => Behaviour::Well,
+            0..=3 => Behaviour::Accepts,
             4 | 5 => Behaviour::Flaky,
             6 => Behaviour::Refuses(if self.rng.random_ratio(1, 6) { 410 } else { 500 }),
             7 => Behaviour::AsksToWait(if self.rng.random_ratio(1, 2) { 429 } else { 503 }, self.rng.random_range(0..5)),
@@ -132,7 +132,7 @@ impl Simulation {
             .change(|past, _| past.endpoints.iter_mut().filter(|past| past.id == endpoint).for_each(|past| past.was_disabled = true));
     }
 
-    /// A node ends as by SIGKILL: now, or at some await that is to come.
+    /// Kills a node as by SIGKILL: now, or at a later await.
     async fn kill(&mut self) {
         let Some(node) = self.any_node() else { return };
         let gate = Arc::clone(&self.nodes[node].gate);
@@ -145,12 +145,12 @@ impl Simulation {
         }
     }
 
-    /// A node stops in order.
+    /// Stops a node in order.
     async fn stop(&mut self) {
         let Some(node) = self.any_node().filter(|node| self.nodes[*node].gate.state() == State::Open) else { return };
         let node = self.nodes.swap_remove(node);
         self.history.note(format_args!("node {} stops", node.gate.node));
-        // What ends too late, or cannot be recorded any more, falls due again.
+        // Attempts that end too late, or cannot be recorded any more, fall due again.
         node.gate.lost(Loss::Ended);
         node.handle.stop(Duration::from_secs(1), tokio::time::Instant::now() + Duration::from_secs(1)).await;
         node.gate.kill();
@@ -165,12 +165,12 @@ impl Simulation {
                     self.nodes[node].gate.freeze();
                 }
             }
-            // A directory is one process's alone: whoever starts another there has ended the first.
+            // A directory belongs to one process: starting another there ends the first.
             None => {}
         }
     }
 
-    async fn endpoint_changes(&mut self) {
+    async fn change_endpoint(&mut self) {
         let Some(key) = self.any_endpoint() else { return };
         let drawn = self.rng.random_range(0..5);
         let rate = [None, Some(2), Some(5), Some(20)][self.rng.random_range(0..4)];
@@ -192,30 +192,32 @@ impl Simulation {
             endpoint.updated_at = now;
             Ok::<_, hookstream_store::Error>(())
         };
-        endpoints::update(&*self.inner, &self.act(), key, change).await.expect("changed");
-        self.tell(key.application_id);
+        endpoints::update(&*self.inner, &self.audit_context(), key, change).await.expect("changed");
+        self.notify(key.application_id);
     }
 
-    /// An act of the world's. Their entries are one: an id of its own would be drawn, and change what the seeds mean.
-    fn act(&self) -> AuditContext {
+    /// Audit context of the simulation. All entries share one id, because drawing one would change the meaning of the
+    /// seeds.
+    fn audit_context(&self) -> AuditContext {
         AuditContext::of_system(EntryId::from_bytes([0; 16]), self.clock.now())
     }
 
-    async fn endpoint_is_deleted(&mut self) {
+    async fn delete_endpoint(&mut self) {
         if self.endpoints.len() < 2 {
             return;
         }
         let key = self.endpoints.swap_remove(self.rng.random_range(0..self.endpoints.len()));
-        endpoints::delete(&*self.inner, &self.act(), key).await.expect("deleted");
-        let told = self.tell(key.application_id);
+        endpoints::delete(&*self.inner, &self.audit_context(), key).await.expect("deleted");
+        let informed = self.notify(key.application_id);
         self.history.note(format_args!("endpoint {} is deleted", key.id));
         self.history.change(|past, now| {
-            past.endpoints.iter_mut().filter(|past| past.id == key.id).for_each(|past| past.deleted = Some((now, told)));
+            past.endpoints.iter_mut().filter(|past| past.id == key.id).for_each(|past| past.deleted = Some((now, informed)));
         });
     }
 
-    /// Tells a node of a change, as the API does there, and the others as the store does. Returns which node.
-    fn tell(&mut self, application: ApplicationId) -> Option<u32> {
+    /// Notifies one node of a change, as its API would, and the others as the store would. Returns the number of the
+    /// first.
+    fn notify(&mut self, application: ApplicationId) -> Option<u32> {
         if let Some(hub) = &self.hub {
             let _ = hub.nudges.send(Nudge::Changed);
         }
@@ -250,18 +252,18 @@ impl Simulation {
             rate_limit: Some(self.rng.random_range(5..200)),
             max_messages: Some(self.rng.random_range(1..100)),
         };
-        let (handle, inner, tenant, act) = (self.nodes[node].handle.clone(), Arc::clone(&self.inner), self.tenant, self.act());
+        let (handle, inner, tenant, act) = (self.nodes[node].handle.clone(), Arc::clone(&self.inner), self.tenant, self.audit_context());
         self.history.note(format_args!("a job for {}: {}", key.id, kind.as_str()));
-        let ask = async {
+        let create = async {
             if let Ok((job, _)) = handle.plan(tenant, &key.application_id.to_string(), key.id, &request).await {
                 jobs::create(&*inner, &act, &job, None).await.expect("a job");
                 handle.note_job();
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, ask).await;
+        let _ = tokio::time::timeout(PATIENCE, create).await;
     }
 
-    fn clock_is_set(&mut self) {
+    fn set_clock(&mut self) {
         let is_behind = self.history.look(|past| past.clock_behind.last().is_some_and(|(_, until)| until.is_none()));
         let by = if is_behind || self.rng.random_ratio(1, 2) { 3_600_000 } else { -3_600_000 };
         self.history.note(format_args!("the clock is set by {by} ms"));
@@ -274,7 +276,7 @@ impl Simulation {
         });
     }
 
-    fn faults_change(&mut self) {
+    fn change_faults(&mut self) {
         let (before, after) = match self.rng.random_range(0..3) {
             0 => (0, 0),
             1 => (self.rng.random_range(10..100), self.rng.random_range(0..50)),
@@ -293,7 +295,7 @@ impl Simulation {
     }
 }
 
-/// Sends a message and notes its answer. Returns it where there was none.
+/// Sends a message and notes the response. Returns the message if there was none.
 pub(super) async fn send(history: Arc<History>, handle: Handle, tenant: Tenant, mut message: Outgoing) -> Option<Outgoing> {
     let sent = *message.sent.get_or_insert_with(|| history.now());
     let body = format!(r#"{{"k":"{}","n":{}}}"#, char::from(message.key), message.number);
@@ -314,7 +316,7 @@ pub(super) async fn send(history: Arc<History>, handle: Handle, tenant: Tenant, 
             let id = accepted.id;
             history.note(format_args!("{id} is accepted, {} of {application}", char::from(message.key)));
             let (key, idempotency) = (message.key, message.idempotency);
-            history.change(|past, answered| past.accepted.push(AcceptedMessage { id, application, key, idempotency, sent, answered }));
+            history.change(|past, responded| past.accepted.push(AcceptedMessage { id, application, key, idempotency, sent, responded }));
             None
         }
         Ok(Err(_)) | Err(_) => Some(message),

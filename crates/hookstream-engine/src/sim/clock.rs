@@ -1,4 +1,4 @@
-//! A clock that goes on with the runtime's paused time, and can be set besides.
+//! Clock that follows the runtime's paused time and can also be set.
 
 use std::{
     sync::{
@@ -11,12 +11,12 @@ use std::{
 use hookstream_model::base::time::{Clock, Timestamp};
 use tokio::time::Instant;
 
-/// The wall's clock of a simulation. Clones are the same clock.
+/// Wall clock of a simulation. Clones are the same clock.
 #[derive(Debug, Clone)]
 pub(super) struct SimClock {
     begun: Instant,
     start: Timestamp,
-    /// How far it was set from where it would be, in milliseconds.
+    /// Difference to the unset clock, in milliseconds.
     set_by: Arc<AtomicI64>,
     furthest: Arc<AtomicI64>,
 }
@@ -26,14 +26,14 @@ impl SimClock {
         Self { begun: Instant::now(), start, set_by: Arc::default(), furthest: Arc::default() }
     }
 
-    /// Sets it forward, or back. Returns whether it is behind where it has been.
+    /// Sets the clock forward or back. Returns whether it is behind its furthest time.
     pub(super) fn jump(&self, ms: i64) -> bool {
         let now = self.set_by.fetch_add(ms, Ordering::SeqCst) + ms;
         now < self.furthest.fetch_max(now, Ordering::SeqCst)
     }
 
-    /// Sets it to where it would be had it never been set back.
-    pub(super) fn put_right(&self) {
+    /// Undoes all steps back.
+    pub(super) fn repair(&self) {
         self.set_by.store(self.furthest.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 }

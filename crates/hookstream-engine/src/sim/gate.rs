@@ -1,7 +1,7 @@
-//! The gate between a node and the world: everything that a node asks of its store or of a receiver passes it.
+//! Gate between a node and the world: every request of a node to its store or to a receiver passes it.
 //!
-//! Where it is shut for ever, the node is dead, whatever its tasks still believe: nothing of it gets out.
-//! Where it is shut for a while, the node is frozen, as by SIGSTOP, in the middle of whatever it did.
+//! A node behind a permanently closed gate is dead, even if its tasks still run: none of its requests get out. A node
+//! behind a temporarily closed gate is frozen in the middle of its work, as by SIGSTOP.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -23,9 +23,9 @@ pub(super) enum State {
 pub(super) struct Gate {
     pub(super) node: u32,
     state: Mutex<State>,
-    /// Wakes in the order of waiting, unlike a watch.
+    /// Wakes waiters in their order, unlike a watch.
     moved: Notify,
-    /// The node dies when so many have passed; below 1 it lives on.
+    /// Number of passes until the node dies; below 1 it lives on.
     passes_left: AtomicI64,
     history: Arc<History>,
 }
@@ -35,7 +35,7 @@ impl Gate {
         Self { node, state: Mutex::new(State::Open), moved: Notify::new(), passes_left: AtomicI64::new(0), history }
     }
 
-    /// Passes, or waits: on the other side of an await, where anything may have happened meanwhile.
+    /// Passes the gate, or waits. The state of the world may have changed afterwards.
     pub(super) async fn pass(&self) {
         if self.passes_left.load(Ordering::SeqCst) > 0 && self.passes_left.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.kill();
@@ -51,7 +51,7 @@ impl Gate {
         }
     }
 
-    /// Lets so many pass before the node dies.
+    /// Kills the node after this many passes.
     pub(super) fn kill_after(&self, passes: i64) {
         self.passes_left.store(passes, Ordering::SeqCst);
     }
@@ -90,7 +90,7 @@ impl Gate {
         self.state() == State::Dead
     }
 
-    /// Notes that the node does not know of, or own, any more what it had.
+    /// Notes that the node lost track of its deliveries or their ownership.
     pub(super) fn lost(&self, loss: Loss) {
         self.history.note(format_args!("node {} is lost: {loss:?}", self.node));
         self.history.change(|past, now| past.losses.push((now, self.node, loss)));

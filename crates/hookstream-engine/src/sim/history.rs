@@ -1,7 +1,7 @@
-//! What happened in a simulation, as plain data: the oracle judges it, and nothing else remembers it.
+//! History of a simulation as plain data, for the oracle.
 //!
-//! Everything is told at the moment when the outside world sees it: a try when it is on its way and when its
-//! receiver has decided, a settlement when it is committed.
+//! Each event is noted when the outside world sees it: an attempt when it is sent and when its receiver has decided, a
+//! settlement when it is committed.
 
 use std::{
     fmt,
@@ -15,37 +15,39 @@ use hookstream_model::{
 };
 use tokio::time::Instant;
 
-/// When something happened: milliseconds of the monotonic clock since the beginning, and its place among all
-/// that happened.
+/// Maximum number of messages in one request.
+pub(super) const LARGEST_BATCH: u32 = 4;
+
+/// Maximum number of requests of all nodes in one millisecond; more mean that time does not advance.
+const MAX_REQUESTS: u32 = 20_000;
+
+/// Time of an event: milliseconds of the monotonic clock since the beginning, and the position among all events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Moment {
-    pub(super) place: u64,
+    pub(super) position: u64,
     pub(super) ms: u64,
 }
 
-/// The most messages that go in one request.
-pub(super) const LARGEST_BATCH: u32 = 4;
-
-/// One delivery.
+/// Message and endpoint of a delivery.
 pub(super) type Delivery = (MessageId, EndpointId);
 
-/// An endpoint and what was changed about it.
+/// Endpoint and its changes.
 #[derive(Debug, Clone)]
 pub(super) struct EndpointPast {
     pub(super) id: EndpointId,
     pub(super) application: ApplicationId,
-    /// What a failure does, where it keeps an order.
+    /// Failure policy, if the endpoint is ordered.
     pub(super) ordered: Option<OnFailure>,
     /// Whether each key has its own order.
     pub(super) by_key: bool,
-    /// Its rates, each from then on.
+    /// Rates, each with its start.
     pub(super) rates: Vec<(Moment, Option<u32>)>,
     pub(super) was_disabled: bool,
-    /// When its deletion was answered, and by which node; `None` for a node is that none was up.
+    /// Response to its deletion: the time, and the informed node, if one was up.
     pub(super) deleted: Option<(Moment, Option<u32>)>,
 }
 
-/// A message that was answered as accepted.
+/// Message with an accepting response.
 #[derive(Debug, Clone)]
 pub(super) struct AcceptedMessage {
     pub(super) id: MessageId,
@@ -53,36 +55,36 @@ pub(super) struct AcceptedMessage {
     pub(super) key: u8,
     pub(super) idempotency: Option<String>,
     pub(super) sent: Moment,
-    pub(super) answered: Moment,
+    pub(super) responded: Moment,
 }
 
-/// One try, as its receiver sees it.
+/// Attempt, as its receiver sees it.
 #[derive(Debug, Clone)]
-pub(super) struct Try {
+pub(super) struct Attempt {
     pub(super) node: u32,
     pub(super) delivery: Delivery,
-    /// The key in the payload, by which some endpoints keep an order.
+    /// Ordering key in the payload.
     pub(super) key: u8,
-    /// Whether it goes with another, in one request.
-    pub(super) rides: bool,
+    /// Whether it shares the request of another attempt.
+    pub(super) is_batched: bool,
     pub(super) begun: Moment,
-    /// When the receiver had decided, or the connection was gone.
+    /// Time of the receiver's decision or of the lost connection.
     pub(super) ended: Option<Moment>,
     pub(super) accepted: bool,
 }
 
-/// What a commit made of a delivery.
+/// Effect of a commit on a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     Succeeded,
     Ended,
     Retried,
     Postponed,
-    /// By an operator or a job.
-    OwedAgain,
+    /// Made pending again by a user or a job.
+    Requeued,
 }
 
-/// A commit that changed where a delivery stands.
+/// Commit that changed a delivery.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HistoryEvent {
     pub(super) at: Moment,
@@ -90,89 +92,86 @@ pub(super) struct HistoryEvent {
     pub(super) how: How,
 }
 
-/// Why a node no longer knows of, or no longer owns, what it had.
+/// Reason why a node lost track of its deliveries or their ownership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// It was killed, or has stopped.
+    /// The node was killed or has stopped.
     Ended,
-    /// Its lease ran out, and others have what it had.
-    Lapsed,
-    /// It took a new number, and does not have what it had under the one before.
-    BegunAnew,
-    /// It was frozen and goes on: what it was about to do, it does now.
+    /// The lease expired, and other nodes have the deliveries.
+    LeaseExpired,
+    /// The node registered a new owner id and lost the deliveries of the previous one.
+    Reenlisted,
+    /// The node was frozen and continues with requests decided before.
     Thawed,
 }
 
-/// Everything that happened.
+/// All events.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Past {
     pub(super) endpoints: Vec<EndpointPast>,
-    /// Rates over all endpoints of an application; they are not changed.
+    /// Rates over all endpoints of an application; constant.
     pub(super) application_rates: Vec<(ApplicationId, u32)>,
     pub(super) accepted: Vec<AcceptedMessage>,
-    pub(super) tries: Vec<Try>,
+    pub(super) attempts: Vec<Attempt>,
     pub(super) changes: Vec<HistoryEvent>,
     pub(super) losses: Vec<(Moment, u32, Loss)>,
-    /// When the wall's clock was behind where it had been, from when and until when.
+    /// Intervals in which the wall clock was behind its furthest time.
     pub(super) clock_behind: Vec<(Moment, Option<Moment>)>,
-    /// Settlements under a number that owned nothing any more, and how many of each counted all the same.
+    /// Settlements of expired owner ids, and how many of each counted nevertheless.
     pub(super) stale_settlements: Vec<(Moment, usize)>,
-    /// Whether several nodes share the store. Then ids tell nothing about the order of what was accepted.
+    /// Whether several nodes share the store. Then the order of ids does not give the order of acceptance.
     pub(super) is_shared: bool,
-    /// Tries that one target may have under way at once.
+    /// Maximum number of attempts in flight to one target.
     pub(super) permits: usize,
     pub(super) trace: Vec<String>,
 }
 
-/// The past that goes on. Held for a few lines, never across an await.
+/// Growing history. Locked for a few lines, never across an await.
 #[derive(Debug)]
 pub(super) struct History {
     begun: Instant,
     state: Mutex<(u64, Past)>,
-    /// How often nodes have asked for something in this millisecond.
-    asked: Mutex<(u64, u32)>,
+    /// Number of requests of all nodes in the current millisecond.
+    requests: Mutex<(u64, u32)>,
 }
-
-/// How often nodes may ask for something in one millisecond; where they do so more often, time stands still.
-const ASKED_MAX: u32 = 20_000;
 
 impl History {
     pub(super) fn new(permits: usize, is_shared: bool) -> Self {
-        Self { begun: Instant::now(), state: Mutex::new((0, Past { permits, is_shared, ..Past::default() })), asked: Mutex::default() }
+        Self { begun: Instant::now(), state: Mutex::new((0, Past { permits, is_shared, ..Past::default() })), requests: Mutex::default() }
     }
 
-    /// Counts what nodes ask for, so that one that goes round and round is found.
+    /// Counts the requests of nodes, to detect a busy loop.
     pub(super) fn passed(&self) {
         let now = self.elapsed_ms();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        *asked = if asked.0 == now { (now, asked.1 + 1) } else { (now, 1) };
-        assert!(asked.1 < ASKED_MAX, "a node goes round and round at {now} ms:\n{}", self.look(|past| past.last_lines(40)));
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests = if requests.0 == now { (now, requests.1 + 1) } else { (now, 1) };
+        assert!(requests.1 < MAX_REQUESTS, "a node loops without waiting at {now} ms:\n{}", self.look(|past| past.last_lines(40)));
     }
 
-    /// A moment after all that was before.
+    /// Returns a moment after all earlier ones.
     pub(super) fn now(&self) -> Moment {
         let mut state = self.lock();
         state.0 += 1;
-        Moment { place: state.0, ms: self.elapsed_ms() }
+        Moment { position: state.0, ms: self.elapsed_ms() }
     }
 
     fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).expect("a simulation is shorter")
+        u64::try_from(self.begun.elapsed().as_millis()).expect("a simulation is short")
     }
 
-    /// Notes a line of the trace.
+    /// Adds a line to the trace.
     pub(super) fn note(&self, line: impl fmt::Display) {
         let line = format!("{:>8} ms  {line}", self.elapsed_ms());
         self.lock().1.trace.push(line);
     }
 
-    /// Changes what is remembered.
+    /// Changes the history at a new moment.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Past, Moment) -> T) -> T {
         let now = self.now();
         change(&mut self.lock().1, now)
     }
 
-    /// Looks at it.
+    /// Reads the history.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Past) -> T) -> T {
         look(&self.lock().1)
     }
@@ -187,26 +186,26 @@ impl Past {
         self.endpoints.iter().find(|endpoint| endpoint.id == id)
     }
 
-    /// The last lines of the trace.
+    /// Returns the last lines of the trace.
     pub(super) fn last_lines(&self, most: usize) -> String {
         self.trace[self.trace.len().saturating_sub(most)..].join("\n")
     }
 
-    /// A number for the whole trace.
+    /// Returns a hash of the whole trace.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.trace.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// The first line in which two histories differ.
+    /// Returns the first line in which two histories differ.
     pub(super) fn difference(&self, other: &Self) -> Option<(String, String)> {
         let length = self.trace.len().max(other.trace.len());
         let line = |past: &Self, number: usize| past.trace.get(number).cloned().unwrap_or_default();
         (0..length).map(|number| (line(self, number), line(other, number))).find(|(ours, theirs)| ours != theirs)
     }
 
-    /// How long the trace is.
+    /// Returns the number of lines of the trace.
     pub(super) fn length(&self) -> usize {
         self.trace.len()
     }

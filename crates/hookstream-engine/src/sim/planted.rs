@@ -1,5 +1,5 @@
-//! That the oracle finds what is wrong: each invariant is shown a history that breaks it, and one like it that
-//! does not; and worlds in which a bug is planted do not hold.
+//! Tests of the oracle: each invariant gets a history that breaks it and a similar one that does not; and worlds with a
+//! planted bug must fail.
 
 use hookstream_model::{
     base::ids::{ApplicationId, EndpointId, MessageId},
@@ -10,8 +10,8 @@ use hookstream_model::{
 };
 
 use super::{
-    history::{AcceptedMessage, EndpointPast, HistoryEvent, How, Loss, Moment, Past, Try},
-    oracle::{ExpectedState, all_is_accounted_for, faults_of},
+    history::{AcceptedMessage, Attempt, EndpointPast, HistoryEvent, How, Loss, Moment, Past},
+    oracle::{FinalState, all_messages_are_accounted_for, faults_of},
     store::Planted,
     tests::run,
 };
@@ -23,14 +23,14 @@ fn message(n: u8) -> MessageId {
     MessageId::from_bytes([n; 16])
 }
 
-/// A moment; places and milliseconds go together here.
+/// Builds a moment whose position equals its milliseconds.
 fn at(ms: u64) -> Moment {
-    Moment { place: ms, ms }
+    Moment { position: ms, ms }
 }
 
-/// A try that is over after 10 ms.
-fn sent(node: u32, n: u8, ms: u64, accepted: bool) -> Try {
-    Try { node, delivery: (message(n), ENDPOINT), key: b'a', rides: false, begun: at(ms), ended: Some(at(ms + 10)), accepted }
+/// Builds an attempt of 10 ms.
+fn sent(node: u32, n: u8, ms: u64, accepted: bool) -> Attempt {
+    Attempt { node, delivery: (message(n), ENDPOINT), key: b'a', is_batched: false, begun: at(ms), ended: Some(at(ms + 10)), accepted }
 }
 
 fn became(n: u8, ms: u64, how: How) -> HistoryEvent {
@@ -38,10 +38,10 @@ fn became(n: u8, ms: u64, how: How) -> HistoryEvent {
 }
 
 fn accepted(n: u8, ms: u64) -> AcceptedMessage {
-    AcceptedMessage { id: message(n), application: APPLICATION, key: b'a', idempotency: None, sent: at(ms), answered: at(ms + 1) }
+    AcceptedMessage { id: message(n), application: APPLICATION, key: b'a', idempotency: None, sent: at(ms), responded: at(ms + 1) }
 }
 
-/// Two messages that were accepted and arrived, one after the other, at an endpoint.
+/// Builds a history of two messages that arrived in order at one endpoint.
 fn sound() -> Past {
     let endpoint = EndpointPast {
         id: ENDPOINT,
@@ -55,14 +55,14 @@ fn sound() -> Past {
     Past {
         endpoints: vec![endpoint],
         accepted: vec![accepted(1, 10), accepted(2, 20)],
-        tries: vec![sent(1, 1, 30, true), sent(1, 2, 50, true)],
+        attempts: vec![sent(1, 1, 30, true), sent(1, 2, 50, true)],
         changes: vec![became(1, 45, How::Succeeded), became(2, 65, How::Succeeded)],
         permits: 2,
         ..Past::default()
     }
 }
 
-/// Checks that a change of what is sound is found, and said in such words.
+/// Checks that a change of the sound history is reported with these words.
 fn check(words: &str, change: impl FnOnce(&mut Past)) {
     let mut past = sound();
     change(&mut past);
@@ -70,7 +70,7 @@ fn check(words: &str, change: impl FnOnce(&mut Past)) {
     assert!(faults.iter().any(|fault| fault.contains(words)), "{words}: {faults:?}");
 }
 
-/// Checks that a change of what is sound is no fault.
+/// Checks that a change of the sound history is no fault.
 fn check_fine(change: impl FnOnce(&mut Past)) {
     let mut past = sound();
     change(&mut past);
@@ -82,66 +82,66 @@ fn lose(past: &mut Past, node: u32, ms: u64, loss: Loss) {
 }
 
 #[test]
-fn what_is_sound_is_left_alone() {
+fn sound_history_has_no_faults() {
     check_fine(|_| {});
 }
 
 #[test]
-fn what_is_sent_after_it_was_settled_is_found() {
-    check("though it was settled", |past| past.tries.push(sent(1, 2, 5_000, false)));
+fn attempt_after_settlement_is_found() {
+    check("though it was settled", |past| past.attempts.push(sent(1, 2, 5_000, false)));
     check_fine(|past| {
-        past.changes.push(became(2, 4_000, How::OwedAgain));
-        past.tries.push(sent(1, 2, 5_000, false));
+        past.changes.push(became(2, 4_000, How::Requeued));
+        past.attempts.push(sent(1, 2, 5_000, false));
     });
 }
 
 #[test]
-fn a_delivery_that_is_in_flight_twice_is_found() {
-    check("in flight twice", |past| past.tries.insert(1, sent(2, 1, 35, true)));
+fn delivery_in_flight_twice_is_found() {
+    check("in flight twice", |past| past.attempts.insert(1, sent(2, 1, 35, true)));
     check_fine(|past| {
         past.endpoints[0].rates = vec![(at(0), None)];
         lose(past, 1, 33, Loss::Ended);
-        past.tries.insert(1, sent(2, 1, 35, true));
+        past.attempts.insert(1, sent(2, 1, 35, true));
     });
 }
 
 #[test]
-fn what_arrives_again_without_a_loss_is_found_and_so_are_too_many() {
+fn repeated_arrivals_without_enough_losses_are_found() {
     check("had lost nothing", |past| {
         past.changes.remove(0);
-        past.tries.push(sent(2, 1, 5_000, true));
+        past.attempts.push(sent(2, 1, 5_000, true));
     });
     check_fine(|past| {
         past.changes.remove(0);
-        lose(past, 1, 100, Loss::Lapsed);
-        past.tries.push(sent(2, 1, 5_000, true));
+        lose(past, 1, 100, Loss::LeaseExpired);
+        past.attempts.push(sent(2, 1, 5_000, true));
     });
     check("arrived again after 1 losses", |past| {
         past.endpoints[0].ordered = None;
         lose(past, 1, 900_000, Loss::Ended);
         for n in 10..23 {
-            past.tries.push(sent(1, n, u64::from(n) * 1_000, true));
-            past.tries.push(sent(2, n, 900_000 + u64::from(n) * 1_000, true));
+            past.attempts.push(sent(1, n, u64::from(n) * 1_000, true));
+            past.attempts.push(sent(2, n, 900_000 + u64::from(n) * 1_000, true));
         }
     });
 }
 
 #[test]
-fn a_target_with_too_many_tries_is_found() {
-    check("tries to", |past| {
+fn exceeded_concurrency_limit_is_found() {
+    check("attempts to", |past| {
         past.endpoints[0].ordered = None;
         past.endpoints[0].rates = vec![(at(0), None)];
-        (3..6).for_each(|n| past.tries.push(sent(1, n, 100 + u64::from(n), false)));
+        (3..6).for_each(|n| past.attempts.push(sent(1, n, 100 + u64::from(n), false)));
     });
 }
 
 #[test]
-fn a_second_beyond_the_rate_is_found_whoever_makes_it() {
-    check("in the second from", |past| past.tries.push(sent(2, 3, 1_029, false)));
-    check_fine(|past| past.tries.push(sent(2, 3, 1_030, false)));
+fn exceeded_rate_across_nodes_is_found() {
+    check("in the second from", |past| past.attempts.push(sent(2, 3, 1_029, false)));
+    check_fine(|past| past.attempts.push(sent(2, 3, 1_030, false)));
     check_fine(|past| {
         past.endpoints[0].rates.push((at(900), Some(5)));
-        past.tries.push(sent(1, 3, 1_000, false));
+        past.attempts.push(sent(1, 3, 1_000, false));
     });
     check("in the second from", |past| {
         past.endpoints[0].rates = vec![(at(0), None)];
@@ -150,18 +150,18 @@ fn a_second_beyond_the_rate_is_found_whoever_makes_it() {
 }
 
 #[test]
-fn an_order_that_is_swapped_is_found() {
+fn swapped_order_is_found() {
     let swap = |past: &mut Past| {
-        past.tries = vec![sent(1, 2, 30, true), sent(1, 1, 50, true)];
+        past.attempts = vec![sent(1, 2, 30, true), sent(1, 1, 50, true)];
         past.changes = vec![became(2, 45, How::Succeeded), became(1, 65, How::Succeeded)];
     };
     check("before", swap);
-    // Of another key, where each has its own order.
+    // Another key, if each key has its own order.
     check_fine(|past| {
         swap(past);
         past.accepted[1].key = b'b';
     });
-    // One that failed lets others pass where its endpoint says so.
+    // A failed delivery lets others pass if its endpoint parks failures.
     check_fine(|past| {
         swap(past);
         past.endpoints[0].ordered = Some(OnFailure::Park);
@@ -171,7 +171,7 @@ fn an_order_that_is_swapped_is_found() {
         swap(past);
         past.changes.insert(0, became(1, 29, How::Retried));
     });
-    // Nothing is promised of what was accepted at once.
+    // No order is promised between messages sent at the same time.
     check_fine(|past| {
         swap(past);
         past.accepted[1].sent = at(5);
@@ -179,79 +179,79 @@ fn an_order_that_is_swapped_is_found() {
 }
 
 #[test]
-fn two_of_one_line_under_way_are_found() {
-    check("of one backlog", |past| past.tries[1].begun = at(35));
+fn two_in_flight_of_one_ordered_backlog_are_found() {
+    check("of one backlog", |past| past.attempts[1].begun = at(35));
     check_fine(|past| {
-        past.tries[1].begun = at(35);
-        past.tries[1].key = b'b';
+        past.attempts[1].begun = at(35);
+        past.attempts[1].key = b'b';
     });
 }
 
 #[test]
-fn what_is_sent_after_a_deletion_is_found() {
-    let deleted = |past: &mut Past, told| past.endpoints[0].deleted = Some((at(100), Some(told)));
+fn attempt_after_deletion_is_found() {
+    let deleted = |past: &mut Past, informed| past.endpoints[0].deleted = Some((at(100), Some(informed)));
     check("was deleted", |past| {
         deleted(past, 1);
-        past.tries.push(sent(1, 3, 5_000, false));
+        past.attempts.push(sent(1, 3, 5_000, false));
     });
     check_fine(|past| {
         deleted(past, 1);
-        past.tries.push(sent(1, 3, 120, false));
+        past.attempts.push(sent(1, 3, 120, false));
         past.endpoints[0].rates = vec![(at(0), None)];
     });
-    // Another node hears of it a little later.
+    // Another node learns of the change a little later.
     check_fine(|past| {
         past.is_shared = true;
         deleted(past, 2);
-        past.tries.push(sent(1, 3, 5_000, false));
+        past.attempts.push(sent(1, 3, 5_000, false));
     });
 }
 
 #[test]
-fn a_stale_settlement_that_counts_is_found() {
+fn counted_stale_settlement_is_found() {
     check("stale owner", |past| past.stale_settlements.push((at(70), 1)));
     check_fine(|past| past.stale_settlements.push((at(70), 0)));
 }
 
 #[test]
-fn a_key_that_is_two_messages_is_found() {
+fn idempotency_key_with_two_messages_is_found() {
     check("accepted as 2 messages", |past| past.accepted.iter_mut().for_each(|message| message.idempotency = Some("k".to_owned())));
 }
 
 #[test]
-fn what_is_not_accounted_for_is_found() {
-    let stands = |state| ExpectedState { message: message(1), deliveries: Some(vec![(ENDPOINT, state)]) };
-    let count = |past: &Past, standing| all_is_accounted_for(past, &[standing]).len();
+fn unaccounted_delivery_is_found() {
+    let in_state = |state| FinalState { message: message(1), deliveries: Some(vec![(ENDPOINT, state)]) };
+    let count = |past: &Past, state| all_messages_are_accounted_for(past, &[state]).len();
     let past = sound();
-    assert_eq!(count(&past, stands(DeliveryState::Succeeded)), 0);
-    assert_eq!(count(&past, ExpectedState { message: message(1), deliveries: None }), 1, "it is lost");
-    assert_eq!(count(&past, ExpectedState { message: message(1), deliveries: Some(Vec::new()) }), 1, "a delivery is lost");
-    assert_eq!(count(&past, stands(DeliveryState::Pending { due_at: hookstream_model::base::time::Timestamp::from_millis(0) })), 1);
-    // Each of these says what did not happen.
+    assert_eq!(count(&past, in_state(DeliveryState::Succeeded)), 0);
+    assert_eq!(count(&past, FinalState { message: message(1), deliveries: None }), 1, "the message is lost");
+    assert_eq!(count(&past, FinalState { message: message(1), deliveries: Some(Vec::new()) }), 1, "a delivery is lost");
+    assert_eq!(count(&past, in_state(DeliveryState::Pending { due_at: hookstream_model::base::time::Timestamp::from_millis(0) })), 1);
+    // Each of these states claims an event that did not happen.
     for state in [
         DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded },
         DeliveryState::Skipped { reason: SkipReason::EndpointDisabled },
         DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted },
     ] {
-        assert_eq!(count(&past, stands(state)), 1, "{state:?}");
+        assert_eq!(count(&past, in_state(state)), 1, "{state:?}");
     }
     let mut never = sound();
-    never.tries[0].accepted = false;
-    assert_eq!(count(&never, stands(DeliveryState::Succeeded)), 1, "it did not arrive");
-    assert_eq!(count(&never, stands(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded })), 0);
+    never.attempts[0].accepted = false;
+    assert_eq!(count(&never, in_state(DeliveryState::Succeeded)), 1, "it did not arrive");
+    assert_eq!(count(&never, in_state(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded })), 0);
 }
 
-/// Whether a bug that is planted shows in one of some seeds.
+/// Returns whether a planted bug shows in one of some seeds.
 fn shows(planted: Planted, words: &str) -> bool {
     (0..20).any(|seed| run(seed, Some(planted)).0.is_err_and(|faults| faults.iter().any(|fault| fault.contains(words))))
 }
 
 #[test]
-fn a_store_that_loses_settlements_is_found() {
-    assert!(shows(Planted::LosesSettlements, "is owed still"));
+fn store_that_loses_settlements_is_found() {
+    assert!(shows(Planted::LosesSettlements, "still pending"));
 }
 
 #[test]
-fn a_store_that_turns_lines_round_is_found() {
-    assert!(shows(Planted::TurnsLinesRound, "which was accepted before it"));
+fn store_that_reverses_backlogs_is_found() {
+    assert!(shows(Planted::ReversesBacklogs, "which was accepted before it"));
 }

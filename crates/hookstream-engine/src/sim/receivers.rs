@@ -1,4 +1,4 @@
-//! Receivers that do as they are told: they accept, refuse, ask to wait, hang, reset, and recover.
+//! Receivers with a set behaviour: they accept, refuse, ask to wait, hang, reset, and recover.
 
 use std::{
     collections::BTreeMap,
@@ -20,33 +20,33 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::{
     gate::Gate,
-    history::{History, Try},
+    history::{Attempt, History},
 };
 
-/// The header that says to a receiver which endpoint it is; endpoints have it among their own headers.
+/// Header with the id of the endpoint; each endpoint has it among its custom headers.
 pub(super) const ENDPOINT: &str = "x-endpoint";
 
-/// Where a payload has its key, which is one letter.
+/// Position of the key in a payload; the key is one letter.
 pub(super) const KEY_AT: usize = 6;
 
-/// How a receiver behaves.
+/// Behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// It accepts everything.
-    Well,
-    /// It refuses about every third.
+    /// Accepts everything.
+    Accepts,
+    /// Refuses about every third request.
     Flaky,
-    /// It answers with this status.
+    /// Responds with this status.
     Refuses(u16),
-    /// It asks to wait for so many seconds.
+    /// Responds with this status and a `Retry-After` of this many seconds.
     AsksToWait(u16, u64),
-    /// It takes what comes and does not answer.
+    /// Takes requests and does not respond.
     Hangs,
-    /// It resets the connection.
+    /// Resets the connection.
     Resets,
 }
 
-/// All receivers of a simulation.
+/// Receivers of a simulation.
 pub(super) struct Receivers {
     state: Mutex<(StdRng, BTreeMap<EndpointId, Behaviour>)>,
     history: Arc<History>,
@@ -61,23 +61,23 @@ impl Receivers {
         self.lock().1.insert(endpoint, behaviour);
     }
 
-    pub(super) fn all_well(&self) {
+    pub(super) fn accept_all(&self) {
         self.lock().1.clear();
     }
 
-    /// What a receiver does with the next try, and after how long.
+    /// Draws the outcome of the next attempt and its delay.
     fn decide(&self, endpoint: EndpointId, timeout: Duration) -> (Duration, Outcome) {
         let mut state = self.lock();
-        let behaviour = state.1.get(&endpoint).copied().unwrap_or(Behaviour::Well);
+        let behaviour = state.1.get(&endpoint).copied().unwrap_or(Behaviour::Accepts);
         let rng = &mut state.0;
         let after = Duration::from_millis(rng.random_range(0..60));
-        let answer = |status| Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() });
-        let failed = |kind| Outcome::Failed(Failure::new(kind, "as it was told"));
+        let response = |status| Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() });
+        let failed = |kind| Outcome::Failed(Failure::new(kind, "simulated"));
         match behaviour {
-            Behaviour::Well => (after, answer(200)),
-            Behaviour::Flaky if rng.random_ratio(1, 3) => (after, answer(500)),
-            Behaviour::Flaky => (after, answer(204)),
-            Behaviour::Refuses(status) => (after, answer(status)),
+            Behaviour::Accepts => (after, response(200)),
+            Behaviour::Flaky if rng.random_ratio(1, 3) => (after, response(500)),
+            Behaviour::Flaky => (after, response(204)),
+            Behaviour::Refuses(status) => (after, response(status)),
             Behaviour::AsksToWait(status, seconds) => {
                 let retry_after = Some(RetryAfter::Seconds(seconds));
                 (after, Outcome::from_response(ReceiverResponse { status, retry_after, ..ReceiverResponse::default() }))
@@ -92,42 +92,42 @@ impl Receivers {
     }
 }
 
-/// A node's way to the receivers.
+/// Connection of a node to the receivers.
 pub(super) struct Wire {
     pub(super) receivers: Arc<Receivers>,
     pub(super) gate: Arc<Gate>,
 }
 
-/// A request that is under way, and the tries in it; where nobody waits for it any more, its connection is closed.
-struct UnderWay<'a> {
+/// Request in flight with its attempts; dropping it closes the connection.
+struct InFlight<'a> {
     history: &'a History,
-    tries: std::ops::Range<usize>,
+    attempts: std::ops::Range<usize>,
 }
 
-impl UnderWay<'_> {
-    fn ends(&self, accepted: bool) {
-        for number in self.tries.clone() {
+impl InFlight<'_> {
+    fn end(&self, accepted: bool) {
+        for number in self.attempts.clone() {
             self.history.change(|past, now| {
-                let under_way = &mut past.tries[number];
-                if under_way.ended.is_none() {
-                    (under_way.ended, under_way.accepted) = (Some(now), accepted);
+                let in_flight = &mut past.attempts[number];
+                if in_flight.ended.is_none() {
+                    (in_flight.ended, in_flight.accepted) = (Some(now), accepted);
                 }
             });
         }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.ends(false);
+        self.end(false);
     }
 }
 
-/// The messages of a request, each with the key in its payload.
+/// Returns the messages of a request, each with the key of its payload.
 fn messages(request: &Request) -> Vec<(MessageId, u8)> {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     if header("x-hookstream-batch-size").is_none() {
-        let message = header("webhook-id").unwrap_or_default().parse().expect("each try has it");
+        let message = header("webhook-id").unwrap_or_default().parse().expect("each attempt has it");
         return vec![(message, request.body.get(KEY_AT).copied().unwrap_or_default())];
     }
     let entries: Vec<serde_json::Value> = serde_json::from_slice(&request.body).expect("a batch is an array");
@@ -151,21 +151,21 @@ impl Transport for Wire {
         let messages = messages(&request);
         self.gate.pass().await;
         let (node, history) = (self.gate.node, &*self.receivers.history);
-        let mut under_way = UnderWay { history, tries: 0..0 };
-        for (place, (message, key)) in messages.iter().enumerate() {
+        let mut in_flight = InFlight { history, attempts: 0..0 };
+        for (position, (message, key)) in messages.iter().enumerate() {
             let number = history.change(|past, begun| {
                 let delivery = (*message, endpoint);
-                past.tries.push(Try { node, delivery, key: *key, rides: place > 0, begun, ended: None, accepted: false });
-                past.tries.len() - 1
+                past.attempts.push(Attempt { node, delivery, key: *key, is_batched: position > 0, begun, ended: None, accepted: false });
+                past.attempts.len() - 1
             });
-            under_way.tries = if place == 0 { number..number + 1 } else { under_way.tries.start..number + 1 };
+            in_flight.attempts = if position == 0 { number..number + 1 } else { in_flight.attempts.start..number + 1 };
             history.note(format_args!("node {node} sends {message} to {endpoint}"));
         }
         let (after, outcome) = self.receivers.decide(endpoint, timeout);
         tokio::time::sleep(after).await;
-        under_way.ends(outcome.is_accepted());
+        in_flight.end(outcome.is_accepted());
         for (message, _) in &messages {
-            history.note(format_args!("{endpoint} has {message}: {:?}", outcome.response().map(|answer| answer.status)));
+            history.note(format_args!("{endpoint} has {message}: {:?}", outcome.response().map(|response| response.status)));
         }
         self.gate.pass().await;
         Sent { outcome, timings: Timings::default() }

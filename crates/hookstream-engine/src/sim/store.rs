@@ -1,4 +1,4 @@
-//! A node's way to the store: the real one, with faults, waits and crashes between any two operations.
+//! Store as a node sees it: the real one, with faults, delays and crashes between any two operations.
 
 use std::{
     sync::{
@@ -53,23 +53,23 @@ use super::{
     hub::{Hub, LEASE},
 };
 
-/// What goes wrong with the store, drawn for each operation.
+/// Faults of the store, drawn for each operation.
 pub(super) struct Faults {
     rng: Mutex<StdRng>,
-    /// Of 1,000 operations so many fail before their commit.
+    /// Operations of 1,000 that fail before their commit.
     pub(super) before: Mutex<u32>,
-    /// Of 1,000 so many fail after it, where the store is one that can: nobody hears of the commit.
+    /// Operations of 1,000 whose commit succeeds with an unknown result, if the store can have that.
     pub(super) after: Mutex<u32>,
     pub(super) planted: Option<Planted>,
 }
 
-/// A bug that is put in, to see whether the oracle finds it.
+/// Bug that is planted to test the oracle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Planted {
-    /// Some settlements are answered and not made.
+    /// Confirms some settlements without making them.
     LosesSettlements,
-    /// What is taken from a backlog comes in the wrong order.
-    TurnsLinesRound,
+    /// Reverses the order of deliveries claimed from a backlog.
+    ReversesBacklogs,
 }
 
 impl Faults {
@@ -86,7 +86,7 @@ impl Faults {
         of_thousand > 0 && lock(&self.rng).random_ratio(of_thousand, 1_000)
     }
 
-    /// Lets others go on, or takes a little time.
+    /// Yields to other tasks, or takes a little time.
     async fn wander(&self) {
         let drawn = lock(&self.rng).random_range(0..16_u64);
         match drawn {
@@ -101,24 +101,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The store as a node has it.
+/// Store of one node.
 pub(super) struct NodeStore {
     pub(super) inner: Arc<SqliteStore>,
-    /// Where several nodes share the store.
+    /// Set if several nodes share the store.
     pub(super) hub: Option<Arc<Hub>>,
     pub(super) gate: Arc<Gate>,
     pub(super) faults: Arc<Faults>,
     pub(super) history: Arc<History>,
     pub(super) clock: SimClock,
-    /// Whether the node has got its first number.
-    pub(super) has_begun: AtomicBool,
+    /// Whether the node has got its first owner id.
+    pub(super) has_enlisted: AtomicBool,
 }
 
 impl NodeStore {
     async fn call<T>(&self, operation: &'static str, is_write: bool, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.gate.pass().await;
         self.faults.wander().await;
-        // It may have been frozen or killed while it waited.
+        // The node may have been frozen or killed while it waited.
         self.gate.pass().await;
         if self.faults.happens(*lock(&self.faults.before)) {
             self.note(operation, "fails");
@@ -132,7 +132,7 @@ impl NodeStore {
         self.faults.wander().await;
         self.gate.pass().await;
         if is_write && self.hub.is_some() && self.faults.happens(*lock(&self.faults.after)) {
-            self.note(operation, "done, and nobody hears of it");
+            self.note(operation, "done, with an unknown result");
             return Err(unavailable(operation));
         }
         done
@@ -142,25 +142,21 @@ impl NodeStore {
         self.history.note(format_args!("node {}: {operation} {what}", self.gate.node));
     }
 
-    /// A directory's commit is kept or not; a connection may break besides.
+    /// Returns a drawn error. On one node, the result of a commit is known; a connection to a shared store may break.
     fn error(&self, operation: &'static str) -> Error {
         if self.hub.is_some() && self.faults.happens(500) {
             return unavailable(operation);
         }
-        if self.faults.happens(500) {
-            Error::Full { operation }
-        } else {
-            Error::Failed { operation, cause: "a fault was asked for".into() }
-        }
+        if self.faults.happens(500) { Error::Full { operation } } else { Error::Failed { operation, cause: "simulated fault".into() } }
     }
 
-    fn changed(&self, delivery: (MessageId, TargetId), how: How) {
+    fn note_change(&self, delivery: (MessageId, TargetId), how: How) {
         let delivery = (delivery.0, delivery.1.into());
         self.history.change(|past, at| past.changes.push(HistoryEvent { at, delivery, how }));
     }
 
-    /// Tells the other nodes, as a rule.
-    fn tell(&self, nudge: Nudge) {
+    /// Notifies the other nodes, usually.
+    fn notify(&self, nudge: Nudge) {
         if let Some(hub) = &self.hub
             && !self.faults.happens(200)
         {
@@ -169,12 +165,12 @@ impl NodeStore {
     }
 
     async fn settle_and_note(&self, owner: Owner, batch: Arc<Vec<Settled>>, now: Timestamp) -> Result<Vec<bool>, Error> {
-        let is_stale = self.hub.as_ref().is_some_and(|hub| !hub.stands(owner));
+        let is_stale = self.hub.as_ref().is_some_and(|hub| !hub.is_registered(owner));
         if self.faults.planted == Some(Planted::LosesSettlements) && self.faults.happens(100) {
             return Ok(vec![true; batch.len()]);
         }
         if let Some(hub) = self.hub.as_ref().filter(|_| is_stale) {
-            // Any node may just have done so: whatever such a number has is released.
+            // Any node may just have done so: the deliveries of such an owner id are released.
             hub.release(now).await?;
         }
         if self.hub.as_ref().is_some_and(|hub| hub.is_settled(&batch)) {
@@ -196,7 +192,7 @@ impl NodeStore {
                 Next::Postponed { .. } => How::Postponed,
                 Next::Ended(..) => How::Ended,
             };
-            self.changed((settled.message_id, settled.target_id), how);
+            self.note_change((settled.message_id, settled.target_id), how);
         }
         if is_stale {
             let counted = counted.iter().filter(|counted| **counted).count();
@@ -206,7 +202,7 @@ impl NodeStore {
 }
 
 fn unavailable(operation: &'static str) -> Error {
-    Error::Unavailable { operation, cause: "a fault was asked for".into() }
+    Error::Unavailable { operation, cause: "simulated fault".into() }
 }
 
 #[async_trait]
@@ -217,7 +213,7 @@ impl Database for NodeStore {
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
         let written = self.call(operation, true, self.inner.write(operation, statements)).await;
-        self.tell(Nudge::Changed);
+        self.notify(Nudge::Changed);
         written
     }
 
@@ -238,9 +234,9 @@ impl Store for NodeStore {
                 Some(hub) => hub.enlist(&self.gate, node, now).await?,
                 None => self.inner.enlist(node, now).await?,
             };
-            // One that takes a new number knows what it has under the one before; one that begins anew does not.
-            if node.replaces.is_none() && self.has_begun.swap(true, Ordering::SeqCst) {
-                self.gate.lost(Loss::BegunAnew);
+            // A node that rotates its owner id keeps its deliveries in memory; a node that enlists again does not.
+            if node.replaces.is_none() && self.has_enlisted.swap(true, Ordering::SeqCst) {
+                self.gate.lost(Loss::Reenlisted);
             }
             Ok(owner)
         };
@@ -299,12 +295,12 @@ impl Store for NodeStore {
         let publish = async {
             let published = self.inner.publish(publication).await?;
             if published == Published::Stored {
-                skipped.into_iter().for_each(|target| self.changed((message, target), How::Ended));
+                skipped.into_iter().for_each(|target| self.note_change((message, target), How::Ended));
             }
             Ok(published)
         };
         let published = self.call("publish", true, publish).await;
-        self.tell(Nudge::Due);
+        self.notify(Nudge::Due);
         published
     }
 
@@ -334,11 +330,11 @@ impl Store for NodeStore {
     async fn claim_backlogs(&self, owner: Owner, now: Timestamp, wants: Vec<BacklogRequest>, bytes: usize) -> Result<Vec<Claimed>, Error> {
         let claim = async {
             if let Some(hub) = &self.hub {
-                // Nothing is taken in order while something stands under a number that no node has.
+                // Nothing is claimed in order while a delivery belongs to an owner id without a node.
                 hub.release(now).await?;
             }
             let mut claimed = self.inner.claim_backlogs(owner, now, wants, bytes).await?;
-            if self.faults.planted == Some(Planted::TurnsLinesRound) {
+            if self.faults.planted == Some(Planted::ReversesBacklogs) {
                 claimed.reverse();
             }
             Ok(claimed)
@@ -354,11 +350,11 @@ impl Store for NodeStore {
         let (message, targets) = (redelivery.message_id, redelivery.targets.clone());
         let redeliver = async {
             let done = self.inner.redeliver(redelivery).await?;
-            targets.into_iter().for_each(|target| self.changed((message, target), How::OwedAgain));
+            targets.into_iter().for_each(|target| self.note_change((message, target), How::Requeued));
             Ok(done)
         };
         let redelivered = self.call("redeliver", true, redeliver).await;
-        self.tell(Nudge::Due);
+        self.notify(Nudge::Due);
         redelivered
     }
 
@@ -378,7 +374,7 @@ impl Store for NodeStore {
         let advance = async {
             let done = self.inner.advance_job(slice).await?;
             if done.is_some_and(|requeued| requeued > 0) {
-                messages.into_iter().for_each(|message| self.changed((message, target), How::OwedAgain));
+                messages.into_iter().for_each(|message| self.note_change((message, target), How::Requeued));
             }
             Ok(done)
         };

@@ -1,4 +1,4 @@
-//! The seeds that are run, and that the oracle finds what is planted.
+//! Seeds of the test suite.
 
 use super::{
     history::Past,
@@ -6,21 +6,21 @@ use super::{
     world::{Simulation, Verdict},
 };
 
-/// Seeds that have failed once, and fail again without the fix of what was wrong.
+/// Seeds that failed once, and fail again without the fix.
 const ONCE_FAILED: &[u64] = &[
-    147,  // letting go of a shard's backlogs forgot the rates of all lanes that had nothing
-    190,  // what could not be put back was passed until the node had its new number
-    200,  // on SQLite a new number released what the node had in memory under the one before
-    442,  // an endpoint that could not be read was taken for one without an order and a rate
-    722,  // a number was given up while a message was being stored under it
-    1895, // a current number lapsed, with its shards, before an earlier one that had something of their backlogs
+    147,  // releasing a shard's backlogs dropped the rates of all empty lanes
+    190,  // deliveries that could not be requeued were passed by until the node had its new owner id
+    200,  // on SQLite, a new owner id released the deliveries in memory under the previous one
+    442,  // an unreadable endpoint was treated as one without an order and a rate
+    722,  // an owner id was retired while a message was being stored under it
+    1895, // the current owner id expired, with its shards, before an earlier id with deliveries of their backlogs
 ];
-/// What happens in a world before everything is put right.
+/// Number of steps before the repair.
 const STEPS: usize = 60;
-/// How much of a trace is printed.
+/// Number of printed lines of a trace.
 const LINES: usize = 60;
 
-/// Runs a seed. Returns what is wrong, and what happened.
+/// Runs a seed. Returns the verdict and the history.
 pub(super) fn run(seed: u64, planted: Option<Planted>) -> (Verdict, Past) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
@@ -30,7 +30,7 @@ pub(super) fn run(seed: u64, planted: Option<Planted>) -> (Verdict, Past) {
     })
 }
 
-/// Runs seeds, and says of those that fail why, with the end of what happened and what repeats it.
+/// Runs seeds, and prints the faults of those that fail, with the end of the trace and the command that repeats it.
 fn check(seeds: impl IntoIterator<Item = u64>) {
     let lines = std::env::var("HOOKSTREAM_TRACE").map_or(LINES, |lines| lines.parse().unwrap_or(usize::MAX));
     let mut failed = Vec::new();
@@ -38,7 +38,7 @@ fn check(seeds: impl IntoIterator<Item = u64>) {
         let (verdict, past) = run(seed, None);
         if let Err(faults) = verdict {
             println!("\nseed {seed} fails:\n{}\n\nthe end of what happened:\n{}", faults.join("\n"), past.last_lines(lines));
-            println!("\nto repeat it:\nHOOKSTREAM_SEED={seed} cargo nextest run -p hookstream-engine a_seed_that_is_asked_for\n");
+            println!("\nto repeat it:\nHOOKSTREAM_SEED={seed} cargo nextest run -p hookstream-engine requested_seeds_hold\n");
             failed.push(seed);
         }
     }
@@ -66,23 +66,23 @@ ranges! {
 }
 
 #[test]
-fn seeds_that_once_failed_hold() {
+fn once_failed_seeds_hold() {
     check(ONCE_FAILED.iter().copied());
 }
 
-/// One seed, or some as `from..to`, of the environment.
+/// Runs the seed, or the range `from..to`, of the environment.
 #[test]
-fn a_seed_that_is_asked_for_holds() {
-    let Ok(asked) = std::env::var("HOOKSTREAM_SEED") else { return };
+fn requested_seeds_hold() {
+    let Ok(requested) = std::env::var("HOOKSTREAM_SEED") else { return };
     let number = |text: &str| text.parse::<u64>().expect("HOOKSTREAM_SEED is a number, or two as in 200..400");
-    match asked.split_once("..") {
+    match requested.split_once("..") {
         Some((from, to)) => check(number(from)..number(to)),
-        None => check([number(&asked)]),
+        None => check([number(&requested)]),
     }
 }
 
 #[test]
-fn the_same_seed_is_the_same_history() {
+fn same_seed_gives_same_history() {
     for seed in 0..20 {
         let (first, second) = (run(seed, None).1, run(seed, None).1);
         assert!(first.length() > 100, "something happens");

@@ -1,4 +1,4 @@
-//! A world: a store, nodes, receivers and those who send, and what happens to them, all drawn from a seed.
+//! World of a simulation: store, nodes, receivers and senders, all drawn from a seed.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -45,28 +45,28 @@ use super::{
     gate::Gate,
     history::{EndpointPast, History, LARGEST_BATCH},
     hub::Hub,
-    oracle::{self, ExpectedState},
+    oracle::{self, FinalState},
     receivers::{ENDPOINT, Receivers, Wire},
     store::{Faults, NodeStore, Planted},
 };
 use crate::{Handle, Options, Parts};
 
-/// Tries that one target may have under way at once.
+/// Maximum number of attempts in flight to one target.
 const PERMITS: usize = 4;
-/// How long a sender waits for its answer.
+/// Time for which a sender waits for its response.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// How long it may take until all that is owed has arrived, once nothing is broken any more.
+/// Time in seconds within which all pending deliveries must end after the repair.
 const UNTIL_QUIET: u64 = 600;
 /// Noon, and a minute before midnight.
 pub(super) const STARTS: [i64; 2] = [1_795_521_600_000, 1_795_564_740_000];
 
-/// A node that was started and not ended.
+/// Running node.
 pub(super) struct Node {
     pub(super) gate: Arc<Gate>,
     pub(super) handle: Handle,
 }
 
-/// All there is, and what may still happen to it.
+/// State of a simulation.
 pub(super) struct Simulation {
     pub(super) rng: StdRng,
     pub(super) inner: Arc<SqliteStore>,
@@ -82,17 +82,17 @@ pub(super) struct Simulation {
     pub(super) nodes: Vec<Node>,
     pub(super) nodes_made: u32,
     pub(super) messages_made: u32,
-    pub(super) unanswered: Vec<Outgoing>,
-    /// Whether there are endpoints that take batches. Two worlds of five have them, and the others are as they were
-    /// before there were any, so that the seeds that once failed mean what they meant.
+    pub(super) unacknowledged: Vec<Outgoing>,
+    /// Whether some endpoints take batches. Two worlds of five have them; the others are unchanged from before batches
+    /// existed, so that seeds that once failed keep their meaning.
     has_batches: bool,
 }
 
-/// What is wrong, and with it the world ends.
+/// Result of a check; faults end the simulation.
 pub(super) type Verdict = Result<(), Vec<String>>;
 
 impl Simulation {
-    /// A world with everything that it has from the beginning.
+    /// Builds the initial world of a seed.
     pub(super) async fn new(seed: u64, planted: Option<Planted>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let is_shared = rng.random_ratio(1, 2);
@@ -120,7 +120,7 @@ impl Simulation {
             nodes: Vec::new(),
             nodes_made: 0,
             messages_made: 0,
-            unanswered: Vec::new(),
+            unacknowledged: Vec::new(),
             has_batches: seed % 5 >= 3,
         };
         for number in 0..world.rng.random_range(1..=2) {
@@ -132,7 +132,7 @@ impl Simulation {
         world
     }
 
-    /// Lets the world go on for so many steps, puts right what was broken, and waits until nothing is owed.
+    /// Makes this many steps, repairs the world, and waits until no delivery is pending.
     pub(super) async fn run(&mut self, steps: usize) -> Verdict {
         self.start_node().await;
         if self.hub.is_some() {
@@ -140,14 +140,14 @@ impl Simulation {
         }
         for step in 0..steps {
             self.step(step).await;
-            self.clear_away();
+            self.remove_dead();
             self.check().await?;
         }
-        self.put_right().await;
+        self.repair().await;
         self.until_quiet().await?;
         self.check().await?;
-        let standings = self.standings().await;
-        judge(self.history.look(|past| oracle::all_is_accounted_for(past, &standings)))
+        let final_states = self.final_states().await;
+        judge(self.history.look(|past| oracle::all_messages_are_accounted_for(past, &final_states)))
     }
 
     async fn add_application(&mut self, number: u32) {
@@ -164,7 +164,7 @@ impl Simulation {
             created_at: now,
             updated_at: now,
         };
-        // Its entry has the same id: another would be drawn, and change what the seeds mean.
+        // The audit entry has the same id: drawing another would change the meaning of the seeds.
         let act = AuditContext::of_system(EntryId::from_bytes(*application.id.as_bytes()), now);
         applications::create(&*self.inner, &act, &application, None).await.expect("an application");
         self.applications.push(application.id);
@@ -232,7 +232,7 @@ impl Simulation {
         });
     }
 
-    /// Starts one more node, however often it takes.
+    /// Starts one more node, trying until it succeeds.
     pub(super) async fn start_node(&mut self) {
         loop {
             self.nodes_made += 1;
@@ -244,7 +244,7 @@ impl Simulation {
                 faults: Arc::clone(&self.faults),
                 history: Arc::clone(&self.history),
                 clock: self.clock.clone(),
-                has_begun: AtomicBool::new(false),
+                has_enlisted: AtomicBool::new(false),
             };
             let wire = Wire { receivers: Arc::clone(&self.receivers), gate: Arc::clone(&gate) };
             let parts = Parts { store: Arc::new(store), transport: Arc::new(wire), clock: Arc::new(self.clock.clone()) };
@@ -257,37 +257,37 @@ impl Simulation {
         }
     }
 
-    /// Clears away the tasks of what is dead: they wait at their gate and find out nothing.
-    fn clear_away(&mut self) {
+    /// Stops the tasks of dead nodes, which wait at their gate.
+    fn remove_dead(&mut self) {
         for node in self.nodes.extract_if(.., |node| node.gate.is_dead()) {
             node.handle.core.stop.cancel();
             node.handle.core.finished.cancel();
         }
     }
 
-    /// Ends everything that is broken.
-    async fn put_right(&mut self) {
-        self.history.note("everything is put right");
+    /// Repairs everything that is broken.
+    async fn repair(&mut self) {
+        self.history.note("everything is repaired");
         self.faults.set(0, 0);
-        self.receivers.all_well();
+        self.receivers.accept_all();
         self.nodes.iter().for_each(|node| {
             node.gate.kill_after(0);
             node.gate.thaw();
         });
-        self.clock.put_right();
-        self.clear_away();
+        self.clock.repair();
+        self.remove_dead();
         if self.nodes.is_empty() {
             self.start_node().await;
         }
-        let unanswered = std::mem::take(&mut self.unanswered);
-        for message in unanswered {
+        let unacknowledged = std::mem::take(&mut self.unacknowledged);
+        for message in unacknowledged {
             send(Arc::clone(&self.history), self.nodes[0].handle.clone(), self.tenant, message).await;
         }
     }
 
-    /// Waits until nothing is owed and no job runs.
+    /// Waits until no delivery is pending and no job runs.
     async fn until_quiet(&mut self) -> Verdict {
-        // A hold that a node read while the clock was behind lasts for longer by so much: it is an hour at most.
+        // A hold that a node read while the clock was behind lasts longer by the difference, which is at most an hour.
         let was_behind = self.history.look(|past| !past.clock_behind.is_empty());
         let seconds = if was_behind { UNTIL_QUIET + 3_600 } else { UNTIL_QUIET };
         let mut passed = 0;
@@ -302,11 +302,11 @@ impl Simulation {
                 return Ok(());
             }
         }
-        let standings = self.standings().await;
-        let owed = standings.iter().flat_map(|standing| standing.deliveries.iter().flatten().map(|delivery| (standing.message, delivery)));
-        let owed = owed.filter(|(_, (_, state))| matches!(state, DeliveryState::Pending { .. }));
-        let first = owed.take(5).map(|(message, delivery)| format!("{message} {delivery:?}")).collect::<Vec<_>>();
-        let mut faults = vec![format!("nothing is broken any more, and yet this is owed still at {}: {first:?}", self.clock.now())];
+        let final_states = self.final_states().await;
+        let pending = final_states.iter().flat_map(|found| found.deliveries.iter().flatten().map(|delivery| (found.message, delivery)));
+        let pending = pending.filter(|(_, (_, state))| matches!(state, DeliveryState::Pending { .. }));
+        let first = pending.take(5).map(|(message, delivery)| format!("{message} {delivery:?}")).collect::<Vec<_>>();
+        let mut faults = vec![format!("deliveries are still pending after the repair at {}: {first:?}", self.clock.now())];
         for node in &self.nodes {
             let (lanes, shards) = (node.handle.lanes(self.tenant.environment), node.handle.core.lease().shards());
             faults.push(format!("node {} has {} shards and {lanes:?}", node.gate.node, shards.count()));
@@ -314,7 +314,7 @@ impl Simulation {
         Err(faults)
     }
 
-    /// What must hold at any moment.
+    /// Checks everything that must hold at any moment.
     async fn check(&self) -> Verdict {
         let mut faults = self.history.look(oracle::faults_of);
         let audit = self.inner.audit().await.expect("an audit");
@@ -327,17 +327,17 @@ impl Simulation {
         judge(faults)
     }
 
-    /// How all that was accepted stands.
-    async fn standings(&self) -> Vec<ExpectedState> {
+    /// Returns the final state of each accepted message.
+    async fn final_states(&self) -> Vec<FinalState> {
         let accepted = self.history.look(|past| past.accepted.clone());
-        let mut standings = Vec::new();
+        let mut final_states = Vec::new();
         for message in accepted {
             let found = self.inner.message(self.tenant, message.application, message.id).await.expect("read");
             let deliveries =
                 found.map(|found| found.deliveries.into_iter().map(|delivery| (delivery.target_id.into(), delivery.state)).collect());
-            standings.push(ExpectedState { message: message.id, deliveries });
+            final_states.push(FinalState { message: message.id, deliveries });
         }
-        standings
+        final_states
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keeps payload budgets and ages: removes the oldest payloads and messages in slices.
+//! Enforces payload budgets and retention: removes the oldest payloads and messages in slices.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,24 +18,30 @@ use tokio::time::Instant;
 
 use crate::{core::Core, upkeep::budgets::PayloadMeter};
 
-/// How often it is counted, besides when something has passed its budget by what was accepted here.
+/// Factor: the pause after counting and removing lasts at least this many times as long as the work.
+pub(crate) const REST_FACTOR: u32 = 10;
+
+/// Divisor: excess payloads are removed in parts of a twentieth of the budget.
+pub(crate) const BUDGET_PARTS: u64 = 20;
+
+/// Interval between counts; a budget exceeded by accepted messages triggers one earlier.
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 
-/// The same while messages of somebody are refused.
+/// Interval while messages are refused.
 pub(crate) const PERIOD_REFUSING: Duration = Duration::from_secs(1);
 
-/// Between two slices, so that they take a part of the store's time only.
+/// Pause between two slices, so that they take only a part of the store's time.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
-/// Keeps the budgets until the engine stops.
+/// Enforces the budgets until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
         if let Err(error) = step(&core).await {
             tracing::error!(error = &error as &dyn std::error::Error, "could not enforce the budgets of environments; retrying");
         }
-        // Where much is owed, it takes long to see that nothing can be removed.
-        let rest = (begun.elapsed() * PART).max(PERIOD_REFUSING / 4);
+        // With many pending messages, it takes long to find that nothing can be removed.
+        let rest = (begun.elapsed() * REST_FACTOR).max(PERIOD_REFUSING / 4);
         let wait = if core.budgets.are_refusing() { PERIOD_REFUSING } else { PERIOD };
         tokio::select! {
             () = core.stop.cancelled() => return,
@@ -50,7 +56,7 @@ pub(crate) async fn woken(core: &Core, rest: Duration) {
     tokio::time::sleep(rest).await;
 }
 
-/// Counts, and removes what is too much.
+/// Counts, and removes the excess.
 pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     let installation = core.options.limits();
     let limits = |environment: &Environment| (environment.id, environment.limits(installation));
@@ -66,8 +72,8 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     let mut counted = count(core).await?;
     for (environment, limits) in &limited {
         while let excess @ 1.. = limits.excess(counted.get(environment).copied().unwrap_or(0)) {
-            // Other nodes do the same: it is counted again and again, so that together they do not remove too much.
-            let part = excess.min((limits.max_payload_bytes.unwrap_or(0) / PARTS).max(1));
+            // Other nodes do the same, so each part is followed by a new count; together they do not remove too much.
+            let part = excess.min((limits.max_payload_bytes.unwrap_or(0) / BUDGET_PARTS).max(1));
             let freed = remove_oldest(core, *environment, core.now() + PERIOD, part).await?;
             counted = count(core).await?;
             if freed == 0 || core.stop.is_cancelled() {
@@ -87,10 +93,10 @@ pub(crate) async fn count(core: &Core) -> Result<HashMap<EnvironmentId, u64>, Er
     Ok(core.store.payload_bytes().await?.into_iter().collect())
 }
 
-/// Keeps the ages of the environments that have shorter ones than the installation.
+/// Enforces the retention of environments with a shorter one than the installation's.
 pub(crate) async fn keep_ages(core: &Core, environments: &[Environment]) -> Result<(), Error> {
     let (installation, now) = (core.options.limits(), core.now());
-    // A key stands for its message as long as its window is.
+    // An idempotency key needs its message as long as its window lasts.
     let windows = (now - core.options.idempotency_window).day();
     for environment in environments {
         let limits = environment.limits(installation);
@@ -111,7 +117,7 @@ pub(crate) async fn keep_ages(core: &Core, environments: &[Environment]) -> Resu
     Ok(())
 }
 
-/// Removes an environment's messages of days before `before` of which nothing is owed. Returns how many.
+/// Removes an environment's messages of days before `before` that have no pending delivery. Returns their number.
 pub(crate) async fn remove_messages(core: &Core, environment: EnvironmentId, before: Day) -> Result<usize, Error> {
     let (mut messages, mut after) = (0, None);
     while !core.stop.is_cancelled() {
@@ -126,8 +132,8 @@ pub(crate) async fn remove_messages(core: &Core, environment: EnvironmentId, bef
     Ok(messages)
 }
 
-/// Removes an environment's oldest payloads of messages before a moment, of which nothing is owed, until so many
-/// bytes are freed or there are none left. Returns how many were.
+/// Removes an environment's oldest payloads without a pending delivery, of messages before `before`, until `bytes`
+/// bytes are freed or none are left. Returns the freed bytes.
 pub(crate) async fn remove_oldest(core: &Core, environment: EnvironmentId, before: Timestamp, bytes: u64) -> Result<u64, Error> {
     let mut freed = 0;
     let mut after = MessageId::before_all_at(Timestamp::from_millis(0));
@@ -141,9 +147,3 @@ pub(crate) async fn remove_oldest(core: &Core, environment: EnvironmentId, befor
     }
     Ok(freed)
 }
-
-/// Counting and removing may take this part of the time.
-pub(crate) const PART: u32 = 10;
-
-/// What is too much is removed in parts of a twentieth of the budget.
-pub(crate) const PARTS: u64 = 20;

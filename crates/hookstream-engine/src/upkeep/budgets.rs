@@ -1,9 +1,8 @@
-//! What environments may have: how many bytes payloads may take in the store, and how many turns in a row.
+//! Budgets of environments: the bytes that payloads may take in the store, and the turns in a row.
 //!
-//! Where an environment has more, its oldest payloads of which nothing is owed are removed. Where there are none
-//! left to remove, what is owed alone passes the budget, and its new messages are refused until that changes.
-//! Whether a message is refused is known from memory: a task counts now and then, and is woken by what was accepted
-//! since.
+//! If an environment exceeds its budget, its oldest payloads without a pending delivery are removed. If none are left
+//! to remove, pending payloads alone exceed the budget, and new messages are refused until that changes. Publishing
+//! checks the budget in memory: a task counts periodically, and accepted messages wake it.
 
 use std::{
     collections::HashMap,
@@ -13,24 +12,24 @@ use std::{
 use hookstream_model::base::ids::EnvironmentId;
 use tokio::sync::Notify;
 
-/// What is known of those environments that have a budget.
+/// Meters of the environments with a budget.
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
     meters: Mutex<HashMap<EnvironmentId, PayloadMeter>>,
-    /// Wakes whoever counts.
+    /// Wakes the counting task.
     pub(crate) passed: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PayloadMeter {
     pub(crate) budget: u64,
-    /// What there was when it was counted, and what was accepted here since.
+    /// Bytes at the last count, plus those accepted here since.
     pub(crate) bytes: u64,
-    /// What there is is owed, and more than the budget.
+    /// Whether pending payloads alone exceed the budget.
     pub(crate) is_full: bool,
 }
 
-/// An environment's budget and what its payloads take, where nothing more fits in.
+/// Budget of an environment, and the bytes of its payloads, if no more fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full {
     pub(crate) budget: u64,
@@ -38,13 +37,13 @@ pub(crate) struct Full {
 }
 
 impl Budgets {
-    /// Whether new messages of an environment are refused.
+    /// Returns the exceeded budget if new messages of an environment are refused.
     pub(crate) fn full(&self, environment: EnvironmentId) -> Option<Full> {
         let meter = self.meters().get(&environment).copied().filter(|meter| meter.is_full)?;
         Some(Full { budget: meter.budget, bytes: meter.bytes })
     }
 
-    /// Notes a payload that was accepted. Compressed it may take less, which the next count shows.
+    /// Adds an accepted payload. Compression may make it smaller, which the next count shows.
     pub(crate) fn accepted(&self, environment: EnvironmentId, bytes: usize) {
         if let Some(meter) = self.meters().get_mut(&environment) {
             meter.bytes = meter.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -54,7 +53,7 @@ impl Budgets {
         }
     }
 
-    /// Has it counted anew at once, since a budget may be another now.
+    /// Requests a new count, because a budget may have changed.
     pub(crate) fn changed(&self) {
         self.passed.notify_one();
     }

@@ -1,8 +1,8 @@
-//! The end of environments and organizations that somebody deleted: once their grace is over they are removed for good.
+//! Final removal of deleted environments and organizations after their grace period.
 //!
-//! First goes what is configured, and with it whoever could ask for anything; what is still owed ends as cancelled when
-//! it falls due, as with any application that is not there any more. Then the messages go, in slices, and at last, when
-//! there are none left, the environment itself. Each step may be done again, by this node or another.
+//! The configuration goes first, and with it all credentials; pending deliveries end as cancelled when they fall due,
+//! as with any deleted application. Then the messages go, in slices, and at last the empty environment itself. Each
+//! step may be repeated, by this node or another.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use hookstream_store::{
 
 use crate::{core::Core, upkeep::budget_task};
 
-/// Removes what was deleted longer ago than the grace, of all the environments there are.
+/// Removes the environments that were deleted longer ago than the grace period.
 pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<(), Error> {
     let before = core.now() - core.options.deletion_grace;
     let over: Vec<_> = environments.iter().filter(|environment| environment.deleted_at.is_some_and(|at| at <= before)).collect();
@@ -27,7 +27,7 @@ pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<
     if over.is_empty() {
         return Ok(());
     }
-    // With the last of its environments an organization goes as well.
+    // An organization goes with the last of its environments.
     for id in organizations::remove_deleted(&*core.store, before).await? {
         tracing::info!(organization.id = %id, "removed a deleted organization and its data");
     }
@@ -41,11 +41,11 @@ async fn remove_environment(core: &Core, environment: &Environment) -> Result<()
     core.environment_changed(id);
     let now = core.now();
     budget_task::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
-    // What an idempotency key stands for goes with its window.
+    // The message of an idempotency key stays as long as the key's window.
     budget_task::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
     let tenant = Tenant { organization: environment.organization_id, environment: id };
     if core.store.delivery_counts(tenant).await?.iter().all(|day| day.counts.messages == 0) {
-        // What it has sent in this month, or on the last day of the one before, stays counted.
+        // Events sent in this month, or on the last day of the previous one, stay counted.
         let since = Month::of(now - Duration::from_secs(24 * 3600)).first();
         let events = core.store.events(since, now.day().next(), vec![id]).await?;
         environments::remove(&*core.store, id, &events).await?;

@@ -1,7 +1,7 @@
-//! Since when endpoints fail, and which have failed for too long.
+//! Time since which endpoints fail, and endpoints that have failed for too long.
 //!
-//! Kept in memory and written every few seconds, so that a receiver that fails and recovers at every
-//! other try costs no write each time. A crash loses those seconds, no more.
+//! Kept in memory and written every few seconds, so that a receiver that fails at every other attempt does not cost a
+//! write each time. A crash loses at most those seconds.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +13,7 @@ use hookstream_store::outbound::endpoints::EndpointKey;
 
 use crate::routing::route::Route;
 
-/// What is known beyond what the store says.
+/// Changes that are not stored yet.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     pub(crate) changed: BTreeMap<EndpointId, HealthChange>,
@@ -26,7 +26,7 @@ pub(crate) struct HealthChange {
 }
 
 impl Health {
-    /// Notes a try. Returns the reason to disable the endpoint, where it has failed for too long.
+    /// Takes the result of an attempt. Returns the reason to disable the endpoint, if it has failed for too long.
     pub(crate) fn note(&mut self, route: &Route, succeeded: bool, at: Timestamp, allowed: Duration) -> Option<DisabledReason> {
         let endpoint = &route.endpoint;
         let known = self.changed.get(&endpoint.id).map_or_else(|| route.failing_since(), |change| change.failing_since);
@@ -39,7 +39,7 @@ impl Health {
 }
 
 impl Health {
-    /// Forgets what is remembered of an endpoint.
+    /// Drops the unsaved change of an endpoint.
     pub(crate) fn forget(&mut self, endpoint: EndpointId) {
         self.changed.remove(&endpoint);
     }

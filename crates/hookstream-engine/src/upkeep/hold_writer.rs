@@ -15,20 +15,20 @@ use crate::{
     queues::{requeue, schedule},
 };
 
-/// How long to wait between two writes. Each changes the applications that it is about, and whoever sends to one of them
-/// decides anew: where many endpoints begin to fail at once, that is to come to an end.
-pub(crate) const BETWEEN: Duration = Duration::from_millis(100);
+/// Pause between two writes. Each write changes its applications, and publishers to them decide again; the pause gives
+/// them time if many endpoints start to fail at once.
+pub(crate) const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The most holds in one commit: others' commits wait for it on a store with one writer.
-pub(crate) const AT_ONCE: usize = 200;
+/// Maximum number of holds in one commit: on a store with one writer, other commits wait for it.
+pub(crate) const MAX_PER_COMMIT: usize = 200;
 
-/// How long to wait where the store refuses.
-pub(crate) const REFUSED: Duration = Duration::from_millis(500);
+/// Pause after the store refuses.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
-/// An endpoint and why it is held; `None` where it is not any more.
+/// Endpoint and its hold; `None` if it has ended.
 pub(crate) type Held = (EndpointId, Option<Hold>);
 
-/// Writes holds until the engine has stopped, and what is left then.
+/// Writes holds until the engine has stopped, then the remaining ones.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let stopping = tokio::select! {
@@ -41,9 +41,9 @@ pub(crate) async fn run(core: Arc<Core>) {
             return;
         }
         if written {
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(WRITE_PAUSE).await;
         } else {
-            tokio::time::sleep(REFUSED).await;
+            tokio::time::sleep(REFUSED_PAUSE).await;
             core.holds_changed.notify_one();
         }
     }
@@ -55,7 +55,7 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
         changed.entry(key.application_id).or_insert_with(|| (key.tenant, Vec::new())).1.push((key.id, *hold));
     }
     for (application, (tenant, holds)) in changed {
-        for holds in holds.chunks(AT_ONCE) {
+        for holds in holds.chunks(MAX_PER_COMMIT) {
             if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, holds).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not record the holds of endpoints; retrying");
                 return false;
@@ -75,10 +75,10 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
     true
 }
 
-/// Tells the lanes of an application what has changed of what is configured.
+/// Passes the changed configuration of an application to its lanes.
 pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
-    let news = match core.routes.news(application).await {
-        Ok(Some(news)) => news,
+    let changes = match core.routes.changes(application).await {
+        Ok(Some(changes)) => changes,
         Ok(None) => {
             core.lanes().clear_hold(application, |_| false, Instant::now());
             core.note_due(core.now());
@@ -92,17 +92,17 @@ pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
     let now = core.both_clocks();
     let evict = {
         let mut lanes = core.lanes();
-        match &news.gone {
+        match &changes.gone {
             Some(gone) => lanes.clear_each_hold(gone.iter().map(|id| TargetId::from(*id)), now.monotonic),
             None => {
-                let is_there = |target| news.changed.binary_search_by_key(&EndpointId::from(target), |route| route.endpoint.id).is_ok();
-                lanes.clear_hold(application, is_there, now.monotonic);
+                let exists = |target| changes.changed.binary_search_by_key(&EndpointId::from(target), |route| route.endpoint.id).is_ok();
+                lanes.clear_hold(application, exists, now.monotonic);
             }
         }
-        news.changed.iter().flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
+        changes.changed.iter().flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
     };
     schedule::begin(core);
     requeue::requeue(core, evict).await;
-    // What waits in the store may go by what is configured now.
+    // The new configuration may allow stored deliveries to be sent.
     core.note_due(now.wall);
 }

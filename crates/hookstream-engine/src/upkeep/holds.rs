@@ -1,7 +1,7 @@
-//! Writing why targets are held, and telling the lanes what has become of their applications.
+//! Holds to write.
 //!
-//! A lane acts on its hold at once; the store has it a moment later, and other nodes with it. Until it is
-//! written, what the store says of it is older than what the lane knows.
+//! A lane acts on its hold at once; the store and other nodes learn it a moment later. Until it is written, the lane's
+//! hold is newer than the stored one.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use hookstream_model::{
 };
 use hookstream_store::outbound::endpoints::EndpointKey;
 
-/// Holds that are to be written.
+/// Holds to write.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     pub(crate) changed: BTreeMap<EndpointId, (EndpointKey, Option<Hold>)>,
 }
 
 impl Holds {
-    /// Notes a changed hold; `before` is the reason of the one before.
+    /// Notes a changed hold; `before` is the reason of the previous one.
     pub(crate) fn note(&mut self, key: EndpointKey, before: Option<HoldReason>, hold: Option<Hold>) {
         log(&key, before, hold);
         self.changed.insert(key.id, (key, hold));

@@ -1,4 +1,4 @@
-//! Work that goes on beside deliveries: retention, budgets, quotas, holds.
+//! Background work: retention, budgets, quotas, holds.
 
 pub(crate) mod budget_task;
 pub(crate) mod budgets;

@@ -11,10 +11,13 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 
-/// How often what others accepted is counted.
+/// Factor: the pause after a count lasts at least this many times as long as the count.
+pub(crate) const REST_FACTOR: u32 = 10;
+
+/// Interval between counts of events that other nodes accepted.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
-/// Counts until the engine stops; where nothing is limited, nothing.
+/// Counts until the engine stops; without limits, it does nothing.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
@@ -22,7 +25,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; retrying");
             false
         });
-        let wait = PERIOD.max(begun.elapsed() * PART);
+        let wait = PERIOD.max(begun.elapsed() * REST_FACTOR);
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
@@ -32,13 +35,13 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Counts once: what others may have accepted, and what is not known yet. Returns whether nothing was to be counted, nor
-/// is until a limit is another.
+/// Counts once: events of other nodes, and counts not known yet. Returns whether no count is needed until a limit
+/// changes.
 pub(crate) async fn step(core: &Core) -> Result<bool, Error> {
     let month = Month::of(core.now());
     let mut limited = core.quotas.limited();
     if core.store.lease().is_none() {
-        // Nobody else accepts anything: what was exact stays so.
+        // No other node accepts events: an exact count stays exact.
         limited.retain(|(_, meter)| !meter.is_exact.load(Ordering::Acquire));
     }
     if limited.is_empty() {
@@ -52,6 +55,3 @@ pub(crate) async fn step(core: &Core) -> Result<bool, Error> {
     }
     Ok(false)
 }
-
-/// Counting may take this part of the time.
-pub(crate) const PART: u32 = 10;

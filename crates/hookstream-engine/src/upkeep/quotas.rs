@@ -1,13 +1,13 @@
-//! How many events organizations may have in a month: what was accepted is counted in memory, where a send costs one
-//! look at a number, and compared with the store now and then.
+//! Monthly event quotas of organizations. Accepted events are counted in memory, so that a send costs one atomic
+//! operation, and compared with the store periodically.
 //!
-//! An application's routes have the meter of its organization, so nothing is looked up for a message. A meter without a
-//! limit counts nothing. Each message takes its place before it is stored and gives it back where it is not, so that a
-//! node by itself is exact; several count what the others accepted once a second, and together may pass a limit by what
-//! the others accept in that time.
+//! An application's routes hold the meter of its organization, so a message needs no lookup. A meter without a limit
+//! counts nothing. Each message takes its reservation before it is stored and returns it on failure, so a single node
+//! is exact. Several nodes count each other's events once a second, and together may exceed a limit by the events of
+//! that time.
 //!
-//! The limit of an organization is read with its first application, and after that learned from the environments that are
-//! read anyway ([`crate::upkeep::budgets`]).
+//! An organization's limit is read with its first application, and then learned from the environments that are read
+//! anyway ([`crate::upkeep::budgets`]).
 
 use std::{
     collections::HashMap,
@@ -25,48 +25,49 @@ use hookstream_model::{
 use hookstream_store::{Error, Store, identity::environments, operations::quotas};
 use tokio::sync::Notify;
 
-/// No limit.
+/// Stored form of "no limit".
 const UNLIMITED: i64 = -1;
-/// The bits of a count that a month stands before.
+/// Number of low bits that hold the count; the month is above them.
 const MONTH_SHIFT: u32 = 48;
 const USED: u64 = (1 << MONTH_SHIFT) - 1;
 
-/// The meters of all organizations that were asked for.
+/// Meters of all organizations in use.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
     meters: Mutex<HashMap<OrganizationId, Arc<EventMeter>>>,
-    /// Wakes whoever counts.
+    /// Wakes the counting task.
     pub(crate) learned: Notify,
 }
 
-/// What an organization may accept in a month, and has.
+/// Monthly limit of an organization, and its use.
 #[derive(Debug)]
 pub(crate) struct EventMeter {
     most: AtomicI64,
-    /// The month's number, and behind it what was used in it as far as is known.
+    /// Number of the month, followed by its known use.
     used: AtomicU64,
-    /// Places that were taken here and not given back, ever.
+    /// Total of reservations taken here and not returned.
     taken: AtomicU64,
-    /// Those of them whose message is stored.
+    /// Reservations whose message is stored.
     pub(crate) stored: AtomicU64,
-    /// Whether the store was asked while nothing was under way here: what is known is exact, unless others accept.
+    /// Whether the last count was made without reservations in progress here: it is exact, unless other nodes accept
+    /// events.
     pub(crate) is_exact: AtomicBool,
 }
 
-/// A quota that leaves no room for a message.
+/// Quota that leaves no room for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
     pub(crate) most: u64,
-    /// When there is room again.
+    /// Time from which there is room again.
     pub(crate) until: Timestamp,
 }
 
-/// A message's place. It is given back unless the message is stored.
+/// Reservation of a message, returned on drop unless the message is stored.
 #[derive(Debug)]
 pub(crate) struct Reservation(Option<(Arc<EventMeter>, u16)>);
 
 impl Reservation {
-    /// The place of a message that no quota is about.
+    /// Builds the reservation of a message that counts towards no quota.
     pub(crate) const fn uncounted() -> Self {
         Self(None)
     }
@@ -85,14 +86,14 @@ impl Default for EventMeter {
 }
 
 impl EventMeter {
-    /// Takes a place for a message that is accepted then.
+    /// Takes a reservation for a message accepted at `at`.
     pub(crate) fn take(self: &Arc<Self>, at: Timestamp) -> Result<Reservation, Reached> {
         let Ok(most) = u64::try_from(self.most.load(Ordering::Relaxed)) else { return Ok(Reservation(None)) };
         let month = Month::of(at);
         let number = month.number();
         let one_more = |known: u64| {
             let (of_month, used) = split(known);
-            // One that was made before midnight and comes after it is of a month that nobody counts any more.
+            // A message accepted before midnight and counted after it belongs to a month that no longer counts.
             match of_month.cmp(&number) {
                 std::cmp::Ordering::Greater => Some(known),
                 std::cmp::Ordering::Less => (most > 0).then(|| join(number, 1)),
@@ -108,7 +109,7 @@ impl EventMeter {
         }
     }
 
-    fn give_back(&self, month: u16) {
+    fn return_one(&self, month: u16) {
         self.taken.fetch_sub(1, Ordering::AcqRel);
         let one_less = |known: u64| {
             let (of_month, used) = split(known);
@@ -117,8 +118,8 @@ impl EventMeter {
         let _ = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
     }
 
-    /// Goes on from what the store has counted, which had so many messages of this node before it was asked. What was
-    /// stored meanwhile may be counted twice, until the next time.
+    /// Sets the use to the store's count, which already includes `stored` messages of this node. Messages stored during
+    /// the count may be counted twice until the next one.
     pub(crate) fn count(&self, month: Month, counted: u64, stored: u64) {
         let known = |known: u64| {
             let ours = self.taken.load(Ordering::Acquire).saturating_sub(stored);
@@ -135,7 +136,7 @@ impl EventMeter {
 }
 
 impl Reservation {
-    /// The message is stored.
+    /// Keeps the reservation, because the message is stored.
     pub(crate) fn keep(mut self) {
         if let Some((meter, _)) = self.0.take() {
             meter.stored.fetch_add(1, Ordering::AcqRel);
@@ -146,14 +147,14 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some((meter, month)) = self.0.take() {
-            meter.give_back(month);
+            meter.return_one(month);
         }
     }
 }
 
 impl Quotas {
-    /// The meter of a tenant's organization, whether it has a limit or not. The first time, the limit and what counts
-    /// towards it are read, so that no message is accepted before they are known.
+    /// Returns the meter of a tenant's organization, with or without a limit. On first use, the limit and the use are
+    /// read, so that no message is accepted before they are known.
     pub(crate) async fn known_meter(&self, store: &dyn Store, tenant: Tenant, now: Timestamp) -> Result<Arc<EventMeter>, Error> {
         let organization = tenant.organization;
         if let Some(meter) = self.meters().get(&organization) {
@@ -167,10 +168,10 @@ impl Quotas {
             let counted = quotas::events(store, month, Some(organization)).await?;
             meter.count(month, counted.get(&organization).copied().unwrap_or(0), 0);
         }
-        // Of two that read it at once, one counts.
+        // Of two concurrent readers, one meter is kept.
         let meter = Arc::clone(self.meters().entry(organization).or_insert_with(|| Arc::new(meter)));
         if meter.is_limited() {
-            // What other nodes accept is counted from now on.
+            // Events of other nodes count from now on.
             self.learned.notify_one();
         }
         Ok(meter)
@@ -180,29 +181,29 @@ impl Quotas {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns the limits from environments. An organization of which none is among them keeps what is known of it: it may
-    /// be newer than they are.
+    /// Takes the limits from environments. An organization without an environment in the list keeps its limit, which
+    /// may be newer than the list.
     pub(crate) fn learn(&self, environments: &[Environment]) {
         let limits: HashMap<_, _> = environments
             .iter()
             .map(|environment| (environment.organization_id, limit(environment.quotas.get(Quota::EventsPerMonth))))
             .collect();
         let mut meters = self.meters();
-        let mut is_news = false;
+        let mut has_changed = false;
         for (organization, most) in limits {
             if most == UNLIMITED {
                 let meter = meters.get(&organization);
                 if let Some(meter) = meter.filter(|meter| meter.most.swap(UNLIMITED, Ordering::AcqRel) != UNLIMITED) {
-                    // What is accepted from here on is not counted.
+                    // Events accepted from here on are not counted.
                     meter.used.store(0, Ordering::Release);
                     meter.is_exact.store(false, Ordering::Release);
                 }
             } else if let Some(meter) = meters.get_mut(&organization) {
-                is_news |= meter.most.swap(most, Ordering::AcqRel) != most;
+                has_changed |= meter.most.swap(most, Ordering::AcqRel) != most;
             }
         }
         drop(meters);
-        if is_news {
+        if has_changed {
             self.learned.notify_one();
         }
     }
@@ -213,7 +214,7 @@ impl Quotas {
     }
 }
 
-/// A quota as a meter has it.
+/// Returns a quota in the meter's form.
 fn limit(most: Option<u64>) -> i64 {
     most.map_or(UNLIMITED, |most| i64::try_from(most).unwrap_or(i64::MAX))
 }
@@ -241,26 +242,26 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_taken_as_there_may_be_and_what_is_not_stored_is_given_back() {
+    fn reservations_stop_at_the_limit_and_return_if_unstored() {
         let meter = limited(2);
         meter.take(at(NOON)).expect("the first").keep();
         let second = meter.take(at(NOON)).expect("the second");
         let reached = Reached { most: 2, until: at("2027-02-01T00:00:00Z") };
         assert_eq!(meter.take(at(NOON)).expect_err("there is no third"), reached);
         drop(second);
-        meter.take(at(NOON)).expect("the place is free").keep();
+        meter.take(at(NOON)).expect("the reservation was returned").keep();
         assert_eq!(meter.take(at(NOON)).expect_err("full"), reached);
-        // A new month begins from nothing.
+        // A new month begins at zero.
         meter.take(at("2027-02-01T00:00:00Z")).expect("another month").keep();
-        // What comes late is of the month before.
-        meter.take(at(NOON)).expect("nobody counts it").keep();
+        // A late message belongs to the previous month.
+        meter.take(at(NOON)).expect("the month is over").keep();
         meter.take(at("2027-02-01T00:00:00Z")).expect("the second of it").keep();
         assert!(meter.take(at("2027-02-01T00:00:00Z")).is_err());
         assert!(limited(0).take(at(NOON)).is_err());
     }
 
     #[test]
-    fn without_a_limit_nothing_is_counted() {
+    fn unlimited_meter_counts_nothing() {
         let meter = limited(UNLIMITED);
         for _ in 0..3 {
             meter.take(at(NOON)).expect("no limit").keep();
@@ -269,12 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn what_others_accepted_is_counted_and_what_is_under_way_here_as_well() {
+    fn count_includes_other_nodes_and_own_reservations() {
         let meter = limited(10);
-        meter.take(at(NOON)).expect("a place").keep();
-        let under_way = meter.take(at(NOON)).expect("a place");
+        meter.take(at(NOON)).expect("a reservation").keep();
+        let under_way = meter.take(at(NOON)).expect("a reservation");
         let stored = meter.stored.load(Ordering::Relaxed);
-        // The store has ours and seven of others; one of ours is under way.
+        // The store has one event of this node and seven of others; one of this node is in progress.
         meter.count(Month::of(at(NOON)), 8, stored);
         meter.take(at(NOON)).expect("the tenth").keep();
         assert!(meter.take(at(NOON)).is_err());
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_never_pass_the_limit() {
+    fn concurrent_reservations_stay_within_the_limit() {
         let meter = limited(1_000);
         let taken: usize = std::thread::scope(|scope| {
             let takers: Vec<_> =

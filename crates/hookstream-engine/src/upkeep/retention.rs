@@ -1,4 +1,4 @@
-//! Making room for tomorrow, and dropping the days, payloads and jobs whose time is over.
+//! Prepares the next day's storage, and drops expired days, payloads and jobs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use crate::{
     upkeep::{budget_task, deleted},
 };
 
-/// How often; also at the start.
+/// Interval between runs; the first is at the start.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Between two slices: they may take a fifth of the store's time.
+/// Pause between two slices: they may take a fifth of the store's time.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Keeps the days until the engine stops.
+/// Applies the retention until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         if let Err(error) = step(&core).await {
@@ -49,8 +49,7 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     deleted::remove(core, &environments).await
 }
 
-/// Slice by slice, so that whoever publishes meanwhile hardly notices. Where there is nothing to remove, that is one
-/// look.
+/// Expires payloads slice by slice, so that publishing is hardly delayed. Without expired payloads, this is one query.
 async fn expire_payloads(core: &Core, before: Day) -> Result<(), hookstream_store::Error> {
     let mut bytes = 0;
     while let Some(expired) = core.store.expire_payloads(before).await? {

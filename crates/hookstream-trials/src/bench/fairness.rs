@@ -1,5 +1,5 @@
-//! `hookstream bench fairness`: what one does, is it felt by the others? Each answer stands beside a baseline of
-//! the same run, in which nobody misbehaves; the two take turns.
+//! `hookstream bench fairness`: the effect of one endpoint or application on the others. Each result stands beside a
+//! baseline of the same run without misbehaviour; the two alternate.
 
 use std::time::Duration;
 
@@ -14,7 +14,22 @@ use super::{
     stream::{Behaviour, Stream},
 };
 
-/// What is asked.
+/// Messages a second of the others.
+const RATE: u32 = 100;
+
+/// Time for which an endpoint hangs.
+const HANG: Duration = Duration::from_secs(20);
+
+/// Failing endpoints of one application.
+const FAILING: u32 = 10_000;
+
+/// Messages of the flood.
+const FLOOD: u32 = 200_000;
+
+/// Rate limit of the recovering endpoint.
+const LIMIT: u32 = 50;
+
+/// Arguments of `hookstream bench fairness`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct FairnessArgs {
     /// Scenario to measure [default: all]
@@ -34,7 +49,7 @@ pub(super) struct FairnessArgs {
     server_args: String,
 }
 
-/// What goes wrong.
+/// Misbehaviour to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     /// One endpoint hangs for 20 s, at ten times the traffic of the others
@@ -49,21 +64,10 @@ enum Scenario {
     Recovered,
 }
 
-/// The others' messages a second.
-const RATE: u32 = 100;
-/// How long an endpoint hangs.
-const HANG: Duration = Duration::from_secs(20);
-/// Endpoints of one application that fail.
-const FAILING: u32 = 10_000;
-/// How many messages flood.
-const FLOOD: u32 = 200_000;
-/// The rate of an endpoint that comes back.
-const LIMIT: u32 = 50;
-
-/// Answers what is asked.
+/// Measures the chosen scenarios.
 pub(super) async fn run(arguments: &FairnessArgs) -> anyhow::Result<()> {
-    let asked = if arguments.scenarios.is_empty() { Scenario::value_variants() } else { &arguments.scenarios };
-    for scenario in asked {
+    let chosen = if arguments.scenarios.is_empty() { Scenario::value_variants() } else { &arguments.scenarios };
+    for scenario in chosen {
         match scenario {
             Scenario::Hang => compare(arguments, "an endpoint that hangs", Scenario::Hang).await?,
             Scenario::Dead => compare(arguments, "500 dead endpoints of 1,000", Scenario::Dead).await?,
@@ -75,15 +79,15 @@ pub(super) async fn run(arguments: &FairnessArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Baseline and scenario in turn; the medians of what the others saw.
+/// Runs baseline and scenario in turn, and prints the medians of the others' times.
 async fn compare(arguments: &FairnessArgs, title: &str, scenario: Scenario) -> anyhow::Result<()> {
-    let (mut well, mut ill) = (Vec::new(), Vec::new());
+    let (mut baseline, mut disturbed) = (Vec::new(), Vec::new());
     for _ in 0..arguments.rounds {
-        well.push(others(arguments, scenario, false).await?);
-        ill.push(others(arguments, scenario, true).await?);
+        baseline.push(others(arguments, scenario, false).await?);
+        disturbed.push(others(arguments, scenario, true).await?);
     }
     say!("{title}: time from send to arrival at the other endpoints, ms");
-    for (name, parts) in [("baseline", &well), ("scenario", &ill)] {
+    for (name, parts) in [("baseline", &baseline), ("scenario", &disturbed)] {
         for [p50, p99, p999, max] in parts {
             say!("  {name}  p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}");
         }
@@ -94,14 +98,14 @@ async fn compare(arguments: &FairnessArgs, title: &str, scenario: Scenario) -> a
         values[values.len() / 2]
     };
     for (of, name) in ["p50", "p99"].into_iter().enumerate() {
-        let (before, after) = (median(&well, of), median(&ill, of));
+        let (before, after) = (median(&baseline, of), median(&disturbed, of));
         say!("  median {name}  {before:.2} → {after:.2}  ({:+.0} %)", (after / before - 1.0) * 100.0);
     }
     Ok(())
 }
 
-/// What the others see while the one is well or is not.
-async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> anyhow::Result<[f64; 4]> {
+/// Measures the others' times with or without the misbehaviour.
+async fn others(arguments: &FairnessArgs, scenario: Scenario, is_disturbed: bool) -> anyhow::Result<[f64; 4]> {
     let scratch = tempfile::tempdir()?;
     let fleet = Fleet::start(scratch.path(), &arguments.server_args).await?;
     let plan = Plan { connections: 16, rate: Some(RATE), payload_bytes: 500, duration: arguments.duration, warmup: Duration::from_secs(2) };
@@ -111,7 +115,7 @@ async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> a
         Scenario::Failing => (10, Plan { rate: Some(1), ..plan }, Behaviour::Gone),
         Scenario::Flood | Scenario::Recovered => anyhow::bail!("this scenario has no baseline"),
     };
-    let behaviour = if is_ill { behaviour } else { Behaviour::Takes(Duration::ZERO) };
+    let behaviour = if is_disturbed { behaviour } else { Behaviour::Takes(Duration::ZERO) };
     let of_one = match scenario {
         Scenario::Dead => [500, 1],
         Scenario::Failing => [1, FAILING],
@@ -132,11 +136,11 @@ async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> a
 async fn flood(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let fleet = Fleet::start(scratch.path(), &arguments.server_args).await?;
-    // As slow as a receiver usually is, so that most of the flood waits.
+    // A usual response time, so that most of the flood waits.
     let slow = Behaviour::Takes(Duration::from_millis(50));
     let room = usize::try_from(FLOOD).unwrap_or(usize::MAX);
     let flood = Stream::make(&fleet, "flood", [1, 1], json!({}), slow, room).await?;
-    // Until there is no room for more.
+    // Sends until there is no room for more.
     let hour = Duration::from_secs(3_600);
     let all = Plan { connections: 64, rate: None, payload_bytes: 500, duration: hour, warmup: Duration::ZERO };
     let single = Plan { connections: 4, rate: Some(10), duration: arguments.duration, ..all };

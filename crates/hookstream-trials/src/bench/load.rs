@@ -1,4 +1,4 @@
-//! Sending: one connection a task, each with one request under way.
+//! Senders: one connection per task, each with one request in flight.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,54 +13,54 @@ use crate::traffic::{
     process::{Cpu, ServerProcess},
 };
 
-/// What was measured while it was sent.
+/// Assumed maximum of messages a second without a given rate.
+const FASTEST: u64 = 100_000;
+
+/// Measurements taken while sending.
 pub(super) struct Begun {
-    /// When counting began, in microseconds of the run.
+    /// Start of counting, in microseconds of the run.
     pub(super) counted_from: u64,
-    /// When sending ended.
+    /// End of sending.
     pub(super) sent_until: u64,
-    /// The CPU before the first message, as [`Fleet::cpu`] has it.
+    /// CPU time before the first message, as [`Fleet::cpu`] returns it.
     pub(super) cpu: [Option<Cpu>; 3],
 }
 
-/// What is to be sent.
+/// Load to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
-    /// Connections, each with one request under way.
+    /// Number of connections, each with one request in flight.
     pub(super) connections: u32,
-    /// So many a second, whatever the answers do; without it each connection sends when it is answered.
+    /// Messages a second, independent of the responses; if `None`, each connection sends after its response.
     pub(super) rate: Option<u32>,
     pub(super) payload_bytes: u32,
-    /// How long to send, and how long before that without counting.
+    /// Time to send, and uncounted time before it.
     pub(super) duration: Duration,
     pub(super) warmup: Duration,
 }
 
-/// Room for so many messages a second where the rate is not given.
-const FASTEST: u64 = 100_000;
-
 impl Plan {
-    /// How many messages a run of it may have.
+    /// Returns the maximum number of messages of a run.
     pub(super) fn room(&self) -> usize {
         let seconds = (self.duration + self.warmup).as_secs() + 1;
         usize::try_from(seconds * self.rate.map_or(FASTEST, u64::from)).unwrap_or(usize::MAX)
     }
 }
 
-/// What the tasks share.
+/// State shared by the tasks.
 struct Load {
-    /// Each server's address and the headers of a request to it.
+    /// Address of each server, and the headers of its requests.
     servers: Vec<(String, HeaderMap)>,
     paths: Vec<Uri>,
     payload_bytes: usize,
-    /// Microseconds between two messages of all connections together; 0 for a closed loop.
+    /// Nanoseconds between two messages over all connections; 0 for a closed loop.
     period_nanos: u64,
     first_at: u64,
     until: u64,
     run: Arc<Run>,
 }
 
-/// Sends to applications in turn, for as long as the plan says.
+/// Sends to applications in turn, for the time of the plan.
 pub(super) async fn send(
     plan: &Plan,
     fleet: &Fleet,
@@ -115,7 +115,7 @@ impl Load {
             }
             self.run.sent(number, at);
             let accepted = self.message(&mut connection, headers, number).await;
-            self.run.answered(number, matches!(accepted, Ok(true)));
+            self.run.responded(number, matches!(accepted, Ok(true)));
             if accepted.is_err() {
                 connection = Connection::open(authority, &tasks).await?;
             }

@@ -1,7 +1,7 @@
-//! `hookstream bench`: load on a server, and what became of it.
+//! `hookstream bench`: puts load on a server and reports the result.
 //!
-//! The server is the real binary in a process of its own; sender and receiver are here, made to cost
-//! little, since they share the machine with it.
+//! The server is the real binary in a separate process. Sender and receiver run here and cost little, because they
+//! share the machine with it.
 
 mod fairness;
 mod load;
@@ -138,7 +138,7 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// The usual load, with so many endpoints for each message.
+    /// Returns the default load with this number of endpoints per message.
     fn fan_out(endpoints: u32) -> Self {
         #[derive(clap::Parser)]
         struct Usual {
@@ -168,14 +168,14 @@ pub async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
             let data_dir = arguments.data_dir.as_deref().unwrap_or(scratch.path());
             let mut settings = vec!["--data-dir".into(), data_dir.into()];
             if arguments.fail_share > 0.0 && !arguments.server_args.contains("--circuit-breaker-threshold") {
-                // Failures that were asked for are not to be taken for a receiver in trouble.
+                // Requested failures must not open the circuit breaker.
                 settings.extend(["--circuit-breaker-threshold", "0"].map(Into::into));
             }
             if arguments.forget {
                 settings.push("--forget".into());
             }
             settings.extend(arguments.server_args.split_whitespace().map(Into::into));
-            // A key that nobody keeps, so that none is generated, with a warning, for data that is deleted at the end.
+            // A throwaway key for data that is deleted at the end; otherwise the server would generate one and warn.
             let key = arguments.data_dir.is_none().then(|| ("HOOKSTREAM_ENCRYPTION_KEY".into(), "0b".repeat(32).into()));
             let variables: Vec<_> = key.into_iter().collect();
             for _ in 0..arguments.nodes {
@@ -184,27 +184,27 @@ pub async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         }
     }
     let fleet = Fleet { servers, database_pid: arguments.database_pid };
-    let mut made = Vec::new();
-    let result = measure(&arguments, &fleet, &mut made).await;
-    // A server of its own is gone with its data; another one keeps nothing of it, whatever happened.
-    let cleaned = if arguments.url.is_some() { remove(&fleet, &made).await } else { Ok(()) };
+    let mut created = Vec::new();
+    let result = measure(&arguments, &fleet, &mut created).await;
+    // A server started here is gone with its data; another one must keep none of it, in success or failure.
+    let cleaned = if arguments.url.is_some() { remove(&fleet, &created).await } else { Ok(()) };
     fleet.stop().await;
     let report = result?;
     cleaned.context("could not delete the applications named Bench")?;
     say!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
-    // What has no room in memory is stored, which a server that keeps nothing does not.
+    // Messages without room in memory are stored, which a server with `--forget` does not do.
     anyhow::ensure!(report.lost == 0 || arguments.forget, "{} accepted messages did not arrive", report.lost);
     Ok(())
 }
 
-/// The servers under load, and the database behind them.
+/// Servers under load, and their database.
 struct Fleet {
     servers: Vec<ServerProcess>,
     database_pid: Option<u32>,
 }
 
 impl Fleet {
-    /// One server on a directory, with further arguments.
+    /// Starts one server on a directory, with further arguments.
     async fn start(data_dir: &Path, arguments: &str) -> anyhow::Result<Self> {
         let mut settings = vec!["--data-dir".into(), data_dir.into()];
         settings.extend(arguments.split_whitespace().map(Into::into));
@@ -217,13 +217,13 @@ impl Fleet {
         }
     }
 
-    /// The CPU used so far: by the servers, by ourselves, by the database.
+    /// Returns the CPU time so far: servers, this process, database.
     fn cpu(&self) -> [Option<Cpu>; 3] {
         let servers = Cpu::sum(self.servers.iter().map(ServerProcess::cpu));
         [servers, Cpu::of(std::process::id()), self.database_pid.and_then(Cpu::of_family)]
     }
 
-    /// What the servers have in memory now and have had at the most, in KiB.
+    /// Returns the current and the maximum memory of the servers, in KiB.
     fn memory_kib(&self) -> Option<(u64, u64)> {
         self.servers.iter().try_fold((0, 0), |(now, most), server| {
             let (more_now, more_most) = server.memory_kib()?;
@@ -232,7 +232,7 @@ impl Fleet {
     }
 }
 
-/// Deletes the bench's applications.
+/// Deletes the applications of the benchmark.
 async fn remove(fleet: &Fleet, applications: &[String]) -> anyhow::Result<()> {
     let server = fleet.servers.first().context("there is a server")?;
     let client = ApiClient::new(&server.url, &server.api_key)?;
@@ -242,8 +242,8 @@ async fn remove(fleet: &Fleet, applications: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts the load on. The ids of applications go into `made` as they are created.
-async fn measure(arguments: &BenchArgs, fleet: &Fleet, made: &mut Vec<String>) -> anyhow::Result<report::Report> {
+/// Puts the load on. The ids of created applications go into `created`.
+async fn measure(arguments: &BenchArgs, fleet: &Fleet, created: &mut Vec<String>) -> anyhow::Result<report::Report> {
     let server = fleet.servers.first().context("there is a server")?;
     let BenchArgs { connections, rate, payload_bytes, duration, warmup, .. } = *arguments;
     let plan = Plan { connections, rate, payload_bytes, duration, warmup };
@@ -251,8 +251,8 @@ async fn measure(arguments: &BenchArgs, fleet: &Fleet, made: &mut Vec<String>) -
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
     let url = format!("http://{}", listener.local_addr()?);
     let client = ApiClient::new(&server.url, &server.api_key)?;
-    let keys = make_applications(arguments, &client, &url, made).await?;
-    let applications = made.clone();
+    let keys = make_applications(arguments, &client, &url, created).await?;
+    let applications = created.clone();
     let receiver = Receiver { run: Arc::clone(&run), keys, delay: arguments.receiver_delay, fail_share: arguments.fail_share };
     let tasks = tokio_util::task::TaskTracker::new();
     let receiving = tasks.spawn(listener::serve(listener, Arc::new(receiver), tasks.clone()));
@@ -264,8 +264,8 @@ async fn measure(arguments: &BenchArgs, fleet: &Fleet, made: &mut Vec<String>) -
     Ok(report)
 }
 
-/// Creates the applications, each with its endpoints. Their ids go into `ids`; returns the keys of all endpoints in the order of their
-/// numbers.
+/// Creates the applications with their endpoints. Their ids go into `ids`. Returns the keys of all endpoints in the
+/// order of their numbers.
 async fn make_applications(
     arguments: &BenchArgs,
     client: &ApiClient,
@@ -276,14 +276,14 @@ async fn make_applications(
     let mut keys = Vec::new();
     for number in 0..arguments.applications {
         let uid = format!("bench-{}-{number}", std::process::id());
-        let made = client.post("/applications", json!({ "name": "Bench", "uid": uid }).to_string(), None).await?.accepted()?;
-        let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
+        let created = client.post("/applications", json!({ "name": "Bench", "uid": uid }).to_string(), None).await?.accepted()?;
+        let id = created["application"]["id"].as_str().context("an application has an id")?.to_owned();
         ids.push(id.clone());
         for endpoint in 0..arguments.endpoints {
-            // The receiver tells the endpoints of an application apart by their paths.
+            // The receiver distinguishes the endpoints of an application by their paths.
             let body = json!({ "url": format!("{url}/{endpoint}") });
-            let made = client.post(&format!("/applications/{id}/endpoints"), body.to_string(), None).await?.accepted()?;
-            let secret = made["endpoint"]["signing_secret"].as_str().context("an endpoint has a secret")?;
+            let created = client.post(&format!("/applications/{id}/endpoints"), body.to_string(), None).await?.accepted()?;
+            let secret = created["endpoint"]["signing_secret"].as_str().context("an endpoint has a secret")?;
             if arguments.verify && number == 0 {
                 keys.push(VerificationKey::parse(&Secret::new(secret))?);
             }

@@ -1,4 +1,4 @@
-//! What the bench's receiver notes and answers.
+//! Receiver of the benchmark.
 
 use std::{
     io,
@@ -18,10 +18,10 @@ use crate::traffic::{
     payload,
 };
 
-/// A receiver for all endpoints of a run.
+/// Receiver for all endpoints of a run.
 pub(super) struct Receiver {
     pub(super) run: Arc<Run>,
-    /// By endpoint; empty where signatures are not verified.
+    /// Keys by endpoint; empty if signatures are not verified.
     pub(super) keys: Vec<VerificationKey>,
     pub(super) delay: Duration,
     pub(super) fail_share: f64,

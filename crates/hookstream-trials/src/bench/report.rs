@@ -1,4 +1,4 @@
-//! What is told of a run.
+//! Report of a run.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::traffic::process::Cpu;
 
-/// The figures. Rates and times are of what was sent after the warm-up; the rest is of the whole run.
+/// Figures of a run. Rates and times cover the messages after the warm-up; the rest covers the whole run.
 pub(super) struct Report {
     pub(super) lost: u64,
     /// Whether signatures were verified.
@@ -22,19 +22,19 @@ pub(super) struct Report {
     unverified: u64,
     accepted_per_second: f64,
     delivered_per_second: f64,
-    answer_ms: Percentiles,
+    response_ms: Percentiles,
     arrival_ms: Percentiles,
-    /// Microseconds of CPU a message: the servers, the bench itself, the database.
+    /// Microseconds of CPU per message: servers, benchmark, database.
     cpu_us: [Option<f64>; 3],
     memory_mib: Option<(f64, f64)>,
 }
 
-/// p50, p99, p99.9 and the longest.
+/// p50, p99, p99.9 and the maximum.
 pub(super) type Percentiles = [f64; 4];
 
 impl Report {
     pub(super) fn new(run: &Run, begun: &Begun, fleet: &Fleet) -> Self {
-        let Counted { answers, arrivals, last_arrival } = run.counted(begun.counted_from);
+        let Counted { responses, arrivals, last_arrival } = run.counted(begun.counted_from);
         let seconds = |until: u64| until.saturating_sub(begun.counted_from).max(1) as f64 / 1e6;
         let accepted = run.accepted();
         let per_message = |before: Option<Cpu>, now: Option<Cpu>| Some(now?.micros_since(before?) / accepted.max(1) as f64);
@@ -45,9 +45,9 @@ impl Report {
             refused: run.refused(),
             duplicates: run.duplicates.load(Ordering::Relaxed),
             unverified: run.unverified.load(Ordering::Relaxed),
-            accepted_per_second: answers.len() as f64 / seconds(begun.sent_until),
+            accepted_per_second: responses.len() as f64 / seconds(begun.sent_until),
             delivered_per_second: arrivals.len() as f64 / seconds(last_arrival.max(begun.sent_until)),
-            answer_ms: percentiles(&answers),
+            response_ms: percentiles(&responses),
             arrival_ms: percentiles(&arrivals),
             cpu_us: [0, 1, 2].map(|part: usize| per_message(begun.cpu[part], fleet.cpu()[part])),
             memory_mib: fleet.memory_kib().map(|(now, most)| (now as f64 / 1024.0, most as f64 / 1024.0)),
@@ -65,7 +65,7 @@ impl Report {
             ("lost", self.lost.to_string()),
             ("duplicates", self.duplicates.to_string()),
             ("invalid signatures", if self.verifies { self.unverified.to_string() } else { "not checked (--verify)".to_owned() }),
-            ("response, ms", times(self.answer_ms)),
+            ("response, ms", times(self.response_ms)),
             ("send to arrival, ms", times(self.arrival_ms)),
             ("server CPU, µs/message", optional(self.cpu_us[0])),
             ("bench CPU, µs/message", optional(self.cpu_us[1])),
@@ -86,7 +86,7 @@ impl Report {
             "unverified": self.unverified,
             "accepted_per_second": self.accepted_per_second,
             "delivered_per_second": self.delivered_per_second,
-            "answer_ms": times(self.answer_ms),
+            "answer_ms": times(self.response_ms),
             "arrival_ms": times(self.arrival_ms),
             "server_cpu_us_per_message": self.cpu_us[0],
             "bench_cpu_us_per_message": self.cpu_us[1],
@@ -97,7 +97,7 @@ impl Report {
     }
 }
 
-/// Of sorted microseconds, in milliseconds.
+/// Returns percentiles of sorted microseconds, in milliseconds.
 pub(super) fn percentiles(sorted: &[u32]) -> Percentiles {
     [500, 990, 999, 1_000].map(|per_mille| {
         let rank = (sorted.len() * per_mille).div_ceil(1_000);
@@ -108,7 +108,7 @@ pub(super) fn percentiles(sorted: &[u32]) -> Percentiles {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn percentiles_are_of_the_nearest_rank() {
+    fn percentiles_use_the_nearest_rank() {
         let sorted: Vec<u32> = (1..=1_000).map(|n| n * 1_000).collect();
         assert_eq!(super::percentiles(&sorted), [500.0, 990.0, 999.0, 1_000.0]);
         assert_eq!(super::percentiles(&[]), [0.0; 4]);

@@ -1,4 +1,4 @@
-//! What is known of each message of a run: when it was to be sent, and when it arrived where.
+//! Times of each message of a run: when it was due to be sent, and when it arrived at each endpoint.
 
 use std::{
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -7,17 +7,21 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A run. Messages are numbered from 0; times are microseconds since the run began.
+const ACCEPTED: u8 = 1;
+
+const REFUSED: u8 = 2;
+
+/// Run of a benchmark. Messages are numbered from 0; times are microseconds since its start.
 pub(super) struct Run {
     began: Instant,
     endpoints: usize,
     next: AtomicU64,
     messages: Vec<MessageRun>,
-    /// By message and endpoint: when it first arrived, 0 for not yet.
+    /// Time of the first arrival by message and endpoint; 0 if none yet.
     arrived: Vec<AtomicU64>,
     /// Arrivals beyond the first.
     pub(super) duplicates: AtomicU64,
-    /// Deliveries whose signature did not verify.
+    /// Deliveries with an invalid signature.
     pub(super) unverified: AtomicU64,
     accepted: AtomicU64,
     first_arrivals: AtomicU64,
@@ -25,18 +29,15 @@ pub(super) struct Run {
 
 struct MessageRun {
     sent: AtomicU64,
-    /// How long the answer took; 0 for none yet.
-    answered: AtomicU32,
+    /// Response time; 0 if none yet.
+    responded: AtomicU32,
     state: AtomicU8,
 }
 
-const ACCEPTED: u8 = 1;
-const REFUSED: u8 = 2;
-
 impl Run {
-    /// A run of at most so many messages, each for so many endpoints.
+    /// Builds a run of at most `room` messages, each for this number of endpoints.
     pub(super) fn new(room: usize, endpoints: usize) -> Self {
-        let message = || MessageRun { sent: AtomicU64::new(0), answered: AtomicU32::new(0), state: AtomicU8::new(0) };
+        let message = || MessageRun { sent: AtomicU64::new(0), responded: AtomicU32::new(0), state: AtomicU8::new(0) };
         Self {
             began: Instant::now(),
             endpoints,
@@ -50,7 +51,7 @@ impl Run {
         }
     }
 
-    /// Microseconds since the run began.
+    /// Returns microseconds since the run began.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
@@ -59,21 +60,21 @@ impl Run {
         self.began + Duration::from_micros(micros)
     }
 
-    /// The number of the next message; `None` where there is no room for more.
+    /// Returns the number of the next message; `None` if the run is full.
     pub(super) fn next(&self) -> Option<usize> {
         usize::try_from(self.next.fetch_add(1, Ordering::Relaxed)).ok().filter(|number| *number < self.messages.len())
     }
 
-    /// Notes when a message was to be sent.
+    /// Notes the time at which a message was due to be sent.
     pub(super) fn sent(&self, number: usize, at: u64) {
         self.messages[number].sent.store(at.max(1), Ordering::Release);
     }
 
-    /// Notes an answer.
-    pub(super) fn answered(&self, number: usize, accepted: bool) {
+    /// Notes a response.
+    pub(super) fn responded(&self, number: usize, accepted: bool) {
         let message = &self.messages[number];
         let took = self.now().saturating_sub(message.sent.load(Ordering::Acquire));
-        message.answered.store(u32::try_from(took).unwrap_or(u32::MAX).max(1), Ordering::Release);
+        message.responded.store(u32::try_from(took).unwrap_or(u32::MAX).max(1), Ordering::Release);
         message.state.store(if accepted { ACCEPTED } else { REFUSED }, Ordering::Release);
         self.accepted.fetch_add(u64::from(accepted), Ordering::Relaxed);
     }
@@ -87,7 +88,7 @@ impl Run {
         };
     }
 
-    /// Waits until everything that was accepted arrived everywhere, or the time is over.
+    /// Waits until every accepted message has arrived everywhere, or until the timeout.
     pub(super) async fn until_all_arrived(&self, timeout: Duration) {
         let end = Instant::now() + timeout;
         while Instant::now() < end && self.lost() > 0 {
@@ -95,10 +96,10 @@ impl Run {
         }
     }
 
-    /// Messages that were accepted and did not arrive everywhere.
+    /// Returns the number of accepted messages that have not arrived everywhere.
     pub(super) fn lost(&self) -> u64 {
         let expected = self.accepted.load(Ordering::Relaxed) * self.endpoints as u64;
-        // Counted exactly only where the totals leave a doubt: what was refused may have arrived too.
+        // Counted exactly only if the totals are not conclusive: refused messages may have arrived too.
         if self.first_arrivals.load(Ordering::Relaxed) >= expected && self.refused() == 0 {
             return 0;
         }
@@ -109,8 +110,8 @@ impl Run {
         self.numbers().filter(|number| self.messages[*number].state.load(Ordering::Acquire) == REFUSED).count() as u64
     }
 
-    /// Those that were to be sent since `from`, that were accepted: how long the answer took, how long
-    /// each arrival took, and when the last arrival was.
+    /// Returns the times of accepted messages that were due since `from`: response times, arrival times, and the last
+    /// arrival.
     pub(super) fn counted(&self, from: u64) -> Counted {
         let mut counted = Counted::default();
         for number in self.numbers().filter(|number| self.is_accepted(*number)) {
@@ -119,18 +120,18 @@ impl Run {
             if sent < from {
                 continue;
             }
-            counted.answers.push(message.answered.load(Ordering::Acquire));
+            counted.responses.push(message.responded.load(Ordering::Acquire));
             for at in self.arrivals(number).filter(|at| *at > 0) {
                 counted.arrivals.push(u32::try_from(at.saturating_sub(sent)).unwrap_or(u32::MAX));
                 counted.last_arrival = counted.last_arrival.max(at);
             }
         }
-        counted.answers.sort_unstable();
+        counted.responses.sort_unstable();
         counted.arrivals.sort_unstable();
         counted
     }
 
-    /// All messages that were accepted, warm-up included.
+    /// Returns the number of accepted messages, warm-up included.
     pub(super) fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -148,10 +149,10 @@ impl Run {
     }
 }
 
-/// What is reported of a run: microseconds, sorted.
+/// Reported times of a run: microseconds, sorted.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
-    pub(super) answers: Vec<u32>,
+    pub(super) responses: Vec<u32>,
     pub(super) arrivals: Vec<u32>,
     pub(super) last_arrival: u64,
 }

@@ -1,4 +1,4 @@
-//! `hookstream bench scale`: what much of something costs.
+//! `hookstream bench scale`: cost of large quantities.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -17,7 +17,13 @@ use super::{
 };
 use crate::traffic::listener;
 
-/// What is asked.
+/// Number of steps in which the pending deliveries grow.
+const STEPS: u32 = 8;
+
+/// Endpoints of an application.
+const PER_APPLICATION: u32 = 10;
+
+/// Arguments of `hookstream bench scale`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ScaleArgs {
     /// Quantity to grow [default: each in turn]
@@ -37,7 +43,7 @@ pub(super) struct ScaleArgs {
     server_args: String,
 }
 
-/// Of what there is much.
+/// Quantity to grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Much {
     /// Pending deliveries: response time, memory, start time
@@ -48,15 +54,10 @@ enum Much {
     FanOut,
 }
 
-/// In so many steps what is owed grows.
-const STEPS: u32 = 8;
-/// How many endpoints an application has.
-const PER_APPLICATION: u32 = 10;
-
-/// Answers what is asked.
+/// Measures the chosen quantities.
 pub(super) async fn run(arguments: &ScaleArgs) -> anyhow::Result<()> {
-    let asked = if arguments.of.is_empty() { Much::value_variants() } else { &arguments.of };
-    for of in asked {
+    let chosen = if arguments.of.is_empty() { Much::value_variants() } else { &arguments.of };
+    for of in chosen {
         match of {
             Much::Pending => pending(arguments).await?,
             Much::Endpoints => endpoints(arguments).await?,
@@ -83,7 +84,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
         let from = well.send(&steady, &fleet).await?;
         well.run.until_all_arrived(Duration::from_secs(10)).await;
         let counted = well.run.counted(from);
-        let ([p50, p99, ..], [arrived, arrived_p99, ..]) = (percentiles(&counted.answers), percentiles(&counted.arrivals));
+        let ([p50, p99, ..], [arrived, arrived_p99, ..]) = (percentiles(&counted.responses), percentiles(&counted.arrivals));
         let memory = fleet.memory_kib().map_or(0, |(now, _)| now / 1024);
         say!(
             "  {:>9} pending  response p50 {p50:.2} p99 {p99:.2}  arrival p50 {arrived:.2} p99 {arrived_p99:.2}  {memory} MiB",
@@ -122,7 +123,7 @@ async fn endpoints(arguments: &ScaleArgs) -> anyhow::Result<()> {
         ids.extend(maker.await??);
     }
     let made = memory(&fleet);
-    // One to each, so that all of them are in memory.
+    // One message to each, so that all are in memory.
     let plan = Plan { connections: 16, rate: None, payload_bytes: 500, duration: Duration::from_secs(3_600), warmup: Duration::ZERO };
     load::send(&plan, &fleet, &ids, &run, &tasks).await?;
     run.until_all_arrived(Duration::from_secs(60)).await;
@@ -133,7 +134,7 @@ async fn endpoints(arguments: &ScaleArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes applications with their endpoints; returns the applications' ids.
+/// Creates applications with their endpoints. Returns the applications' ids.
 async fn make(client: &ApiClient, url: &str, numbers: impl Iterator<Item = u32>) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::new();
     for number in numbers {
@@ -169,7 +170,7 @@ async fn fan_out(arguments: &ScaleArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts a server; returns how long it took until it was ready.
+/// Starts a server. Returns the time until it was ready.
 async fn start(arguments: &ScaleArgs, scratch: &tempfile::TempDir) -> anyhow::Result<(Fleet, Duration)> {
     let begun = Instant::now();
     Ok((Fleet::start(scratch.path(), &arguments.server_args).await?, begun.elapsed()))

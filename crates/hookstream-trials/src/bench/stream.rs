@@ -1,4 +1,4 @@
-//! One stream of messages among others: to applications and endpoints of its own, with a receiver of its own.
+//! One stream of messages among others, with its own applications, endpoints and receiver.
 
 use std::{
     io,
@@ -26,22 +26,22 @@ use crate::traffic::{
     payload,
 };
 
-/// What a stream's receiver does.
+/// Behaviour of a stream's receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// Takes everything, after so long.
+    /// Accepts everything, after this time.
     Takes(Duration),
-    /// Keeps every connection for so long and says nothing.
+    /// Keeps every connection open for this time without a response.
     Hangs(Duration),
-    /// Is not there.
+    /// Refuses connections.
     Gone,
-    /// Answers 500 for so long, then takes everything.
+    /// Responds with 500 for this time, then accepts everything.
     FailsFor(Duration),
-    /// Asks to be left alone for a day.
+    /// Responds with a `Retry-After` of a day.
     Busy,
 }
 
-/// A stream, ready to be sent.
+/// Stream, ready to be sent.
 pub(super) struct Stream {
     pub(super) run: Arc<Run>,
     applications: Vec<String>,
@@ -51,7 +51,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Makes so many applications named after `name`, each with so many endpoints as configured.
+    /// Creates applications named after `name`, each with this number of endpoints.
     pub(super) async fn make(
         fleet: &Fleet,
         name: &str,
@@ -72,8 +72,8 @@ impl Stream {
         let mut ids = Vec::new();
         for number in 0..applications {
             let uid = format!("{name}-{}-{number}", number_of(&run));
-            let made = client.post("/applications", json!({ "name": name, "uid": uid }).to_string(), None).await?.accepted()?;
-            let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
+            let created = client.post("/applications", json!({ "name": name, "uid": uid }).to_string(), None).await?.accepted()?;
+            let id = created["application"]["id"].as_str().context("an application has an id")?.to_owned();
             let mut endpoint = endpoint.clone();
             endpoint["url"] = url.as_str().into();
             for _ in 0..endpoints {
@@ -84,18 +84,18 @@ impl Stream {
         Ok(Self { run, applications: ids, tasks, receiver, _receiving: receiving })
     }
 
-    /// Sends as planned. Returns since when it counts, in microseconds of the run.
+    /// Sends as planned. Returns the start of counting, in microseconds of the run.
     pub(super) async fn send(&self, plan: &Plan, fleet: &Fleet) -> anyhow::Result<u64> {
         Ok(load::send(plan, fleet, &self.applications, &self.run, &self.tasks).await?.counted_from)
     }
 
-    /// When each request arrived, whatever was answered, in microseconds of the run.
+    /// Returns the arrival time of each request, with any response, in microseconds of the run.
     pub(super) fn seen_at(&self) -> Vec<u64> {
         self.receiver.seen_at.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Something that no other stream has while this one is there: the process, and where its run stands in memory.
+/// Returns a name that is unique among the existing streams: the process id and the address of the run in memory.
 fn number_of(run: &Arc<Run>) -> String {
     format!("{}-{:x}", std::process::id(), Arc::as_ptr(run).addr())
 }
@@ -124,9 +124,9 @@ impl Receive for StreamReceiver {
             }
             Behaviour::Gone => return Ok(plain(StatusCode::GONE)),
             Behaviour::Busy => {
-                let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE);
-                answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("86400"));
-                return Ok(answer);
+                let mut response = plain(StatusCode::SERVICE_UNAVAILABLE);
+                response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("86400"));
+                return Ok(response);
             }
         }
         self.run.arrived(number, 0);

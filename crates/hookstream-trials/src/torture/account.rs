@@ -1,4 +1,4 @@
-//! What did not arrive: is it on record why, or is it lost?
+//! Check of messages that did not arrive: recorded with a reason, or lost.
 
 use anyhow::Context;
 use hookstream_model::base::time::{Clock, Timestamp};
@@ -6,20 +6,20 @@ use serde_json::Value;
 
 use hookstream_cli::{api::ApiClient, clock::SystemClock};
 
-/// Of messages that did not arrive: how many are accounted for, and those that are lost, with the reason.
+/// Messages that did not arrive: the number accounted for, and the lost ones with the reason.
 pub(crate) struct Accounted {
     pub(crate) accounted: u64,
     pub(crate) lost: Vec<String>,
 }
 
-/// Asks for each of them what is on record.
+/// Reads the record of each message.
 pub(crate) async fn account(client: &ApiClient, application: &str, missing: &[String]) -> anyhow::Result<Accounted> {
     let mut result = Accounted { accounted: 0, lost: vec![] };
     for id in missing {
-        let answer =
+        let response =
             client.get(&format!("/applications/{application}/messages/{id}")).await.context("could not ask for what is missing")?;
-        let verdict = match answer.status.as_u16() {
-            200 => verdict(&answer.body, SystemClock.now()),
+        let verdict = match response.status.as_u16() {
+            200 => verdict(&response.body, SystemClock.now()),
             404 => Err("not on record".to_owned()),
             status => anyhow::bail!("asked for message {id}, which is missing, and was answered {status}"),
         };
@@ -31,7 +31,7 @@ pub(crate) async fn account(client: &ApiClient, application: &str, missing: &[St
     Ok(result)
 }
 
-/// Whether a message on record that did not arrive is accounted for; else why not.
+/// Returns whether a recorded message that did not arrive is accounted for; otherwise why not.
 fn verdict(detail: &Value, now: Timestamp) -> Result<(), String> {
     let deliveries = detail["deliveries"].as_array().map(Vec::as_slice).unwrap_or_default();
     if deliveries.is_empty() {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_on_record_with_a_reason_is_accounted_for_and_a_record_that_lies_is_not() {
+    fn only_true_records_account_for_a_message() {
         let now: Timestamp = "2026-01-01T00:00:10.000Z".parse().expect("a time");
         let check = |deliveries: Value, is_accounted: bool| {
             assert_eq!(verdict(&json!({ "deliveries": deliveries }), now).is_ok(), is_accounted, "{deliveries}");

@@ -1,5 +1,4 @@
-//! What the nodes stand on: SQLite, a database that was given, or PostgreSQL clusters of torture's own;
-//! and what of that a fault needs.
+//! Databases of the nodes: SQLite, a given database, or PostgreSQL clusters created here; and the equipment of a fault.
 
 use std::{
     ffi::OsString,
@@ -27,32 +26,32 @@ use crate::{
     traffic::process::program,
 };
 
-/// How long a lease of a node is, in milliseconds: short, so that rounds are.
+/// Length of a node's lease in milliseconds; short, so that rounds are short.
 const LEASE_MS: u64 = 2_000;
-/// The small disk at first, and what a round may add.
+/// Initial size of the small disk, and the addition per round.
 const DISK_MIB: u32 = 96;
 const DISK_MIB_PER_ROUND: u32 = 8;
 
-/// What the user chose.
+/// Database chosen by the user.
 #[derive(Debug)]
 pub(crate) enum Ground {
     Sqlite,
-    /// A database that exists, by its URL.
+    /// Existing database, by its URL.
     Given(String),
-    /// Clusters of our own.
+    /// Clusters created here.
     Own(Arc<Programs>),
 }
 
-/// What the nodes of one fault stand on. Clusters end when this is dropped.
+/// Database of one fault's nodes. Clusters end on drop.
 pub(crate) struct Stage {
     database: Database,
     directory: PathBuf,
-    /// Where the fault needs it.
+    /// Set if the fault needs it.
     shim: Option<Shim>,
 }
 
 enum Database {
-    /// The disk, where there is one, is unmounted after all else is gone.
+    /// The disk, if any, is unmounted after everything else has ended.
     Sqlite {
         data_dir: PathBuf,
         disk: Option<SmallDisk>,
@@ -86,18 +85,18 @@ impl Ground {
         }
     }
 
-    /// How many nodes there are, where so many were asked for.
-    pub(crate) fn nodes(&self, asked: Option<u32>) -> anyhow::Result<u32> {
+    /// Returns the number of nodes, given the requested number.
+    pub(crate) fn nodes(&self, requested: Option<u32>) -> anyhow::Result<u32> {
         match self {
             Self::Sqlite => {
-                anyhow::ensure!(asked.unwrap_or(1) == 1, "SQLite has one node; --nodes goes with --postgres or --database-url");
+                anyhow::ensure!(requested.unwrap_or(1) == 1, "SQLite has one node; --nodes goes with --postgres or --database-url");
                 Ok(1)
             }
-            Self::Given(_) | Self::Own(_) => Ok(asked.unwrap_or(3)),
+            Self::Given(_) | Self::Own(_) => Ok(requested.unwrap_or(3)),
         }
     }
 
-    /// Why a fault is not possible here, where it is not.
+    /// Returns the reason if a fault is not possible here.
     pub(crate) fn prevents(&self, fault: Fault, has_shim: bool) -> Option<Prevented> {
         let elsewhere = |what: &str| Some(Prevented::Elsewhere(what.to_owned()));
         match (fault, self) {
@@ -119,17 +118,17 @@ impl Ground {
     }
 }
 
-/// Why a fault is not possible.
+/// Reason why a fault is not possible.
 #[derive(Debug)]
 pub(crate) enum Prevented {
-    /// It goes with another database.
+    /// The fault belongs to another database.
     Elsewhere(String),
-    /// The machine does not allow it.
+    /// The machine does not allow the fault.
     Machine(String),
 }
 
 impl Stage {
-    /// Makes what a fault needs, with its data in a directory.
+    /// Builds the equipment of a fault, with its data in a directory.
     pub(crate) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path, shim: Option<&Path>) -> anyhow::Result<Self> {
         let disk = |owner| match fault {
             Fault::DiskFull => {
@@ -161,7 +160,7 @@ impl Stage {
         let database = match ground {
             Ground::Sqlite => {
                 let disk = disk(None)?;
-                // What is watched is the directory above: the data directory itself is made, too.
+                // The directory above is watched, because the creation of the data directory counts too.
                 let room = shim.as_ref().and_then(Shim::root).or(disk.as_ref().map(SmallDisk::room)).unwrap_or(directory);
                 Database::Sqlite { data_dir: room.join("sqlite"), disk }
             }
@@ -175,7 +174,7 @@ impl Stage {
             Ground::Own(programs) => {
                 let disk = disk(programs.owner())?;
                 let cluster = Cluster::create(programs, directory, "cluster").await?;
-                // The log of changes stays on the other disk: where that one is full, PostgreSQL itself ends.
+                // The write-ahead log stays on the other disk: PostgreSQL itself ends if that disk is full.
                 cluster.psql().create_database(disk.as_ref().map(SmallDisk::room)).await?;
                 Database::One { cluster, disk }
             }
@@ -183,7 +182,7 @@ impl Stage {
         Ok(Self { database, directory: directory.to_owned(), shim })
     }
 
-    /// What a node has to find in its environment.
+    /// Returns the environment variables of a node.
     pub(crate) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
         self.shim.as_ref().map_or(Ok(Vec::new()), |shim| shim.environment(node))
     }
@@ -192,12 +191,12 @@ impl Stage {
         self.shim.as_mut().context("there is no shim")
     }
 
-    /// Whether what the shim told of a node that has stopped is all that there was.
+    /// Checks that the shim's journal of a stopped node is complete.
     pub(crate) fn check_shim(&self, rng: &mut StdRng) -> anyhow::Result<()> {
         self.shim.as_ref().map_or(Ok(()), |shim| shim.check(rng))
     }
 
-    /// What is wrong in the store, as `hookstream doctor` tells it. No node runs any more.
+    /// Returns the problems that `hookstream doctor` finds in the store. No node runs any more.
     pub(crate) async fn examine(&self) -> anyhow::Result<Vec<String>> {
         let (data_dir, database_url) = match &self.database {
             Database::Sqlite { data_dir, .. } => (Some(data_dir.clone()), None),
@@ -211,16 +210,16 @@ impl Stage {
         let mut command = program()?;
         command.args(arguments).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || command.output()).await?.context("could not run doctor")?;
-        // The command fails if it finds a problem, and prints its report all the same.
+        // The command fails if it finds a problem, and prints its report nevertheless.
         let report: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("doctor printed no report: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
         let problems = report["problems"].as_array().context("the report of doctor has problems")?.iter();
-        // The nodes have the encryption key, not this command.
+        // The nodes have the encryption key; this command does not.
         let problems = problems.filter(|problem| problem["kind"] != "encryption_key_missing");
         Ok(problems.map(|problem| problem["text"].as_str().unwrap_or("a problem without text").to_owned()).collect())
     }
 
-    /// The settings by which a node finds its database.
+    /// Returns the settings by which a node finds its database.
     pub(crate) fn settings(&self) -> Vec<OsString> {
         let url = match &self.database {
             Database::Sqlite { data_dir, .. } => return vec!["--data-dir".into(), data_dir.into()],
@@ -231,11 +230,11 @@ impl Stage {
         ["--database-url", &url, "--lease-ms", &LEASE_MS.to_string()].map(OsString::from).to_vec()
     }
 
-    /// How long a node is paused.
+    /// Returns the time for which a node is paused.
     pub(crate) fn pause(&self, rng: &mut StdRng) -> Duration {
         match self.database {
             Database::Sqlite { .. } => between(rng, 500, 1_500),
-            // Longer than the lease, so that the others take over.
+            // Longer than the lease, so that the other nodes take over.
             Database::Given(_) | Database::One { .. } | Database::Pair { .. } => between(rng, LEASE_MS * 3 / 2, LEASE_MS * 5 / 2),
         }
     }
@@ -262,7 +261,7 @@ impl Stage {
         }
     }
 
-    /// The primary is gone at once; its replica takes over.
+    /// Stops the primary at once and promotes its replica.
     pub(crate) async fn fail_over(&mut self) -> anyhow::Result<()> {
         let Database::Pair { primary, replica, .. } = &mut self.database else { anyhow::bail!("there is no replica") };
         primary.stop(Stop::Immediate).await?;
@@ -270,7 +269,7 @@ impl Stage {
         primary.psql().promote().await
     }
 
-    /// After a failover there is a replica again, in the place of the former primary.
+    /// Adds a replica after a failover, in place of the former primary.
     pub(crate) async fn prepare_next(&mut self) -> anyhow::Result<()> {
         let Database::Pair { primary, replica, made } = &mut self.database else { return Ok(()) };
         *made += 1;

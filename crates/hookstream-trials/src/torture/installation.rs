@@ -1,4 +1,4 @@
-//! What takes part in all rounds of a fault: nodes, a receiver, and an application with its endpoints.
+//! Installation of a fault's rounds: nodes, a receiver, and an application with its endpoints.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,25 +25,25 @@ use crate::{
     traffic::payload,
 };
 
-/// How long a node may take to deliver again after all was put right.
+/// Time limit for a node to deliver again after the repair.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
-/// How long a try may take where the receiver hangs: the least that there is.
+/// Time limit of an attempt to a hanging receiver: the minimum setting.
 const TIMEOUT_MS: u32 = 1_000;
-/// How long the first of a batch waits for others.
+/// Time for which the first delivery of a batch waits for others.
 const BATCH_WAIT_MS: u32 = 100;
-/// The share of messages whose first try is answered 500.
+/// Share of messages whose first attempt gets a 500 response.
 const FAIL_SHARE: f64 = 0.02;
-/// The same where clocks jump, so that some tries always wait for their time.
+/// Share for the fault `clock`, so that some attempts always wait for their retry.
 const FAIL_SHARE_CLOCK: f64 = 0.05;
 
-/// What takes part. Nodes end before what they stand on.
+/// Everything that takes part. Nodes end before their database.
 pub(crate) struct Installation {
     pub(crate) fleet: Fleet,
     pub(crate) target: Arc<Target>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) application: String,
-    /// The endpoint of what is in no line.
+    /// Endpoint of unordered messages.
     pub(crate) endpoint: String,
     pub(crate) receiver: Receiver,
     pub(crate) stage: Stage,
@@ -67,36 +67,35 @@ impl Installation {
         Ok(Self { fleet, target: Arc::new(target), ledger, clocks, application, endpoint, receiver, stage })
     }
 
-    /// A client of a node that is there.
+    /// Returns a client of a running node.
     pub(crate) fn client(&self) -> anyhow::Result<ApiClient> {
         let (server, api_key) = self.fleet.server()?;
         ApiClient::new(server, api_key)
     }
 
-    /// A client of a certain node.
+    /// Returns a client of this node.
     pub(crate) fn client_of(&self, node: u32) -> anyhow::Result<ApiClient> {
         let (server, api_key) = self.fleet.server_of(node)?;
         ApiClient::new(server, api_key)
     }
 
-    /// How long after `since` a message sent through each node was delivered.
+    /// Returns the time from `since` until a message through each node was delivered.
     pub(crate) async fn recovery(&self, since: Instant) -> anyhow::Result<Duration> {
         let mut probing = tokio::task::JoinSet::new();
         for node in 0..self.fleet.count() {
             let target = Arc::clone(&self.target);
             probing.spawn(async move { target.probe(node as usize).await });
         }
-        let told = || format!("a node did not deliver within {} s after all was put right", RECOVERED_WITHIN.as_secs());
-        timeout(RECOVERED_WITHIN, probing.join_all()).await.with_context(told)?;
+        let message = || format!("a node did not deliver within {} s after all was put right", RECOVERED_WITHIN.as_secs());
+        timeout(RECOVERED_WITHIN, probing.join_all()).await.with_context(message)?;
         Ok(since.elapsed())
     }
 }
 
-/// An application with three endpoints: one that takes what is in no line, one that keeps an order by key, and one that
-/// takes batches in a strict order.
-/// Returns its id and that of the first.
+/// Creates an application with three endpoints: an unordered one, one ordered by key, and one with batches in strict
+/// order. Returns its id and that of the first endpoint.
 async fn make_application(client: &ApiClient, url: &str, timeout_ms: Option<u32>) -> anyhow::Result<(String, String)> {
-    // A database that was given may know the applications of earlier runs.
+    // A given database may contain applications of earlier runs.
     let uid = format!("torture-{}-{}", std::process::id(), SystemClock.now().as_millis());
     let made = client.post("/applications", json!({ "name": "Torture", "uid": uid }).to_string(), None).await?.accepted()?;
     let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
@@ -109,7 +108,7 @@ async fn make_application(client: &ApiClient, url: &str, timeout_ms: Option<u32>
         "filter_types": [payload::ORDERED_EVENT_TYPE],
         "timeout_ms": timeout_ms,
         "ordering": "key",
-        "ordering_key": payload::LINE_PATH,
+        "ordering_key": payload::KEY_PATH,
         "on_failure": "block",
     });
     client.post(&path, ordered.to_string(), None).await?.accepted()?;

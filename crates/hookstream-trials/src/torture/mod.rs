@@ -1,9 +1,8 @@
-//! `hookstream torture`: breaks things under load, and holds that nothing which was accepted is lost.
+//! `hookstream torture`: breaks things under load, and checks that no accepted message is lost.
 //!
-//! The nodes are the real binary in processes of their own; senders and receiver are here. What can be
-//! broken depends on where the nodes keep things ([`ground`]). A fault's rounds ([`round`]) share one
-//! stream of messages and one ledger, in which every id that was answered 201 must turn out delivered
-//! or accounted for ([`ledger`]).
+//! The nodes are the real binary in separate processes; senders and receiver run here. The possible faults depend on
+//! the nodes' database ([`ground`]). A fault's rounds ([`round`]) share one stream of messages and one ledger: every id
+//! with a 201 response must end delivered or accounted for ([`ledger`]).
 
 pub(crate) mod database;
 pub(crate) mod faults;
@@ -34,7 +33,7 @@ use self::{
 };
 use crate::torture::faults::fault::Fault;
 
-/// What to break, how often, and on which database.
+/// Arguments of `hookstream torture`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: hookstream torture --rounds 200 --only kill\n         \
     hookstream torture --postgres --nodes 3\n\n\
@@ -88,13 +87,13 @@ pub struct TortureArgs {
     json: bool,
 }
 
-/// Breaks things and prints what became of it.
+/// Runs the faults and prints the results.
 pub async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("hookstream-torture-").tempdir().context("could not make a scratch directory")?;
     let directory = arguments.scratch_dir.as_deref().map_or(Ok(scratch.path().to_owned()), std::path::absolute)?;
     let report = tokio::select! {
         report = torture(&arguments, &directory) => report,
-        told = hookstream_cli::signals::until_told_to_stop() => told.and_then(|()| anyhow::bail!("interrupted")),
+        stopped = hookstream_cli::signals::until_stop_signal() => stopped.and_then(|()| anyhow::bail!("interrupted")),
     }?;
     if arguments.json {
         say!("{}", report.as_json());
@@ -113,7 +112,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
     let nodes = ground.nodes(arguments.nodes)?;
     let seed = match arguments.seed {
         Some(seed) => seed,
-        // Short enough to be typed again.
+        // Short enough to type again.
         None => u64::from(StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?.next_u32()),
     };
     let mut report = Report::new(&ground, nodes, arguments.rate.get(), seed);
@@ -134,7 +133,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
         }
         match ground.prevents(fault, arguments.shim.is_some()) {
             None => {}
-            // That is in the help.
+            // The help says so.
             Some(Prevented::Elsewhere(_)) => continue,
             Some(Prevented::Machine(reason)) => {
                 say(format!("{:<18}skipped: {reason}", fault.name()));
@@ -142,7 +141,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
                 continue;
             }
         }
-        // Each fault has its own chance, so that one can be repeated without the others.
+        // Each fault has its own random numbers, so that one can be repeated without the others.
         let mut rng = StdRng::seed_from_u64(seed ^ (u64::from(fault.number()) << 32));
         let mut tally = Tally::new(fault);
         let plan = crate::torture::plan::Plan {

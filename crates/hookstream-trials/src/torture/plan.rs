@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use crate::torture::faults::fault::Fault;
 
-/// What is to be done.
+/// Fault, number of rounds and load.
 pub(crate) struct Plan {
     pub(crate) fault: Fault,
     pub(crate) rounds: u32,
     pub(crate) nodes: u32,
     pub(crate) rate: u32,
-    /// Where data and logs go.
+    /// Directory for data and logs.
     pub(crate) directory: PathBuf,
-    /// The library for the faults that need it.
+    /// Library for the faults that need it.
     pub(crate) shim: Option<PathBuf>,
 }

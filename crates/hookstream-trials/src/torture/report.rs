@@ -1,4 +1,4 @@
-//! What is told: one line a fault.
+//! Report: one line per fault.
 
 use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
@@ -7,33 +7,33 @@ use serde_json::{Value, json};
 use super::ground::Ground;
 use crate::torture::{faults::fault::Fault, traffic::ledger::Totals};
 
-/// What became of a fault's rounds.
+/// Result of a fault's rounds.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) fault: Fault,
     pub(crate) rounds: u32,
     pub(crate) totals: Totals,
-    /// Not delivered, but on record with the reason.
+    /// Messages not delivered, but recorded with the reason.
     pub(crate) accounted: u64,
     pub(crate) lost: u64,
-    /// How many duplicates there may be, over all rounds.
+    /// Allowed number of duplicates over all rounds.
     pub(crate) duplicates_allowed: u64,
-    /// The longest.
+    /// Longest recovery.
     pub(crate) recovery: Duration,
-    /// Sends that were answered otherwise than with 201, by status.
+    /// Sends with a response other than 201, by status.
     pub(crate) refused: BTreeMap<u16, u64>,
     pub(crate) failures: Vec<String>,
 }
 
-/// Says how far a fault is, where somebody watches.
+/// Shows the progress of a fault on a terminal.
 pub(crate) fn progress(fault: Fault, round: u32, rounds: u32) {
     if std::io::stderr().is_terminal() {
-        // The line of the table is written over it.
+        // The line of the table overwrites it.
         hookstream_cli::output::error(format_args!("\r{:<18}{round:>6} of {rounds}\r", fault.name()));
     }
 }
 
-/// What is told of a whole run.
+/// Report of a whole run.
 #[derive(Debug)]
 pub(crate) struct Report {
     database: &'static str,
@@ -59,7 +59,7 @@ impl Tally {
         }
     }
 
-    /// Its line of the table.
+    /// Returns the line of the table.
     pub(crate) fn line(&self) -> String {
         let Totals { accepted, delivered, duplicates, ordered, out_of_order, .. } = self.totals;
         let out_of_order = format!("{out_of_order} (of {ordered})");
@@ -70,11 +70,11 @@ impl Tally {
         row(&[&fault, &rounds, &accepted.to_string(), &delivered.to_string(), &accounted, &lost, &out_of_order, &duplicates, &recovery])
     }
 
-    /// Answers that are no part of a fault, such as `500 (3 times)`.
+    /// Returns responses that are not part of a fault, such as `500 (3 times)`.
     pub(crate) fn odd_refusals(&self) -> Option<String> {
         let odd = self.refused.iter().filter(|(status, _)| **status != 503);
-        let told: Vec<_> = odd.map(|(status, count)| format!("{status} ({count} times)")).collect();
-        (!told.is_empty()).then(|| told.join(", "))
+        let listed: Vec<_> = odd.map(|(status, count)| format!("{status} ({count} times)")).collect();
+        (!listed.is_empty()).then(|| listed.join(", "))
     }
 
     fn as_json(&self) -> Value {
@@ -88,7 +88,7 @@ impl Tally {
             "ordered": self.totals.ordered,
             "out_of_order": self.totals.out_of_order,
             "duplicates": self.totals.duplicates,
-            "duplicates_late": self.totals.came_again_late,
+            "duplicates_late": self.totals.late_duplicates,
             "too_early": self.totals.too_early,
             "wrongly_timed": self.totals.wrongly_timed,
             "duplicates_allowed": self.duplicates_allowed,
@@ -104,12 +104,12 @@ impl Report {
         Self { database: ground.name(), nodes, rate, seed, tallies: vec![], skipped: vec![] }
     }
 
-    /// Whether all that was promised held.
+    /// Returns whether all promises held.
     pub(crate) fn is_fine(&self) -> bool {
         self.tallies.iter().all(|tally| tally.failures.is_empty())
     }
 
-    /// What is told before the first fault.
+    /// Returns the text before the first fault.
     pub(crate) fn head(&self) -> String {
         let Self { database, nodes, rate, seed, .. } = self;
         let plural = if *nodes == 1 { "" } else { "s" };
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_stand_below_their_heads_and_one_failure_is_enough() {
+    fn table_is_aligned_and_one_failure_fails_the_run() {
         let mut report = Report::new(&Ground::Sqlite, 1, 300, 7);
         let mut tally = Tally::new(Fault::RestartImmediate);
         tally.totals = Totals { accepted: 3, delivered: 2, duplicates: 1, ordered: 2, ..Totals::default() };

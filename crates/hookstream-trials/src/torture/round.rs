@@ -1,4 +1,4 @@
-//! The rounds of one fault: load, break, put right, wait until everything arrived, judge.
+//! Rounds of one fault: load, break, repair, wait until everything has arrived, judge.
 
 use std::time::Duration;
 
@@ -17,57 +17,57 @@ use crate::torture::{
         inflict::inflict,
     },
     installation::Installation,
-    knobs::{LATE_PER_NODE, TWICE_PER_NODE},
+    knobs::{DUPLICATES_PER_NODE, LATE_PER_NODE},
     plan::Plan,
     traffic::{ledger::Totals, senders::Senders},
 };
 
-/// How long after all was put right all that was accepted may take to arrive.
+/// Time after the repair within which every accepted message must arrive.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays all rounds, up to the first that fails.
 pub(crate) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut world = Installation::build(plan, ground).await?;
-    let senders = Senders::start(&world.target, plan.rate);
-    let played = rounds(plan, &mut world, rng, tally).await;
+    let mut installation = Installation::build(plan, ground).await?;
+    let senders = Senders::start(&installation.target, plan.rate);
+    let played = rounds(plan, &mut installation, rng, tally).await;
     senders.stop().await;
-    // Also where a round failed: what is lost then is worth knowing.
-    let settled = world.judge(tally, "at the end").await;
+    // Even if a round failed: the lost messages are of interest then.
+    let settled = installation.judge(tally, "at the end").await;
     if tally.failures.is_empty() && tally.totals.duplicates > tally.duplicates_allowed {
         tally.failures.push("more arrived twice than was under way".to_owned());
     }
-    tally.refused = world.ledger.all_refused();
-    world.fleet.stop().await;
-    if let Err(error) = world.stage.check_shim(rng) {
+    tally.refused = installation.ledger.all_refused();
+    installation.fleet.stop().await;
+    if let Err(error) = installation.stage.check_shim(rng) {
         tally.failures.push(format!("{error:#}"));
     }
-    match world.stage.examine().await {
+    match installation.stage.examine().await {
         Ok(problems) => tally.failures.extend(problems.into_iter().map(|problem| format!("the doctor found: {problem}"))),
         Err(error) => tally.failures.push(format!("the doctor could not look: {error:#}")),
     }
     played.and(settled)
 }
 
-async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
+async fn rounds(plan: &Plan, installation: &mut Installation, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
     let mut before = Totals::default();
     for round in 1..=plan.rounds {
         report::progress(plan.fault, round, plan.rounds);
         sleep(between(rng, 200, 800)).await;
-        let broken = inflict(plan.fault, world, rng).await;
-        world.fleet.check()?;
+        let broken = inflict(plan.fault, installation, rng).await;
+        installation.fleet.check()?;
         let broken = broken.with_context(|| format!("round {round}"))?;
-        let recovery = world.recovery(broken.ended).await;
-        world.fleet.check()?;
+        let recovery = installation.recovery(broken.ended).await;
+        installation.fleet.check()?;
         tally.rounds = round;
         tally.recovery = tally.recovery.max(recovery.with_context(|| format!("round {round}"))?);
-        world.judge(tally, &format!("round {round}")).await?;
-        let bound = u64::from(broken.nodes * TWICE_PER_NODE);
+        installation.judge(tally, &format!("round {round}")).await?;
+        let bound = u64::from(broken.nodes * DUPLICATES_PER_NODE);
         tally.duplicates_allowed += bound;
         let duplicates = tally.totals.duplicates - before.duplicates;
         if duplicates > bound {
             tally.failures.push(format!("round {round}: {duplicates} duplicates; at most {bound} were under way"));
         }
-        let late = tally.totals.came_again_late - before.came_again_late;
+        let late = tally.totals.late_duplicates - before.late_duplicates;
         let bound = u64::from(broken.nodes * LATE_PER_NODE);
         if late > bound {
             tally.failures.push(format!("round {round}: {late} came again after what is behind them; at most {bound} were under way"));
@@ -77,18 +77,18 @@ async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: 
             break;
         }
         if round < plan.rounds {
-            world.stage.prepare_next().await.with_context(|| format!("after round {round}"))?;
+            installation.stage.prepare_next().await.with_context(|| format!("after round {round}"))?;
         }
     }
     Ok(())
 }
 
 impl Installation {
-    /// Waits for all that was accepted so far, and notes what is lost.
+    /// Waits for all messages accepted so far, and notes the lost ones.
     async fn judge(&mut self, tally: &mut Tally, when: &str) -> anyhow::Result<()> {
         let missing = self.ledger.settled_within(SETTLED_WITHIN).await;
         tally.totals = self.ledger.totals();
-        for [one, other] in self.ledger.twice() {
+        for [one, other] in self.ledger.accepted_twice() {
             tally.failures.push(format!("{when}: one message, with one idempotency key, was accepted as {one} and as {other}"));
         }
         if tally.totals.out_of_order > 0 {
@@ -112,7 +112,7 @@ impl Installation {
         let result = account(&self.client()?, &self.application, &missing).await?;
         tally.accounted = result.accounted;
         tally.lost = result.lost.len() as u64;
-        if result.accounted > 0 && tally.fault.keeps_from_arriving() {
+        if result.accounted > 0 && tally.fault.only_delays() {
             tally.failures.push(format!("{when}: {} did not arrive, though the receiver was there for them", result.accounted));
         }
         if let Some(examples) = examples(&result.lost) {
@@ -122,7 +122,7 @@ impl Installation {
     }
 }
 
-/// The first few of many.
+/// Returns the first few entries.
 fn examples(lost: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| lost.iter().take(5).cloned().collect::<Vec<_>>().join(", "))
 }

@@ -1,4 +1,4 @@
-//! One connection of a sender, with one request under way at a time: as little as a request can cost here.
+//! Connection of a sender, with one request in flight at a time, as cheap as possible.
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -9,10 +9,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
-/// An open connection. After an error, or a request that was not waited for, it is of no more use.
+/// Open connection. After an error or an abandoned request, it is unusable.
 pub(crate) struct Connection(SendRequest<Full<Bytes>>);
 
-/// What each request to a server carries.
+/// Returns the headers of each request to a server.
 pub(crate) fn headers(authority: &str, api_key: &str) -> anyhow::Result<HeaderMap> {
     let mut key = HeaderValue::from_str(api_key).context("the API key has characters that no key has")?;
     key.set_sensitive(true);
@@ -25,12 +25,12 @@ impl Connection {
         let stream = TcpStream::connect(authority).await.with_context(|| format!("could not reach {authority}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Its end shows in the sender, which is all that is asked of it.
+        // The sender reports the connection's end, so the result is not needed.
         tasks.spawn(async move { connection.await.is_ok() });
         Ok(Self(sender))
     }
 
-    /// Posts a body and returns what was answered, whatever its status.
+    /// Posts a body and returns the response with any status.
     pub(crate) async fn post(&mut self, path: Uri, headers: HeaderMap, body: Bytes) -> anyhow::Result<(StatusCode, Bytes)> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;

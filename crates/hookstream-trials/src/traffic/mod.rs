@@ -1,5 +1,5 @@
-//! What `bench` and `torture` share: servers in processes of their own, messages with numbers, a connection
-//! that sends them and a listener that receives them.
+//! Traffic of `bench` and `torture`: server processes, numbered messages, a connection that sends them and a listener
+//! that receives them.
 
 pub(crate) mod connection;
 pub(crate) mod listener;

@@ -1,39 +1,39 @@
-//! The messages that are sent: each carries its number, by which a receiver knows it again.
+//! Test messages; each carries its number, by which a receiver recognizes it.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-/// The type of a message that is in no line.
+/// Event type of unordered messages.
 pub(crate) const EVENT_TYPE: &str = "load.message";
-/// The type of one that is.
+/// Event type of messages ordered by key.
 pub(crate) const ORDERED_EVENT_TYPE: &str = "load.ordered";
-/// The type of one that goes in batches.
+/// Event type of messages sent in batches.
 pub(crate) const BATCHED_EVENT_TYPE: &str = "load.batched";
-/// Where a payload says in which line it is, as an endpoint's `ordering_key`.
-pub(crate) const LINE_PATH: &str = "$.line";
+/// Path of the ordering key in a payload, as an endpoint's `ordering_key`.
+pub(crate) const KEY_PATH: &str = "$.line";
 
-/// What stands before a message's number in its payload.
+/// Text before the number in a payload.
 const NUMBER_AFTER: &[u8] = br#"{"n":""#;
-/// The digits of the number.
+/// Number of digits.
 const DIGITS: usize = 16;
 const END: &[u8] = br#""}"#;
 
-/// The body that sends message `number` with a payload of so many bytes.
+/// Returns the body of message `number` with a payload of this size.
 pub(crate) fn body(number: usize, payload_bytes: usize) -> Bytes {
     build(EVENT_TYPE, number, r#"","pad":""#, payload_bytes)
 }
 
-/// The same for a message that is in a line.
-pub(crate) fn ordered_body(number: usize, line: usize, payload_bytes: usize) -> Bytes {
-    build(ORDERED_EVENT_TYPE, number, &format!(r#"","line":{line},"pad":""#), payload_bytes)
+/// Returns the body of a message ordered by key.
+pub(crate) fn ordered_body(number: usize, key: usize, payload_bytes: usize) -> Bytes {
+    build(ORDERED_EVENT_TYPE, number, &format!(r#"","line":{key},"pad":""#), payload_bytes)
 }
 
-/// The same for one that goes in batches.
+/// Returns the body of a message for batches.
 pub(crate) fn batched_body(number: usize, payload_bytes: usize) -> Bytes {
     build(BATCHED_EVENT_TYPE, number, r#"","pad":""#, payload_bytes)
 }
 
-/// One message of a batch, as a receiver has it.
+/// Message of a batch, as its receiver sees it.
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Batched<'a> {
     pub(crate) id: &'a str,
@@ -42,13 +42,13 @@ pub(crate) struct Batched<'a> {
 }
 
 impl Batched<'_> {
-    /// The number in its payload.
+    /// Returns the number in its payload.
     pub(crate) fn number(&self) -> Option<usize> {
         number(self.payload.get().as_bytes())
     }
 }
 
-/// The messages in the body of a request that carries a batch.
+/// Returns the messages in the body of a batch.
 pub(crate) fn batch(body: &[u8]) -> Option<Vec<Batched<'_>>> {
     serde_json::from_slice(body).ok()
 }
@@ -66,7 +66,7 @@ fn build(event_type: &str, number: usize, behind: &str, payload_bytes: usize) ->
     Bytes::from(body)
 }
 
-/// The number in a payload that [`body`] made.
+/// Returns the number in a payload that [`body`] built.
 pub(crate) fn number(payload: &[u8]) -> Option<usize> {
     let digits = payload.strip_prefix(NUMBER_AFTER)?.get(..DIGITS)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_has_its_size_and_its_number() {
+    fn payload_has_its_size_and_number() {
         #[derive(serde::Deserialize)]
         struct Sent {
             payload: Box<RawValue>,
@@ -99,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_tells_the_id_and_the_number_of_each() {
+    fn batch_gives_id_and_number_of_each_message() {
         let body = br#"[{"id":"a","event_type":"x","timestamp":"y","payload":{"n":"0000000000000012"}},{"id":"b","payload":{}}]"#;
-        let told: Vec<_> = batch(body).expect("a batch").iter().map(|one| (one.id, one.number())).collect();
-        assert_eq!(told, [("a", Some(12)), ("b", None)]);
+        let found: Vec<_> = batch(body).expect("a batch").iter().map(|one| (one.id, one.number())).collect();
+        assert_eq!(found, [("a", Some(12)), ("b", None)]);
         assert!(batch(b"{}").is_none());
     }
 }

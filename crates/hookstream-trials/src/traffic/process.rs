@@ -1,4 +1,4 @@
-//! The server's process: starting it, what it costs, ending it, well or badly.
+//! Server process: its start, its resources and its end.
 
 use std::{
     ffi::OsString,
@@ -9,14 +9,17 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// How long a server may take to be ready.
+/// Clock ticks a second: 100 on all known Linux systems (`getconf CLK_TCK`).
+const TICKS: f64 = 100.0;
+
+/// Time limit for a server to become ready.
 const READY: Duration = Duration::from_secs(10);
-/// How long it may take to stop.
+/// Time limit for a server to stop.
 const STOP: Duration = Duration::from_secs(30);
-/// The key of a server of our own, which lives as long as the run.
+/// API key of a server started here, which lives as long as the run.
 const KEY: &str = "hs_test_0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A server under load. One of our own is killed when this is dropped.
+/// Server under load. One started here is killed on drop.
 pub(crate) struct ServerProcess {
     pub(crate) url: String,
     pub(crate) api_key: String,
@@ -24,7 +27,7 @@ pub(crate) struct ServerProcess {
     child: Option<Child>,
 }
 
-/// This program, for another process of it, without the settings in this process's environment.
+/// Returns a command of this program, without the settings in this process's environment.
 ///
 /// # Errors
 /// If the path of this program is unknown.
@@ -37,13 +40,13 @@ pub(crate) fn program() -> anyhow::Result<Command> {
 }
 
 impl ServerProcess {
-    /// A server that runs already.
+    /// Returns a server that already runs.
     pub(crate) fn running(url: &str, key: &str, pid: Option<u32>) -> Self {
         Self { url: url.trim_end_matches('/').to_owned(), api_key: key.to_owned(), pid, child: None }
     }
 
-    /// Starts a server of our own on loopback, with these arguments and variables besides. It has no setting but
-    /// those: what stands in the environment is meant for another server.
+    /// Starts a server on loopback with these arguments and variables only. Settings in the
+    /// environment are for another server.
     pub(crate) async fn start(arguments: &[OsString], variables: &[(OsString, OsString)], stderr: Stdio) -> anyhow::Result<Self> {
         let mut command = program()?;
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128", "--log", "warn"]).args(arguments);
@@ -64,34 +67,34 @@ impl ServerProcess {
         }
     }
 
-    /// The CPU that the server has used so far.
+    /// Returns the CPU time that the server has used so far.
     pub(crate) fn cpu(&self) -> Option<Cpu> {
         Cpu::of(self.pid?)
     }
 
-    /// What it has in memory now and has had at the most, in KiB.
+    /// Returns its current and its maximum memory, in KiB.
     pub(crate) fn memory_kib(&self) -> Option<(u64, u64)> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
         Some((field("VmRSS:")?, field("VmHWM:")?))
     }
 
-    /// How it ended, where it is our own and did.
+    /// Returns the exit status of a server started here, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().ok()?
     }
 
-    /// Sends a signal, such as `STOP`, to a server of our own.
+    /// Sends a signal, such as `STOP`, to a server started here.
     pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
         signal(self.child.as_ref().context("it is not ours")?, name)
     }
 
-    /// As `kill -9` does.
+    /// Kills the server, as `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.end_hard();
     }
 
-    /// Ends a server of our own.
+    /// Stops a server started here.
     pub(crate) async fn stop(mut self) {
         let Some(child) = &mut self.child else { return };
         if signal(child, "TERM").is_ok() && ended_within(child, STOP).await {
@@ -108,14 +111,14 @@ impl ServerProcess {
     }
 }
 
-/// Sends a signal to a process of ours. It is not waited for yet, so its number is nobody else's.
+/// Sends a signal to a child process. The child is not reaped yet, so its pid is not reused.
 pub(crate) fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
     let output = Command::new("kill").args(["-s", name, &child.id().to_string()]).output().context("could not run kill")?;
     anyhow::ensure!(output.status.success(), "kill -s {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
-/// Whether a process of ours ends within so long.
+/// Returns whether a child process ends within the limit.
 pub(crate) async fn ended_within(child: &mut Child, limit: Duration) -> bool {
     let end = tokio::time::Instant::now() + limit;
     loop {
@@ -135,7 +138,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// The address in the line that says that the server is ready.
+/// Returns the address in the line that reports readiness.
 fn address(stdout: impl std::io::Read) -> Option<String> {
     let lines = BufReader::new(stdout).lines().map_while(Result::ok);
     lines
@@ -149,16 +152,13 @@ pub(crate) struct Cpu {
     ticks: u64,
 }
 
-/// Ticks a second: 100 on every Linux that we know (`getconf CLK_TCK`).
-const TICKS: f64 = 100.0;
-
 impl Cpu {
-    /// What a process has used so far.
+    /// Returns the CPU time of a process so far.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|ticks| Self { ticks })
     }
 
-    /// What a process, its children and those it has outlived have used so far: a database server's.
+    /// Returns the CPU time of a process and its children, running or ended, such as a database server's.
     pub(crate) fn of_family(pid: u32) -> Option<Self> {
         let own = parse_family_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -166,24 +166,24 @@ impl Cpu {
         Some(Self { ticks: own + children.map(|child| child.ticks).sum::<u64>() })
     }
 
-    /// Of all of them together; `None` where one is not known.
+    /// Returns the sum; `None` if one is unknown.
     pub(crate) fn sum(parts: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
         parts.into_iter().try_fold(Self { ticks: 0 }, |sum, part| Some(Self { ticks: sum.ticks + part?.ticks }))
     }
 
-    /// Microseconds since `before`.
+    /// Returns the microseconds since `before`.
     pub(crate) fn micros_since(self, before: Self) -> f64 {
         (self.ticks - before.ticks) as f64 / TICKS * 1e6
     }
 }
 
-/// `utime` and `stime` of a line of `/proc/<pid>/stat` (proc(5)): the 14th and 15th field. The second
-/// is the program's name in brackets, which may have spaces and brackets.
+/// Returns `utime` and `stime` of a line of `/proc/<pid>/stat` (proc(5)): the 14th and 15th field. The second field is
+/// the program's name in brackets, which may contain spaces and brackets.
 fn parse_stat(line: &str) -> Option<u64> {
     times(line).map(|[user, system, _, _]| user + system)
 }
 
-/// The same with `cutime` and `cstime`, those of children that ended.
+/// Returns the same plus `cutime` and `cstime`, those of ended children.
 fn parse_family_stat(line: &str) -> Option<u64> {
     times(line).map(|times| times.iter().sum())
 }
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fields_of_stat_are_counted_from_the_programs_name() {
+    fn stat_fields_are_counted_from_the_program_name() {
         let line = "42 (odd) name) S 1 42 42 0 -1 4194560 1 2 3 4 250 50 7 8 20 0 1 0 100 1000 10";
         assert_eq!(parse_stat(line), Some(300));
         assert_eq!(parse_family_stat(line), Some(315));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_read_from_the_line_that_says_ready() {
+    fn address_is_read_from_the_ready_line() {
         let output = "see http://127.0.0.1:1/docs\nhookstream 0.1.0 is ready at http://127.0.0.1:8484 (data in x)\n";
         assert_eq!(address(output.as_bytes()).as_deref(), Some("http://127.0.0.1:8484"));
     }

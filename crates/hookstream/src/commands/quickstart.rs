@@ -94,7 +94,7 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     }
     print_next(&server.url(), key.expose(), keeps_data);
     tokio::select! {
-        told = hookstream_cli::signals::until_told_to_stop() => told?,
+        stopped = hookstream_cli::signals::until_stop_signal() => stopped?,
         ended = &mut receiving => ended?,
     }
     server.stop().await;

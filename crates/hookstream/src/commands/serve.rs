@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, url = server.url(), data, "started");
     say!("hookstream {version} is ready at {} (data in {data})", server.url());
-    hookstream_cli::signals::until_told(signals).await;
+    hookstream_cli::signals::until_stop_signal_from(signals).await;
     server.stop().await;
     tracing::info!("stopped");
     Ok(())

@@ -121,7 +121,7 @@ pub(crate) async fn run(arguments: SinkArgs) -> anyhow::Result<()> {
     let print = move |delivery: &Delivery| say!("{}", if is_json { as_json(delivery) } else { as_text(delivery) });
     tokio::select! {
         served = serve(listener, options, Arc::new(print)) => served,
-        told = hookstream_cli::signals::until_told_to_stop() => told,
+        stopped = hookstream_cli::signals::until_stop_signal() => stopped,
         () = output::closed() => Ok(()),
     }
 }

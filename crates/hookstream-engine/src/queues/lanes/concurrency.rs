@@ -1,25 +1,34 @@
-//! How many tries a target is given at once: more while it answers well, fewer while it is in trouble.
+//! Concurrency limit of a target: rises while the target responds well and falls while it is in trouble.
 //!
-//! Each success adds a little, each sign of trouble halves, at most once for what was begun before it was
-//! seen (additive increase, multiplicative decrease). After a hold it begins with one and doubles, so that a
-//! receiver that recovers is not flattened.
+//! Each success adds a little; each sign of trouble halves the limit, at most once for attempts begun before the sign
+//! (additive increase, multiplicative decrease). After a hold the limit begins at one and doubles, so that a recovering
+//! receiver is not overloaded.
 
 use std::time::Duration;
 
 use hookstream_model::delivery::outcome::{FailureKind, Outcome};
 use tokio::time::Instant;
 
-/// What a try says about how a target bears its load.
+/// Ratio to the fastest response time from which a response counts as a sign of trouble, if it also exceeds `FAST`.
+const SLOWDOWN: f64 = 8.0;
+
+/// Response time that never counts as slow, in seconds.
+const FAST: f64 = 0.25;
+
+/// Lowest limit that slow responses alone can cause.
+const MIN_WHEN_SLOW: f64 = 4.0;
+
+/// Load signal of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bearing {
-    /// It answered in that time, whatever it answered.
+    /// The target responded in this time, with any status.
     Answered(Duration),
-    /// It did not answer, or said that it is too much.
+    /// The target did not respond, or reported overload.
     Overloaded,
 }
 
 impl Bearing {
-    /// What an outcome says that took so long.
+    /// Returns the signal of an outcome that took this long.
     pub(crate) fn of(outcome: &Outcome, took: Duration) -> Self {
         match outcome {
             Outcome::Accepted(_) => Self::Answered(took),
@@ -44,52 +53,45 @@ impl Bearing {
     }
 }
 
-/// The tries a target is given at once.
+/// Concurrency limit of a target.
 #[derive(Debug)]
 pub(crate) struct Concurrency {
     most: f64,
     allowed: f64,
-    /// Below it, each answer adds one: the tries double with each round.
+    /// Limit below which each response adds one, so that attempts double with each round.
     doubles_below: f64,
-    /// What was begun before says nothing new.
+    /// Time of the last cut; attempts begun before it carry no new signal.
     cut_at: Option<Instant>,
-    /// About the fastest answers, in seconds; it rises slowly, so that a target may become slower.
+    /// Approximate fastest response, in seconds; rises slowly, so that a target may become slower.
     fastest: f64,
-    /// About the latest answers, in seconds.
+    /// Approximate latest responses, in seconds.
     latest: f64,
 }
 
-/// An answer that takes so many times the fastest is a sign of trouble, if it is slow at all.
-const RISEN: f64 = 8.0;
-/// What is not slow, in seconds.
-const FAST: f64 = 0.25;
-/// Slow answers alone leave a target that many tries.
-const LEAST_WHEN_SLOW: f64 = 4.0;
-
 impl Concurrency {
-    /// All that a target may have.
+    /// Builds a limit that starts at its maximum.
     pub(crate) fn full(most: usize) -> Self {
         let most = most as f64;
         Self { most, allowed: most, doubles_below: 0.0, cut_at: None, fastest: 0.0, latest: 0.0 }
     }
 
-    /// One at first, as after a hold.
+    /// Restarts the limit at one, as after a hold.
     pub(crate) fn begin_slowly(&mut self) {
         (self.allowed, self.doubles_below) = (1.0, self.most / 2.0);
     }
 
-    /// How many at once.
+    /// Returns the maximum number of concurrent attempts.
     pub(crate) fn allowed(&self) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and the most there may be")]
         let allowed = self.allowed.max(1.0) as usize;
         allowed
     }
 
-    /// Notes a try that was begun at `begun`.
+    /// Takes the signal of an attempt that began at `begun`.
     pub(crate) fn note(&mut self, bearing: Bearing, begun: Instant, now: Instant) {
-        let is_news = self.cut_at.is_none_or(|cut_at| begun >= cut_at);
+        let is_new = self.cut_at.is_none_or(|cut_at| begun >= cut_at);
         match bearing {
-            Bearing::Overloaded if is_news => {
+            Bearing::Overloaded if is_new => {
                 self.allowed = (self.allowed / 2.0).max(1.0);
                 self.doubles_below = self.allowed;
                 self.cut_at = Some(now);
@@ -97,9 +99,9 @@ impl Concurrency {
             Bearing::Overloaded => {}
             Bearing::Answered(took) => {
                 self.time(took.as_secs_f64());
-                let has_risen = self.latest > FAST && self.latest > self.fastest * RISEN;
-                if has_risen && is_news && self.allowed > LEAST_WHEN_SLOW {
-                    self.allowed = (self.allowed * 0.8).max(LEAST_WHEN_SLOW);
+                let has_risen = self.latest > FAST && self.latest > self.fastest * SLOWDOWN;
+                if has_risen && is_new && self.allowed > MIN_WHEN_SLOW {
+                    self.allowed = (self.allowed * 0.8).max(MIN_WHEN_SLOW);
                     self.doubles_below = 0.0;
                     self.cut_at = Some(now);
                 } else if !has_risen {
@@ -126,7 +128,7 @@ mod tests {
     const FAST_ANSWER: Bearing = Bearing::Answered(Duration::from_millis(10));
 
     #[test]
-    fn trouble_halves_once_a_round_and_answers_add_a_little() {
+    fn trouble_halves_once_a_round_and_responses_add_a_little() {
         let (mut target, begin) = (Concurrency::full(64), Instant::now());
         let later = begin + Duration::from_secs(1);
         for _ in 0..64 {
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_hold_it_doubles_with_each_round() {
+    fn limit_doubles_each_round_after_a_hold() {
         let (mut target, now) = (Concurrency::full(64), Instant::now());
         target.begin_slowly();
         let mut rounds = Vec::new();
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_become_slow_take_some_back() {
+    fn slower_responses_lower_the_limit() {
         let (mut target, now) = (Concurrency::full(64), Instant::now());
         for _ in 0..100 {
             target.note(FAST_ANSWER, now, now);

@@ -1,37 +1,37 @@
-//! What the books of the lanes must say, whatever happened: pure functions over plain figures.
+//! Invariants of the lanes' counters: pure functions over plain figures.
 //!
-//! A build for tests checks the lane at hand after each change ([`Lanes`](super::Lanes) asserts it), and the
-//! simulation checks all of them after each step.
+//! A test build checks the affected lane after each change ([`Lanes`](super::Lanes) asserts it), and the simulation
+//! checks all lanes after each step.
 
-/// The figures of a lane: what it counts, and what is there.
+/// Figures of a lane: its counters and its contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LaneBook {
-    /// What it counts as waiting.
+    /// Counter of waiting deliveries.
     pub(crate) queued: usize,
-    /// What waits outside of backlogs.
+    /// Deliveries waiting outside of backlogs.
     pub(crate) in_queues: usize,
     pub(crate) backlogs: Vec<BacklogBook>,
-    /// Tries under way.
+    /// Attempts in flight.
     pub(crate) open: usize,
-    /// The deliveries of those, and those that are not recorded yet.
+    /// Deliveries in flight or not yet recorded.
     pub(crate) in_flight: usize,
-    /// How many went in the largest try.
+    /// Size of the largest batch.
     pub(crate) largest: usize,
 }
 
-/// The figures of one backlog of a lane.
+/// Figures of one backlog of a lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BacklogBook {
     pub(crate) waiting: usize,
-    /// How many of it are under way or not recorded yet.
+    /// Deliveries in flight or not yet recorded.
     pub(crate) busy: usize,
-    /// How often its turn is noted.
+    /// Entries in the list of ready backlogs.
     pub(crate) turns: usize,
-    /// On their way back to the store.
+    /// Deliveries on their way back to the store.
     pub(crate) leaving: usize,
 }
 
-/// The figures over all lanes.
+/// Figures over all lanes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) queued: usize,
@@ -39,41 +39,41 @@ pub(crate) struct Totals {
     pub(crate) in_flight: usize,
 }
 
-/// What is wrong with a lane that may have so many tries under way, and so many that are not recorded.
+/// Returns the first broken invariant of a lane with these limits of attempts in flight and of unrecorded deliveries.
 pub(crate) fn fault_of_lane(book: &LaneBook, permits: usize, unrecorded: usize) -> Option<&'static str> {
-    let in_lines: usize = book.backlogs.iter().map(|backlog| backlog.waiting).sum();
-    if book.queued != book.in_queues + in_lines {
-        return Some("a lane counts as waiting what is not there, or misses what is");
+    let in_backlogs: usize = book.backlogs.iter().map(|backlog| backlog.waiting).sum();
+    if book.queued != book.in_queues + in_backlogs {
+        return Some("a lane's count of waiting deliveries differs from its queues");
     }
-    // A try is begun while there is room for one; what goes with it may pass that.
+    // An attempt begins while one slot is free; the rest of its batch may exceed the limit.
     if book.open > permits || book.in_flight >= unrecorded + book.largest || book.open > book.in_flight {
-        return Some("a lane has more under way than it may");
+        return Some("a lane has more in flight than allowed");
     }
     if book.backlogs.iter().map(|backlog| backlog.busy).sum::<usize>() > book.in_flight {
-        return Some("a backlog waits for something that is not under way");
+        return Some("a backlog waits for a delivery that is not in flight");
     }
-    book.backlogs.iter().find_map(fault_of_line)
+    book.backlogs.iter().find_map(fault_of_backlog)
 }
 
-fn fault_of_line(backlog: &BacklogBook) -> Option<&'static str> {
+fn fault_of_backlog(backlog: &BacklogBook) -> Option<&'static str> {
     match (backlog.turns, backlog.busy > 0, backlog.waiting) {
-        (0, false, 1..) => Some("a backlog has something to send and no turn"),
-        (1, true, _) => Some("a backlog has a turn while one of it is under way"),
-        (1, _, 0) => Some("a backlog has a turn and nothing to send"),
-        (0, false, 0) if backlog.leaving == 0 => Some("a backlog is remembered that has nothing"),
+        (0, false, 1..) => Some("a backlog has waiting deliveries and no turn"),
+        (1, true, _) => Some("a backlog has a turn while one of its deliveries is in flight"),
+        (1, _, 0) => Some("a backlog has a turn and no waiting deliveries"),
+        (0, false, 0) if backlog.leaving == 0 => Some("an empty backlog is kept"),
         (0 | 1, _, _) => None,
-        (2.., _, _) => Some("a backlog has two turns: two of it could be under way"),
+        (2.., _, _) => Some("a backlog has two turns, so two of its deliveries could be in flight"),
     }
 }
 
-/// What is wrong with the totals over these lanes.
+/// Returns the first total that differs from the sum over these lanes.
 pub(crate) fn fault_of_totals(totals: Totals, lanes: &[LaneBook]) -> Option<&'static str> {
     let sum = |figure: fn(&LaneBook) -> usize| lanes.iter().map(figure).sum::<usize>();
     if totals.queued != sum(|lane| lane.queued) {
-        return Some("what waits is not the sum over the lanes");
+        return Some("the count of waiting deliveries is not the sum over the lanes");
     }
     if totals.open != sum(|lane| lane.open) || totals.in_flight != sum(|lane| lane.in_flight) {
-        return Some("what is under way is not the sum over the lanes");
+        return Some("the count of deliveries in flight is not the sum over the lanes");
     }
     None
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_of_a_lane_is_seen() {
+    fn broken_lane_invariants_are_found() {
         let check = |change: fn(&mut LaneBook), is_fault| {
             let mut book = sound();
             change(&mut book);

@@ -1,4 +1,4 @@
-//! A lane: what waits in memory for one target, and what decides when the next of it may go.
+//! Lane: one target's deliveries in memory, and the rules for when the next may be sent.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -21,64 +21,70 @@ use super::{
     rate::Window,
 };
 
-/// Where a delivery belongs in its lane.
+/// Maximum number of deliveries of one backlog in memory: those behind a failed one return to the store.
+pub(super) const MAX_QUEUED_PER_BACKLOG: usize = 32;
+
+/// Minimum change of a hold's end that is written; attempts in flight together report almost the same end.
+const MIN_HOLD_CHANGE: Duration = Duration::from_secs(1);
+
+/// Position of a delivery in its lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
-    /// How much memory its payload takes.
+    /// Size of its payload in memory.
     pub(crate) bytes: usize,
-    /// Whether it was tried before.
+    /// Whether it was attempted before.
     pub(crate) is_retry: bool,
-    /// The backlog whose order it keeps.
+    /// Backlog whose order it keeps.
     pub(crate) backlog: Option<Backlog>,
 }
 
-/// A delivery whose turn it is, and those that go with it in one try.
+/// Delivery whose turn it is, and the others that share its attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Batch<D> {
     pub(crate) delivery: D,
-    /// The backlog in which it keeps back what is behind it.
+    /// Backlog in which it blocks the deliveries behind it.
     pub(crate) backlog: Option<Backlog>,
-    /// Whether it counts as a further try.
+    /// Whether it counts as a retry.
     pub(crate) is_retry: bool,
-    /// The others, each with its backlog.
+    /// Other deliveries, each with its backlog.
     pub(crate) others: Vec<(D, Option<Backlog>)>,
 }
 
 impl<D> Batch<D> {
-    /// How many deliveries go.
+    /// Returns the number of deliveries.
     pub(crate) const fn len(&self) -> usize {
         1 + self.others.len()
     }
 }
 
-/// Where in a lane the next delivery waits.
+/// Queue in which the next delivery waits.
 #[derive(Debug, Clone, Copy)]
 enum Source {
-    /// First in the backlog that is ready first.
+    /// First of the backlogs that are ready.
     Backlog,
-    /// In the queue of first tries or of further ones.
+    /// Queue of first attempts or of retries.
     Queue { is_retry: bool },
 }
 
 #[derive(Debug)]
 pub(crate) struct Lane<D> {
     pub(super) policy: Arc<LanePolicy>,
-    /// First tries and further ones, which take turns.
+    /// First attempts and retries, which take turns.
     queues: [VecDeque<(D, usize)>; 2],
     retries_next: bool,
     backlogs: Map<Backlog, BacklogQueue<D>>,
-    /// Backlogs whose next may go.
+    /// Backlogs whose next delivery may be sent.
     ready: VecDeque<Backlog>,
-    /// Since when something that could go gathers.
+    /// Time since which sendable deliveries gather.
     gathering_since: Option<Instant>,
-    /// How many went in the largest try.
+    /// Size of the largest batch so far.
     largest: usize,
     pub(super) queued: usize,
     pub(super) queued_bytes: usize,
     pub(super) open: usize,
     pub(super) in_flight: usize,
     pub(super) has_turn: bool,
-    /// More waits in the store and is due.
+    /// Whether more due deliveries wait in the store.
     pub(super) has_more: bool,
     pub(super) timer: Option<Instant>,
     pub(super) window: Window,
@@ -86,17 +92,17 @@ pub(crate) struct Lane<D> {
     pace: Pace,
     failures: u32,
     hold: Option<(Hold, Instant)>,
-    /// The hold is to be written; what the store says is older.
+    /// Whether the hold is still to be written; the stored one is older.
     is_unsaved: bool,
 }
 
-/// What of one backlog is in memory.
+/// Deliveries of one backlog in memory.
 #[derive(Debug)]
 struct BacklogQueue<D> {
     queue: VecDeque<(D, usize)>,
-    /// So many are under way or not yet recorded: one, or those of one try.
+    /// Number of deliveries in flight or not yet recorded: one, or a batch.
     busy: usize,
-    /// So many are on their way back to the store: until they are there, what is behind them must not be taken.
+    /// Number of deliveries on their way back to the store; until they are stored, the next ones must not be claimed.
     leaving: usize,
 }
 
@@ -134,7 +140,7 @@ impl<D> Lane<D> {
         lane
     }
 
-    /// Takes what is configured, unless something newer is known.
+    /// Takes a policy, unless a newer one is known.
     pub(super) fn set_policy(&mut self, policy: &Arc<LanePolicy>, now: Now) {
         if Arc::ptr_eq(&self.policy, policy) || policy.version < self.policy.version {
             return;
@@ -156,12 +162,12 @@ impl<D> Lane<D> {
         self.hold = hold.map(|hold| (hold, now.monotonic + hold.until.since(now.wall)));
     }
 
-    /// Reason of its hold, if it has one.
+    /// Returns the reason of the lane's hold.
     pub(super) fn hold_reason(&self) -> Option<HoldReason> {
         self.hold.map(|(hold, _)| hold.reason)
     }
 
-    /// Ends a hold that is over by itself.
+    /// Ends an expired `Retry-After` hold.
     pub(super) fn end_hold(&mut self, now: Instant) {
         if self.hold.is_some_and(|(hold, until)| hold.reason == HoldReason::RetryAfter && until <= now) {
             self.hold = None;
@@ -169,7 +175,7 @@ impl<D> Lane<D> {
         }
     }
 
-    /// Forgets what was held against a target that is not there any more.
+    /// Clears the failures and the hold of a deleted target.
     pub(super) fn clear_hold(&mut self) {
         self.failures = 0;
         self.hold = None;
@@ -180,31 +186,31 @@ impl<D> Lane<D> {
         self.is_unsaved = false;
     }
 
-    /// When the hold ends, where there is one.
+    /// Returns the end of the hold.
     pub(super) fn held_until(&self) -> Option<Instant> {
         self.hold.map(|(_, until)| until)
     }
 
-    /// Whether nothing at all goes for now.
+    /// Returns whether nothing may be sent now.
     pub(super) fn is_shut(&self, now: Instant) -> bool {
         self.policy.is_paused || self.hold.is_some_and(|(_, until)| until > now)
     }
 
-    pub(super) fn push(&mut self, delivery: D, spot: Slot) {
+    pub(super) fn push(&mut self, delivery: D, slot: Slot) {
         self.queued += 1;
-        self.queued_bytes += spot.bytes;
-        let Some(backlog) = spot.backlog else {
-            self.queues[usize::from(spot.is_retry)].push_back((delivery, spot.bytes));
+        self.queued_bytes += slot.bytes;
+        let Some(backlog) = slot.backlog else {
+            self.queues[usize::from(slot.is_retry)].push_back((delivery, slot.bytes));
             return;
         };
-        let of_line = self.backlogs.entry(backlog).or_insert_with(|| BacklogQueue { queue: VecDeque::new(), busy: 0, leaving: 0 });
-        if of_line.queue.is_empty() && of_line.busy == 0 {
+        let of_backlog = self.backlogs.entry(backlog).or_insert_with(|| BacklogQueue { queue: VecDeque::new(), busy: 0, leaving: 0 });
+        if of_backlog.queue.is_empty() && of_backlog.busy == 0 {
             self.ready.push_back(backlog);
         }
-        of_line.queue.push_back((delivery, spot.bytes));
+        of_backlog.queue.push_back((delivery, slot.bytes));
     }
 
-    /// Notes since when what could go gathers.
+    /// Notes since when sendable deliveries gather.
     pub(super) fn gather(&mut self, now: Instant) {
         if self.has_next() {
             self.gathering_since.get_or_insert(now);
@@ -213,19 +219,19 @@ impl<D> Lane<D> {
         }
     }
 
-    /// Until when what could go waits for more to go with it; `None` where it need not. What keeps an order has
-    /// gathered in the store.
+    /// Returns until when sendable deliveries wait for a fuller batch; `None` if they need not wait. Ordered deliveries
+    /// gather in the store instead.
     pub(super) fn gathers_until(&self, now: Instant) -> Option<Instant> {
         let gather = self.policy.gather.filter(|_| !self.policy.is_ordered)?;
         let until = self.gathering_since? + gather.wait;
         (until > now && !self.is_full(gather)).then_some(until)
     }
 
-    /// Whether a try as large as may be could be made.
+    /// Returns whether a batch of maximum size is available.
     fn is_full(&self, gather: Gather) -> bool {
-        let in_lines = self.ready.iter().filter_map(|backlog| self.backlogs.get(backlog)).map(|of_line| &of_line.queue);
+        let in_backlogs = self.ready.iter().filter_map(|backlog| self.backlogs.get(backlog)).map(|of_backlog| &of_backlog.queue);
         let (mut count, mut bytes) = (0, 0);
-        for queue in self.queues.iter().chain(in_lines) {
+        for queue in self.queues.iter().chain(in_backlogs) {
             count += queue.len();
             if self.queued_bytes >= gather.bytes {
                 bytes += queue.iter().map(|(_, bytes)| bytes).sum::<usize>();
@@ -241,7 +247,7 @@ impl<D> Lane<D> {
         self.queues.iter().any(|queue| !queue.is_empty()) || !self.ready.is_empty()
     }
 
-    /// Whether nothing keeps the next one back but the rate.
+    /// Returns whether nothing but the rate blocks the next delivery.
     pub(super) fn may_send(&self, permits: usize, unrecorded: usize, now: Instant) -> bool {
         let most = match self.hold {
             _ if self.policy.is_paused => 0,
@@ -252,14 +258,14 @@ impl<D> Lane<D> {
         self.has_next() && self.gathers_until(now).is_none() && self.open < most && self.in_flight < permits * unrecorded
     }
 
-    /// Takes the next try, of the kinds that may go: first tries, further ones. What is in a backlog counts as a
-    /// first; what goes with another counts as that.
+    /// Takes the next batch of the allowed kinds: first attempts, retries. A delivery of a backlog counts as a first
+    /// attempt; the others of a batch count like its first delivery.
     pub(super) fn pop(&mut self, kinds: [bool; 2]) -> Option<(Batch<D>, usize)> {
         let (source, mut bytes) = self.source(kinds)?;
         let (delivery, backlog) = self.take(source)?;
         let is_retry = matches!(source, Source::Queue { is_retry: true });
         let mut others = Vec::new();
-        // Whether a receiver is well again is tried with one.
+        // A circuit breaker is probed with a single delivery.
         let is_probe = matches!(self.hold, Some((Hold { reason: HoldReason::Failing, .. }, _)));
         if let Some(gather) = self.policy.gather.filter(|_| !is_probe) {
             while 1 + others.len() < gather.most
@@ -271,8 +277,8 @@ impl<D> Lane<D> {
                 others.push(taken);
             }
         }
-        // What is left of a backlog waits for what was taken from it.
-        if self.ready.front().and_then(|backlog| self.backlogs.get(backlog)).is_some_and(|of_line| of_line.busy > 0) {
+        // The rest of a backlog waits for the deliveries taken from it.
+        if self.ready.front().and_then(|backlog| self.backlogs.get(backlog)).is_some_and(|of_backlog| of_backlog.busy > 0) {
             self.ready.pop_front();
         }
         self.open += 1;
@@ -281,10 +287,10 @@ impl<D> Lane<D> {
         Some((Batch { delivery, backlog, is_retry, others }, bytes))
     }
 
-    /// Where the next one of these kinds waits, and its bytes.
+    /// Returns the queue of the next delivery of these kinds, and its bytes.
     fn source(&self, kinds: [bool; 2]) -> Option<(Source, usize)> {
-        let of_line = self.ready.front().filter(|_| kinds[0]).and_then(|backlog| self.backlogs.get(backlog));
-        if let Some((_, bytes)) = of_line.and_then(|of_line| of_line.queue.front()) {
+        let of_backlog = self.ready.front().filter(|_| kinds[0]).and_then(|backlog| self.backlogs.get(backlog));
+        if let Some((_, bytes)) = of_backlog.and_then(|of_backlog| of_backlog.queue.front()) {
             return Some((Source::Backlog, *bytes));
         }
         let order = if self.retries_next { [true, false] } else { [false, true] };
@@ -298,10 +304,10 @@ impl<D> Lane<D> {
         let ((delivery, bytes), backlog) = match source {
             Source::Backlog => {
                 let backlog = *self.ready.front()?;
-                let of_line = self.backlogs.get_mut(&backlog)?;
-                let first = of_line.queue.pop_front()?;
-                of_line.busy += 1;
-                if of_line.queue.is_empty() {
+                let of_backlog = self.backlogs.get_mut(&backlog)?;
+                let first = of_backlog.queue.pop_front()?;
+                of_backlog.busy += 1;
+                if of_backlog.queue.is_empty() {
                     self.ready.pop_front();
                 }
                 (first, Some(backlog))
@@ -318,15 +324,15 @@ impl<D> Lane<D> {
         Some((delivery, backlog))
     }
 
-    /// Notes what came of a try. Returns the hold where it has changed.
-    pub(super) fn tried(&mut self, outcome: &Outcome, begun: Instant, breaker: BreakerPolicy, now: Now) -> Option<Option<Hold>> {
-        self.pace.answered(now.monotonic);
+    /// Takes the outcome of an attempt. Returns the hold if it has changed.
+    pub(super) fn attempted(&mut self, outcome: &Outcome, begun: Instant, breaker: BreakerPolicy, now: Now) -> Option<Option<Hold>> {
+        self.pace.responded(now.monotonic);
         self.concurrency.note(Bearing::of(outcome, now.monotonic - begun), begun, now.monotonic);
         self.failures = if outcome.is_accepted() { 0 } else { self.failures.saturating_add(1) };
-        // By the monotonic clock, so that a clock that is set neither ends nor lengthens it.
+        // Measured by the monotonic clock, so that a change of the wall clock neither ends nor lengthens the hold.
         let seen = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
         let after = hold::after_attempt(seen, outcome, self.failures, breaker, now.wall);
-        let is_same = |(after, seen): (Hold, Hold)| after.reason == seen.reason && after.until.since(seen.until) < WORTH_A_WRITE;
+        let is_same = |(after, seen): (Hold, Hold)| after.reason == seen.reason && after.until.since(seen.until) < MIN_HOLD_CHANGE;
         if after == seen || after.zip(seen).is_some_and(is_same) {
             return None;
         }
@@ -335,31 +341,32 @@ impl<D> Lane<D> {
         Some(after)
     }
 
-    /// One that was popped is recorded. What is behind it in its backlog and must wait for it is let go.
+    /// Notes that a popped delivery is recorded. Evicts the deliveries behind it in its backlog if they must wait for
+    /// it.
     pub(super) fn finish(&mut self, backlog: Option<Backlog>, moves_on: bool) -> Vec<D> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(backlog) = backlog else { return Vec::new() };
-        let Some(of_line) = self.backlogs.get_mut(&backlog) else { return Vec::new() };
-        of_line.busy = of_line.busy.saturating_sub(1);
-        if moves_on && !of_line.queue.is_empty() {
-            if of_line.busy == 0 {
+        let Some(of_backlog) = self.backlogs.get_mut(&backlog) else { return Vec::new() };
+        of_backlog.busy = of_backlog.busy.saturating_sub(1);
+        if moves_on && !of_backlog.queue.is_empty() {
+            if of_backlog.busy == 0 {
                 self.ready.push_back(backlog);
             }
             return Vec::new();
         }
-        let evict = std::mem::take(&mut of_line.queue);
-        of_line.leaving += evict.len();
-        if of_line.is_done() {
+        let evict = std::mem::take(&mut of_backlog.queue);
+        of_backlog.leaving += evict.len();
+        if of_backlog.is_done() {
             self.backlogs.remove(&backlog);
         }
         self.count_out(evict)
     }
 
-    /// One of a backlog that was let go is in the store again. Returns whether the backlog may be taken from.
+    /// Notes that an evicted delivery is in the store again. Returns whether the backlog may be claimed from.
     pub(super) fn requeue(&mut self, backlog: Backlog) -> bool {
-        let Some(of_line) = self.backlogs.get_mut(&backlog) else { return true };
-        of_line.leaving = of_line.leaving.saturating_sub(1);
-        let is_done = of_line.is_done();
+        let Some(of_backlog) = self.backlogs.get_mut(&backlog) else { return true };
+        of_backlog.leaving = of_backlog.leaving.saturating_sub(1);
+        let is_done = of_backlog.is_done();
         if is_done {
             self.backlogs.remove(&backlog);
         }
@@ -375,10 +382,10 @@ impl<D> Lane<D> {
         evict.collect()
     }
 
-    /// Lets go of what waits and is not to be kept.
+    /// Removes and returns the waiting deliveries that `keep` rejects.
     pub(super) fn evict(&mut self, keep: &impl Fn(&D) -> bool) -> Vec<D> {
         let mut evict = Vec::new();
-        let mut part = |queue: &mut VecDeque<(D, usize)>| {
+        let mut take_rejected = |queue: &mut VecDeque<(D, usize)>| {
             let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(|(delivery, _)| keep(delivery));
             queue.extend(kept);
             let count = gone.len();
@@ -386,22 +393,22 @@ impl<D> Lane<D> {
             count
         };
         for queue in &mut self.queues {
-            part(queue);
+            take_rejected(queue);
         }
-        for of_line in self.backlogs.values_mut() {
-            of_line.leaving += part(&mut of_line.queue);
+        for of_backlog in self.backlogs.values_mut() {
+            of_backlog.leaving += take_rejected(&mut of_backlog.queue);
         }
         let backlogs = &self.backlogs;
-        self.ready.retain(|backlog| backlogs.get(backlog).is_some_and(|of_line| !of_line.queue.is_empty()));
+        self.ready.retain(|backlog| backlogs.get(backlog).is_some_and(|of_backlog| !of_backlog.queue.is_empty()));
         self.count_out(evict)
     }
 
-    /// How many more are of use in memory.
+    /// Returns how many more deliveries are useful in memory.
     pub(super) fn room(&self, most: usize) -> usize {
-        most.min(self.policy.queue_of_use()).saturating_sub(self.queued)
+        most.min(self.policy.useful_queue()).saturating_sub(self.queued)
     }
 
-    /// How many may be taken from a backlog in the store.
+    /// Returns how many deliveries to claim from a stored backlog.
     pub(super) fn wants_from(&self, backlog: Backlog, most: usize, now: Instant) -> usize {
         if self.policy.is_ordered && self.backlogs.contains_key(&backlog) {
             return 0;
@@ -410,20 +417,20 @@ impl<D> Lane<D> {
             _ if self.policy.is_paused => 0,
             Some((_, until)) if until > now => 0,
             Some((Hold { reason: HoldReason::Failing, .. }, _)) => usize::from(self.queued == 0 && self.in_flight == 0),
-            Some(_) | None if self.policy.is_ordered => self.room(most).min(OF_A_LINE.max(self.policy.together())),
+            Some(_) | None if self.policy.is_ordered => self.room(most).min(MAX_QUEUED_PER_BACKLOG.max(self.policy.batch_size())),
             Some(_) | None => self.room(most),
         }
     }
 
-    /// Whether it would be worth asking the store for more.
+    /// Returns whether it is worth asking the store for more.
     pub(super) fn runs_low(&self, most: usize) -> bool {
-        self.has_more && self.queued <= most.min(self.policy.queue_of_use()) / 2
+        self.has_more && self.queued <= most.min(self.policy.useful_queue()) / 2
     }
 
-    /// What can be seen of it; `due_of` tells when a delivery fell due.
+    /// Returns the public view of the lane; `due_of` returns a delivery's due time.
     pub(super) fn view(&self, target: TargetId, due_of: &impl Fn(&D) -> Timestamp, now: Now) -> LaneView {
-        let in_lines = self.backlogs.values().map(|of_line| &of_line.queue);
-        let fronts = self.queues.iter().chain(in_lines).filter_map(|queue| queue.front());
+        let in_backlogs = self.backlogs.values().map(|of_backlog| &of_backlog.queue);
+        let fronts = self.queues.iter().chain(in_backlogs).filter_map(|queue| queue.front());
         let hold = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
         LaneView {
             target,
@@ -437,11 +444,11 @@ impl<D> Lane<D> {
         }
     }
 
-    /// Its figures, to be checked.
+    /// Returns the figures to check.
     pub(super) fn book(&self) -> LaneBook {
         let mut backlogs: Map<Backlog, BacklogBook> = Map::default();
-        for (backlog, of_line) in &self.backlogs {
-            let book = BacklogBook { waiting: of_line.queue.len(), busy: of_line.busy, turns: 0, leaving: of_line.leaving };
+        for (backlog, of_backlog) in &self.backlogs {
+            let book = BacklogBook { waiting: of_backlog.queue.len(), busy: of_backlog.busy, turns: 0, leaving: of_backlog.leaving };
             backlogs.insert(*backlog, book);
         }
         for backlog in &self.ready {
@@ -452,24 +459,18 @@ impl<D> Lane<D> {
         LaneBook { queued: self.queued, in_queues, backlogs, open: self.open, in_flight: self.in_flight, largest: self.largest }
     }
 
-    /// Whether anything of it is in this process's hands.
+    /// Returns whether the lane has deliveries in this process.
     pub(super) fn is_at_work(&self) -> bool {
         self.queued > 0 || self.in_flight > 0 || !self.backlogs.is_empty()
     }
 
-    /// Whether nothing of it is worth remembering but what counts until then.
+    /// Returns whether the lane has no state to keep, apart from sends that count against a rate.
     pub(super) fn is_idle(&self) -> bool {
         !self.is_at_work() && !self.has_turn && self.failures == 0 && self.hold.is_none() && !self.is_unsaved
     }
 }
 
-/// The most of one backlog in memory: what is behind one that fails goes back to the store.
-pub(super) const OF_A_LINE: usize = 32;
-
-/// A hold that ends later by less is the same: what is under way together says so many times.
-const WORTH_A_WRITE: Duration = Duration::from_secs(1);
-
-/// The present by both clocks: the wall's for what is stored, the other for what is measured.
+/// Present by both clocks: the wall clock for stored times, the monotonic clock for durations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) wall: Timestamp,

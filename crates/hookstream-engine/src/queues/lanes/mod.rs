@@ -1,12 +1,12 @@
-//! Lanes: what is due for each target waits in a lane of its own, and the lanes take turns.
+//! Lanes: one in-memory queue per target, served in turns.
 //!
-//! Nothing here waits or sends. Environments take turns, each as many in a row as it weighs, within each its applications, and within
-//! each of those its lanes. A lane has its turn
-//! while it has something to send and neither its order, its rate, a hold nor its number of tries keeps it
-//! back; what is kept back by a rate has its turn again when that allows it ([`Lanes::next_timer`]).
+//! Nothing here waits or sends. Environments take turns, as many in a row as their weight; applications take turns
+//! within an environment, and lanes within an application. A lane has a turn while it has something to send and neither
+//! its order, its rate, a hold nor its concurrency limit blocks it. A lane blocked by a rate gets its turn back when
+//! the rate allows ([`Lanes::next_timer`]).
 //!
-//! No lane can use up what others need, neither tries nor memory: it may have a part of what is still free,
-//! so that the more lanes want, the less each has, and something is always left for one that has nothing.
+//! A lane may use at most a fixed part of the free slots and memory. The more lanes compete, the less each gets, and an
+//! idle lane always finds room.
 
 mod concurrency;
 mod invariants;
@@ -44,38 +44,61 @@ pub(crate) use self::{
     policy::{Gather, LanePolicy},
 };
 
-/// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
+/// Maximum number of empty queues kept for reuse.
+const MAX_SPARE: usize = 16;
+
+/// Divisor: one lane may use at most a quarter of the free slots.
+const LANE_SHARE: usize = 4;
+
+/// Multiplier: an application may use at most this many times the free slots, which is seven eighths of all if it is
+/// alone. The rest stays free for other applications, even if many of its endpoints do not respond.
+const APPLICATION_SHARE: usize = 7;
+
+/// Divisor: first attempts and retries each leave one eighth of the slots to the other kind.
+const RESERVED: usize = 8;
+
+/// Unrecorded outcomes per slot of an attempt, because recording works in batches and a target must not wait for it.
+const UNRECORDED_PER_SLOT: usize = 4;
+
+/// Maximum number of lanes for which a test build checks the totals with each recorded attempt.
+const MAX_CHECKED: usize = 16;
+
+/// Maximum number of lanes over their share that are looked at again if no other may send.
+const MAX_LOOKED_AGAIN: usize = 16;
+
+/// Map with the same iteration order in each run, so that simulations repeat. The keys are generated here, not by
+/// clients.
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// All lanes of a process.
 #[derive(Debug)]
 pub(crate) struct Lanes<D> {
     lanes: Map<TargetId, Lane<D>>,
-    /// The environments with lanes that have a turn, in the order of their turns.
+    /// Environments with lanes that have a turn, in order.
     turns: VecDeque<EnvironmentId>,
-    /// The lanes of each, in the order of theirs.
+    /// Lanes of each environment, in order.
     turns_within: Map<EnvironmentId, Share>,
-    /// How many turns an environment has in a row, where that is more than one.
+    /// Turns in a row of each environment that has more than one.
     weights: Map<EnvironmentId, u32>,
-    /// The environment that was last to have a turn, and how many it has left, where no lane of it had one more.
-    broken_off: Option<(EnvironmentId, u32)>,
-    /// Lanes that have their part of what is free, and wait for more to be.
-    had_their_part: VecDeque<TargetId>,
-    /// Lanes of applications that have theirs.
-    of_full_applications: Turns,
+    /// Last environment served and its remaining turns, if its lanes ran out of turns early.
+    interrupted: Option<(EnvironmentId, u32)>,
+    /// Lanes that use their share of the free slots and wait for more.
+    over_lane_share: VecDeque<TargetId>,
+    /// Lanes of applications that use their share.
+    over_application_share: Turns,
     /// Attempts under way for each application.
     open_of: Map<ApplicationId, usize>,
-    /// What went for each application that has a rate.
+    /// Send times of each application with a rate.
     applications: Map<ApplicationId, Window>,
-    /// Lanes that a rate keeps back, and until when.
+    /// Lanes blocked by a rate, with the end of the block.
     timers: BTreeSet<(Instant, TargetId)>,
     timer_moved: bool,
-    /// Lanes that have more in the store.
+    /// Lanes with more due deliveries in the store.
     with_more: Vec<TargetId>,
     needs_refill: bool,
-    /// Tries under way: first ones, further ones.
+    /// Attempts in flight: first attempts, retries.
     open: [usize; 2],
-    /// Tries under way or not yet recorded.
+    /// Deliveries in flight or not yet recorded.
     in_flight: usize,
     queued: usize,
     queued_bytes: usize,
@@ -83,25 +106,22 @@ pub(crate) struct Lanes<D> {
     breaker: BreakerPolicy,
 }
 
-/// Turns of an environment, and how many more of them come before another environment's.
+/// Turns of an environment, and the number left before another environment's turn.
 #[derive(Debug, Default)]
 struct Share {
     turns: Turns,
     left: u32,
 }
 
-/// Lanes in the order of their turns. Their applications take turns, and within each its lanes: an application with very
-/// many endpoints has no more turns than one with a single endpoint.
+/// Lanes in the order of their turns. Applications take turns, and lanes within each: an application with many
+/// endpoints has no more turns than one with a single endpoint.
 #[derive(Debug, Default)]
 struct Turns {
     applications: VecDeque<ApplicationId>,
     lanes: Map<ApplicationId, VecDeque<TargetId>>,
-    /// Empty queues to use again: under load an application has one turn after the other.
+    /// Empty queues for reuse: under load an application has one turn after the other.
     spare: Vec<VecDeque<TargetId>>,
 }
-
-/// Empty queues that are kept, at most.
-const SPARE: usize = 16;
 
 impl Turns {
     fn is_empty(&self) -> bool {
@@ -123,7 +143,7 @@ impl Turns {
         if !of_application.is_empty() {
             self.applications.push_back(application);
         } else if let Some(empty) = self.lanes.remove(&application)
-            && self.spare.len() < SPARE
+            && self.spare.len() < MAX_SPARE
         {
             self.spare.push(empty);
         }
@@ -140,29 +160,14 @@ struct Limits {
     queued_bytes: usize,
 }
 
-/// A lane may have this part of the tries that are free.
-const PART_OF_OPEN: usize = 4;
-/// An application may have so many times the attempts that are free: seven eighths of all where it is alone. What is left
-/// is for others, however many endpoints it has that do not answer.
-const APPLICATION_TIMES_FREE: usize = 7;
-/// First tries, and further ones, may have all tries but this part: neither can keep out the other.
-const RESERVED: usize = 8;
-/// Outcomes on their way to be recorded, for each try that may be under way: recording shards them,
-/// and a target need not wait for it.
-const UNRECORDED: usize = 4;
-/// Of so many lanes the totals are checked with each try that is recorded, in a build for tests.
-const FEW: usize = 16;
-/// How many lanes that had their part are looked at again where no other may send.
-const LOOKED_AGAIN: usize = 16;
-
-/// What came of a try for its lane.
+/// Effect of an attempt on its lane.
 #[derive(Debug)]
-pub(crate) struct Answered<D> {
+pub(crate) struct AttemptEffect<D> {
     /// Reason of the target's hold before this attempt.
     pub(crate) held_before: Option<HoldReason>,
-    /// What the target's hold has become, where it has changed.
+    /// New hold of the target, if it has changed.
     pub(crate) hold: Option<Option<Hold>>,
-    /// What is to wait in the store instead.
+    /// Deliveries that must wait in the store instead.
     pub(crate) evict: Vec<D>,
 }
 
@@ -173,9 +178,9 @@ impl<D> Lanes<D> {
             turns: VecDeque::new(),
             turns_within: Map::default(),
             weights: Map::default(),
-            broken_off: None,
-            had_their_part: VecDeque::new(),
-            of_full_applications: Turns::default(),
+            interrupted: None,
+            over_lane_share: VecDeque::new(),
+            over_application_share: Turns::default(),
             open_of: Map::default(),
             applications: Map::default(),
             timers: BTreeSet::new(),
@@ -197,15 +202,15 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// Whether a delivery to `target` may wait in memory.
+    /// Returns whether a delivery to `target` may wait in memory.
     pub(crate) fn has_room(&self, target: TargetId, policy: &LanePolicy) -> bool {
         let (free, free_bytes) = self.free();
         let Some(lane) = self.lanes.get(&target) else { return free > 0 && free_bytes > 0 };
-        let is_of_use = !policy.has_rate() || lane.room(self.limits.queued_per_target) > 0;
-        is_of_use && lane.queued < self.limits.queued_per_target.min(free) && lane.queued_bytes < free_bytes
+        let has_use = !policy.has_rate() || lane.room(self.limits.queued_per_target) > 0;
+        has_use && lane.queued < self.limits.queued_per_target.min(free) && lane.queued_bytes < free_bytes
     }
 
-    /// How many deliveries and bytes may be claimed from the store; none until half of the room is
+    /// Returns how many deliveries and bytes may be claimed from the store. Returns `None` until half of the room is
     /// free, so that each claim is worth its transaction.
     pub(crate) fn room_to_claim(&self) -> Option<(usize, usize)> {
         let (free, free_bytes) = self.free();
@@ -216,7 +221,7 @@ impl<D> Lanes<D> {
         (self.limits.queued.saturating_sub(self.queued), self.limits.queued_bytes.saturating_sub(self.queued_bytes))
     }
 
-    /// How many deliveries are to be taken from a backlog of `target` in the store.
+    /// Returns how many deliveries to take from a stored backlog of `target`.
     pub(crate) fn wants_from(&self, target: TargetId, backlog: Backlog, policy: &LanePolicy, now: Now) -> usize {
         let (free, _) = self.free();
         let most = self.limits.queued_per_target.min(free / 2);
@@ -226,12 +231,12 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// When a hold of `target` ends, where it is known here.
+    /// Returns the end of the target's hold, if known here.
     pub(crate) fn held_until(&self, target: TargetId) -> Option<Instant> {
         self.lanes.get(&target)?.held_until()
     }
 
-    /// Notes which lanes have more in the store that is due.
+    /// Notes which lanes have more due deliveries in the store.
     pub(crate) fn note_more(&mut self, targets: Vec<TargetId>) {
         for target in std::mem::replace(&mut self.with_more, targets) {
             if let Some(lane) = self.lanes.get_mut(&target) {
@@ -245,15 +250,15 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// Takes a delivery that is due. Since when what goes to the target is known is `since`; `None` is for ever.
-    pub(crate) fn offer(&mut self, target: TargetId, delivery: D, spot: Slot, policy: &Arc<LanePolicy>, since: Option<Instant>, now: Now) {
+    /// Takes a due delivery. `since` is the time from which all sends to the target are known; `None` means for ever.
+    pub(crate) fn offer(&mut self, target: TargetId, delivery: D, slot: Slot, policy: &Arc<LanePolicy>, since: Option<Instant>, now: Now) {
         self.queued += 1;
-        self.queued_bytes += spot.bytes;
+        self.queued_bytes += slot.bytes;
         let most = self.limits.open_per_target;
         let lane = self.lanes.entry(target).or_insert_with(|| Lane::new(Arc::clone(policy), most, since, now));
         lane.set_policy(policy, now);
         lane.window.known_since(since);
-        lane.push(delivery, spot);
+        lane.push(delivery, slot);
         if policy.application_rate.is_some() {
             self.applications.entry(policy.application).or_default().known_since(since);
         }
@@ -261,25 +266,25 @@ impl<D> Lanes<D> {
         debug_assert_eq!(self.fault_at(target), None);
     }
 
-    /// Takes what is configured for a lane that there is. Returns what is to wait in the store instead.
+    /// Replaces the policy of an existing lane. Returns the deliveries that must wait in the store instead.
     pub(crate) fn set_policy(&mut self, target: TargetId, policy: &Arc<LanePolicy>, now: Now) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
         lane.set_policy(policy, now);
-        let evict = self.let_go_if_held(target, now.monotonic);
+        let evict = self.evict_if_held(target, now.monotonic);
         self.give_turn(target, now.monotonic);
         self.forget_if_idle(target, now.monotonic);
         evict
     }
 
-    /// Holds back nothing of an application's targets that are not there any more: what waits for them is
-    /// cancelled when its turn comes.
+    /// Removes the holds of an application's deleted targets, so that their deliveries are cancelled when their turn
+    /// comes.
     pub(crate) fn clear_hold(&mut self, application: ApplicationId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
         let of_application = self.lanes.iter().filter(|(_, lane)| lane.policy.application == application);
         let gone: Vec<_> = of_application.map(|(target, _)| *target).filter(|target| !is_there(*target)).collect();
         self.clear_each_hold(gone, now);
     }
 
-    /// The same of these targets, which are not there any more.
+    /// Removes the holds of these deleted targets.
     pub(crate) fn clear_each_hold(&mut self, gone: impl IntoIterator<Item = TargetId>, now: Instant) {
         for target in gone {
             if let Some(lane) = self.lanes.get_mut(&target) {
@@ -290,34 +295,34 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// Takes how many turns environments have in a row; one that is not named has one.
+    /// Sets the turns in a row of each environment; an environment without an entry has one.
     pub(crate) fn set_weights(&mut self, weights: HashMap<EnvironmentId, u32>) {
         self.weights = weights.into_iter().collect();
     }
 
-    /// The hold of a target is written.
+    /// Notes that the hold of a target is written.
     pub(crate) fn saved(&mut self, target: TargetId) {
         if let Some(lane) = self.lanes.get_mut(&target) {
             lane.saved();
         }
     }
 
-    /// The next delivery to try, from the lane whose turn it is; `None` where nothing may be tried now.
+    /// Returns the next delivery to attempt, from the lane whose turn it is; `None` if nothing may be sent now.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Batch<D>> {
         self.fire_timers(now);
         let open: usize = self.open.iter().sum();
-        if open >= self.limits.open || self.in_flight >= self.limits.open * UNRECORDED {
+        if open >= self.limits.open || self.in_flight >= self.limits.open * UNRECORDED_PER_SLOT {
             return None;
         }
         let most_of_a_kind = self.limits.open - self.limits.open / RESERVED;
         let free = self.open.map(|of_kind| most_of_a_kind.saturating_sub(of_kind).min(self.limits.open - open));
-        // One that had its part has a turn with each that is given, so that it is not forgotten.
+        // One lane over its share gets a turn with each batch, so that none starves.
         self.readmit();
         let mut looked_again = 0;
         loop {
             let Some(target) = self.take_turn() else {
                 looked_again += 1;
-                if looked_again > LOOKED_AGAIN || !self.readmit() {
+                if looked_again > MAX_LOOKED_AGAIN || !self.readmit() {
                     return None;
                 }
                 continue;
@@ -328,27 +333,26 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// Begins what is next in a lane whose turn it is, if it may go.
+    /// Takes the next batch of a lane whose turn it is, if it may be sent.
     fn begin(&mut self, target: TargetId, free: [usize; 2], now: Instant) -> Option<Batch<D>> {
         let lane = self.lanes.get_mut(&target).expect("a lane with a turn is not removed");
         lane.has_turn = false;
-        if !lane.may_send(self.limits.open_per_target, UNRECORDED, now) || !self.rate_allows(target, now) {
+        if !lane.may_send(self.limits.open_per_target, UNRECORDED_PER_SLOT, now) || !self.rate_allows(target, now) {
             self.forget_if_idle(target, now);
             return None;
         }
-        let lane = self.lanes.get_mut(&target).expect("it was there just now");
+        let lane = self.lanes.get_mut(&target).expect("lane exists: looked up above");
         let application = lane.policy.application;
         let of_application = self.open_of.get(&application).copied().unwrap_or(0);
-        if free.iter().all(|free| of_application >= free.saturating_mul(APPLICATION_TIMES_FREE)) {
+        if free.iter().all(|free| of_application >= free.saturating_mul(APPLICATION_SHARE)) {
             lane.has_turn = true;
-            self.of_full_applications.push(application, target);
+            self.over_application_share.push(application, target);
             return None;
         }
-        let kinds =
-            free.map(|free| lane.open < free.div_ceil(PART_OF_OPEN) && of_application < free.saturating_mul(APPLICATION_TIMES_FREE));
+        let kinds = free.map(|free| lane.open < free.div_ceil(LANE_SHARE) && of_application < free.saturating_mul(APPLICATION_SHARE));
         let Some((turn, bytes)) = lane.pop(kinds) else {
             lane.has_turn = true;
-            self.had_their_part.push_back(target);
+            self.over_lane_share.push_back(target);
             return None;
         };
         self.open[usize::from(turn.is_retry)] += 1;
@@ -356,33 +360,33 @@ impl<D> Lanes<D> {
         self.in_flight += turn.len();
         self.queued -= turn.len();
         self.queued_bytes -= bytes;
-        self.note_gone(target, now);
+        self.note_sent(target, now);
         self.give_turn(target, now);
         debug_assert_eq!(self.fault_at(target), None);
         Some(turn)
     }
 
-    /// Gives a lane that had its part of what was free another turn, and one of an application that had its part. Returns
-    /// whether there was any.
+    /// Gives a turn to one lane over its share and to one of an application over its share. Returns whether there was
+    /// one.
     fn readmit(&mut self) -> bool {
-        let of_lanes = self.had_their_part.pop_front();
-        let of_applications = self.of_full_applications.pop();
-        let is_any = of_lanes.is_some() || of_applications.is_some();
+        let of_lanes = self.over_lane_share.pop_front();
+        let of_applications = self.over_application_share.pop();
+        let found = of_lanes.is_some() || of_applications.is_some();
         of_lanes.into_iter().chain(of_applications).for_each(|target| self.append_turn(target));
-        is_any
+        found
     }
 
-    /// A try that [`next`](Self::next) began is over; what went is yet to be recorded. `outcome` is what came of it,
-    /// where it was made, begun at `begun`.
-    pub(crate) fn answered(
+    /// Ends an attempt that [`next`](Self::next) began; its outcome is still to be recorded. `outcome` is `None` if no
+    /// attempt was made, and `begun` is its start.
+    pub(crate) fn end_attempt(
         &mut self,
         target: TargetId,
         is_retry: bool,
         outcome: Option<&Outcome>,
         begun: Instant,
         now: Now,
-    ) -> Answered<D> {
-        let nothing = Answered { held_before: None, hold: None, evict: Vec::new() };
+    ) -> AttemptEffect<D> {
+        let nothing = AttemptEffect { held_before: None, hold: None, evict: Vec::new() };
         self.open[usize::from(is_retry)] = self.open[usize::from(is_retry)].saturating_sub(1);
         let breaker = self.breaker;
         let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
@@ -395,19 +399,19 @@ impl<D> Lanes<D> {
             }
         }
         let held_before = lane.hold_reason();
-        let hold = outcome.and_then(|outcome| lane.tried(outcome, begun, breaker, now));
-        let evict = if hold.is_some() { self.let_go_if_held(target, now.monotonic) } else { Vec::new() };
+        let hold = outcome.and_then(|outcome| lane.attempted(outcome, begun, breaker, now));
+        let evict = if hold.is_some() { self.evict_if_held(target, now.monotonic) } else { Vec::new() };
         if hold == Some(None) {
-            // What waited in the store goes again.
+            // Deliveries in the store may be sent again.
             self.needs_refill = true;
         }
         self.give_turn(target, now.monotonic);
         debug_assert_eq!(self.fault_at(target), None);
-        Answered { held_before, hold, evict }
+        AttemptEffect { held_before, hold, evict }
     }
 
-    /// What is [`answered`](Self::answered) is recorded. `moves_on` says whether what is behind it in its
-    /// backlog may go. Returns what is to wait in the store instead.
+    /// Notes that an [ended](Self::end_attempt) delivery is recorded. `moves_on` tells whether the next delivery of its
+    /// backlog may be sent. Returns the deliveries that must wait in the store instead.
     pub(crate) fn finish(&mut self, target: TargetId, backlog: Option<Backlog>, moves_on: bool, now: Instant) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
         let before = (lane.queued, lane.queued_bytes);
@@ -419,11 +423,11 @@ impl<D> Lanes<D> {
         self.give_turn(target, now);
         self.forget_if_idle(target, now);
         debug_assert_eq!(self.fault_at(target), None);
-        debug_assert!(self.lanes.len() > FEW || self.fault().is_none(), "{:?}", self.fault());
+        debug_assert!(self.lanes.len() > MAX_CHECKED || self.fault().is_none(), "{:?}", self.fault());
         evict
     }
 
-    /// Lets go of what waits and is not to be kept.
+    /// Removes and returns the waiting deliveries that `keep` rejects.
     pub(crate) fn evict(&mut self, keep: impl Fn(&D) -> bool, now: Instant) -> Vec<D> {
         let mut all = Vec::new();
         for lane in self.lanes.values_mut() {
@@ -432,13 +436,13 @@ impl<D> Lanes<D> {
             self.queued -= before.0 - lane.queued;
             self.queued_bytes -= before.1 - lane.queued_bytes;
         }
-        // What went before counts still, also where nothing is left.
+        // Earlier sends still count against a rate, even if nothing is left.
         let idle: Vec<TargetId> = self.lanes.iter().filter(|(_, lane)| lane.is_idle()).map(|(target, _)| *target).collect();
         idle.into_iter().for_each(|target| self.forget_if_idle(target, now));
         all
     }
 
-    /// One of a backlog that was let go is in the store again, or lost to this process.
+    /// Notes that an evicted delivery of a backlog is in the store again, or lost to this process.
     pub(crate) fn requeue(&mut self, target: TargetId, backlog: Backlog, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&target) {
             self.needs_refill |= lane.requeue(backlog);
@@ -446,50 +450,50 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// The policies of lanes of which something is in this process's hands.
+    /// Returns the policies of lanes with deliveries in this process.
     pub(crate) fn policies_at_work(&self) -> impl Iterator<Item = &LanePolicy> {
         self.lanes.values().filter(|lane| lane.is_at_work()).map(|lane| &*lane.policy)
     }
 
-    /// When a rate lets something go next.
+    /// Returns when a rate next allows a send.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Whether [`next_timer`](Self::next_timer) has become earlier since this was last asked.
+    /// Returns whether [`next_timer`](Self::next_timer) has become earlier since the last call.
     pub(crate) fn take_timer_moved(&mut self) -> bool {
         std::mem::take(&mut self.timer_moved)
     }
 
-    /// Whether the store should be asked for more, since this was last asked.
+    /// Returns whether the store should be asked for more, and clears the request.
     pub(crate) fn take_needs_refill(&mut self) -> bool {
         std::mem::take(&mut self.needs_refill)
     }
 
-    /// The lanes of an environment with something in them; `due_of` tells when a delivery fell due.
+    /// Returns the environment's lanes that are not empty; `due_of` returns a delivery's due time.
     pub(crate) fn views(&self, environment: EnvironmentId, due_of: impl Fn(&D) -> Timestamp, now: Now) -> Vec<LaneView> {
         let lanes = self.lanes.iter().filter(|(_, lane)| lane.policy.environment == environment);
         let views = lanes.map(|(target, lane)| lane.view(*target, &due_of, now));
         views.filter(|view| view.queued > 0 || view.in_flight > 0 || view.hold.is_some()).collect()
     }
 
-    /// What waits for its turn.
+    /// Returns the number of waiting deliveries.
     pub(crate) const fn queued(&self) -> usize {
         self.queued
     }
 
-    /// Tries under way or not yet recorded.
+    /// Returns the number of deliveries in flight or not yet recorded.
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// What is wrong with a lane's invariants.
+    /// Returns the first broken invariant of a lane.
     fn fault_at(&self, target: TargetId) -> Option<&'static str> {
-        let (permits, unrecorded) = (self.limits.open_per_target, self.limits.open_per_target * UNRECORDED);
+        let (permits, unrecorded) = (self.limits.open_per_target, self.limits.open_per_target * UNRECORDED_PER_SLOT);
         self.lanes.get(&target).and_then(|lane| invariants::fault_of_lane(&lane.book(), permits, unrecorded))
     }
 
-    /// What is wrong with the invariants of all lanes.
+    /// Returns the first broken invariant of all lanes.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let totals = invariants::Totals { queued: self.queued, open: self.open.iter().sum(), in_flight: self.in_flight };
         let figures: Vec<_> = self.lanes.values().map(Lane::book).collect();
@@ -497,7 +501,7 @@ impl<D> Lanes<D> {
         of_lanes.or_else(|| invariants::fault_of_totals(totals, &figures))
     }
 
-    fn let_go_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {
+    fn evict_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
         if !lane.is_shut(now) {
             return Vec::new();
@@ -524,7 +528,7 @@ impl<D> Lanes<D> {
             self.set_timer(target, until);
             return;
         }
-        if !lane.has_turn && lane.may_send(self.limits.open_per_target, UNRECORDED, now) && self.rate_allows(target, now) {
+        if !lane.has_turn && lane.may_send(self.limits.open_per_target, UNRECORDED_PER_SLOT, now) && self.rate_allows(target, now) {
             self.append_turn(target);
         }
     }
@@ -535,7 +539,7 @@ impl<D> Lanes<D> {
         let (environment, application) = (lane.policy.environment, lane.policy.application);
         let share = self.turns_within.entry(environment).or_default();
         if share.turns.is_empty() {
-            match self.broken_off.take_if(|(of, _)| *of == environment) {
+            match self.interrupted.take_if(|(of, _)| *of == environment) {
                 Some((_, left)) => {
                     share.left = left;
                     self.turns.push_front(environment);
@@ -555,9 +559,9 @@ impl<D> Lanes<D> {
             let Some(share) = self.turns_within.get_mut(&environment) else { continue };
             let target = share.turns.pop();
             share.left = share.left.saturating_sub(1);
-            self.broken_off = None;
+            self.interrupted = None;
             if share.turns.is_empty() {
-                self.broken_off = (share.left > 0).then_some((environment, share.left));
+                self.interrupted = (share.left > 0).then_some((environment, share.left));
                 self.turns_within.remove(&environment);
             } else if share.left > 0 {
                 self.turns.push_front(environment);
@@ -571,7 +575,7 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// Whether the rates of a lane let something go now; where not, it has its turn when they do.
+    /// Returns whether the lane's rates allow a send now; otherwise sets a timer for its turn.
     fn rate_allows(&mut self, target: TargetId, now: Instant) -> bool {
         let Some(lane) = self.lanes.get_mut(&target) else { return false };
         let of_lane = lane.policy.rate.map(|rate| lane.window.next_at(rate, now));
@@ -586,7 +590,7 @@ impl<D> Lanes<D> {
         }
     }
 
-    fn note_gone(&mut self, target: TargetId, now: Instant) {
+    fn note_sent(&mut self, target: TargetId, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         if lane.policy.rate.is_some() {
             lane.window.go(now);
@@ -609,7 +613,7 @@ impl<D> Lanes<D> {
         self.timers.insert((at, target));
     }
 
-    /// Lets those have a turn again that were kept back until now.
+    /// Returns their turns to the lanes whose block has ended.
     pub(crate) fn fire_timers(&mut self, now: Instant) {
         while let Some((at, target)) = self.timers.first().copied()
             && at <= now
@@ -623,7 +627,7 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// A lane that has nothing is forgotten, once what went to it no longer counts.
+    /// Removes an empty lane, once its earlier sends no longer count against a rate.
     fn forget_if_idle(&mut self, target: TargetId, now: Instant) {
         let Some(lane) = self.lanes.get(&target) else { return };
         if !lane.is_idle() {

@@ -1,33 +1,33 @@
-//! How many tries a target answers in a second, as it was lately.
+//! Recent response rate of a target.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Over how long answers are counted.
+/// Interval over which responses are counted.
 const SPAN: Duration = Duration::from_secs(1);
 
-/// The pace of a target.
+/// Responses a second of a target.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     since: Option<Instant>,
-    answered: u32,
+    responded: u32,
     per_second: Option<f64>,
 }
 
 impl Pace {
-    pub(crate) fn answered(&mut self, now: Instant) {
+    pub(crate) fn responded(&mut self, now: Instant) {
         let since = *self.since.get_or_insert(now);
-        self.answered += 1;
+        self.responded += 1;
         let elapsed = now - since;
         if elapsed >= SPAN {
-            let latest = f64::from(self.answered) / elapsed.as_secs_f64();
+            let latest = f64::from(self.responded) / elapsed.as_secs_f64();
             self.per_second = Some(self.per_second.map_or(latest, |before| f64::midpoint(before, latest)));
-            (self.since, self.answered) = (Some(now), 0);
+            (self.since, self.responded) = (Some(now), 0);
         }
     }
 
-    /// `None` where too little was answered to tell.
+    /// Returns the rate; `None` until enough responses are counted.
     pub(crate) const fn per_second(&self) -> Option<f64> {
         self.per_second
     }
@@ -38,15 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_of_the_latest_seconds() {
+    fn pace_covers_the_latest_seconds() {
         let (mut pace, begin) = (Pace::default(), Instant::now());
         let mut now = begin;
-        pace.answered(now);
+        pace.responded(now);
         assert_eq!(pace.per_second(), None);
         let mut run = |count: u32, every: u64| {
             for _ in 0..count {
                 now += Duration::from_millis(every);
-                pace.answered(now);
+                pace.responded(now);
             }
             pace.per_second().expect("known")
         };

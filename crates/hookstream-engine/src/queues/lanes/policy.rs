@@ -1,4 +1,4 @@
-//! What is configured about a lane, and what can be seen of one.
+//! Configuration of a lane, and the public view of one.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -10,10 +10,10 @@ use hookstream_model::{
     delivery::hold::Hold,
 };
 
-/// What is configured that decides when a target's deliveries may go.
+/// Configuration that decides when a target's deliveries may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LanePolicy {
-    /// Grows with each change; an older one never replaces a newer.
+    /// Grows with each change; an older policy never replaces a newer one.
     pub(crate) version: i64,
     pub(crate) environment: EnvironmentId,
     pub(crate) application: ApplicationId,
@@ -22,16 +22,16 @@ pub(crate) struct LanePolicy {
     /// Deliveries a second over all targets of the application.
     pub(crate) application_rate: Option<NonZeroU32>,
     pub(crate) is_ordered: bool,
-    /// How deliveries gather into one try, where they do.
+    /// Batching of deliveries, if configured.
     pub(crate) gather: Option<Gather>,
-    /// As the store has it.
+    /// Stored hold.
     pub(crate) hold: Option<Hold>,
-    /// Whether nothing goes until somebody says so.
+    /// Whether nothing is sent until a user resumes the target.
     pub(crate) is_paused: bool,
 }
 
 impl LanePolicy {
-    /// Whether only the process that has the target's shard of backlogs may send to it.
+    /// Returns whether only the owner of the target's shard may send to it.
     pub(crate) fn is_limited(&self, now: Timestamp) -> bool {
         self.has_rate() || self.is_ordered || self.is_held(now)
     }
@@ -44,20 +44,20 @@ impl LanePolicy {
         self.rate.is_some() || self.application_rate.is_some()
     }
 
-    /// The most that is of use in memory: what goes in two seconds.
-    pub(super) fn queue_of_use(&self) -> usize {
+    /// Returns the number of deliveries that are useful in memory: those of two seconds.
+    pub(super) fn useful_queue(&self) -> usize {
         let rate = self.rate.into_iter().chain(self.application_rate).min().map_or(u32::MAX, NonZeroU32::get);
-        usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2 * self.together()).max(16)
+        usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2 * self.batch_size()).max(16)
     }
 
-    /// The most deliveries in one try.
-    pub(super) fn together(&self) -> usize {
+    /// Returns the maximum number of deliveries in one attempt.
+    pub(super) fn batch_size(&self) -> usize {
         self.gather.map_or(1, |gather| gather.most)
     }
 }
 
-/// How deliveries gather into one try: it is made once there are `most` of them or so many bytes, or the first
-/// has waited long enough.
+/// Batching of deliveries: an attempt begins once `most` deliveries or `bytes` bytes wait, or the first has waited for
+/// `wait`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gather {
     pub(crate) most: usize,
@@ -65,23 +65,23 @@ pub(crate) struct Gather {
     pub(crate) wait: Duration,
 }
 
-/// A lane as it is seen from outside.
+/// Public view of a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneView {
-    /// Its target.
+    /// Target of the lane.
     pub target: TargetId,
-    /// The target's application.
+    /// Application of the target.
     pub application: ApplicationId,
-    /// Deliveries in memory that wait for their turn.
+    /// Deliveries waiting in memory.
     pub queued: usize,
-    /// Tries under way or not yet recorded.
+    /// Deliveries in flight or not yet recorded.
     pub in_flight: usize,
-    /// How many tries the target is given at once.
+    /// Maximum number of concurrent attempts.
     pub at_once: usize,
-    /// When the one that waits longest fell due.
+    /// Due time of the delivery that waits longest.
     pub oldest_due: Option<Timestamp>,
-    /// How many tries it answered in a second lately, where that is known.
+    /// Responses a second lately, if known.
     pub per_second: Option<f64>,
-    /// Why nothing goes for now.
+    /// Reason why nothing is sent now.
     pub hold: Option<Hold>,
 }

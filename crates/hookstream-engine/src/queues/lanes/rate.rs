@@ -1,32 +1,32 @@
-//! Rates: so many in any second, exactly, whatever second one looks at.
+//! Rate limits that hold exactly in every window of one second.
 
 use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 
-/// A second, and a little for what travels faster than what went before it: the receiver counts too.
+/// A second plus a margin for requests that travel faster than earlier ones, because the receiver counts too.
 pub(crate) const SECOND: Duration = Duration::from_millis(1_010);
 
-/// When things went in the last second.
+/// Send times of the last second.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     went: VecDeque<Instant>,
-    /// Nothing goes before: it is not known what went in the second before that.
+    /// Earliest send; the sends of the second before it are unknown.
     not_before: Option<Instant>,
 }
 
 impl Window {
-    /// A window that begins at `since`, of which the second before is not known.
+    /// Builds a window that begins at `since`; the sends of the second before are unknown.
     pub(crate) fn since(since: Option<Instant>) -> Self {
         Self { went: VecDeque::new(), not_before: since.map(|since| since + SECOND) }
     }
 
-    /// Only from then on it is known what goes: somebody else may have sent before.
+    /// Notes that all sends are known only from `since` on; another node may have sent before.
     pub(crate) fn known_since(&mut self, since: Option<Instant>) {
         self.not_before = self.not_before.max(since.map(|since| since + SECOND));
     }
 
-    /// When the next may go at this rate; it may be past.
+    /// Returns when the next send is allowed at this rate; it may be past.
     pub(crate) fn next_at(&mut self, rate: NonZeroU32, now: Instant) -> Instant {
         self.forget(now);
         let rate = usize::try_from(rate.get()).unwrap_or(usize::MAX);
@@ -34,14 +34,14 @@ impl Window {
         now.max(self.not_before.unwrap_or(now)).max(full_until.unwrap_or(now))
     }
 
-    /// Notes that one goes: now, or with the latest before it, should the clock have been read before that went.
+    /// Notes a send at `now`, or at the time of the latest send if the clock was read before that one.
     pub(crate) fn go(&mut self, now: Instant) {
         self.forget(now);
         let latest = self.went.back().copied().unwrap_or(now);
         self.went.push_back(now.max(latest));
     }
 
-    /// Until when something of it counts.
+    /// Returns until when the sends count.
     pub(crate) fn counts_until(&self) -> Option<Instant> {
         self.went.back().map(|last| *last + SECOND).max(self.not_before)
     }
@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_second_has_more_than_its_rate(rate in 1_u32..20, steps in prop::collection::vec(0_u64..400, 1..200)) {
+        fn every_second_stays_within_the_rate(rate in 1_u32..20, steps in prop::collection::vec(0_u64..400, 1..200)) {
             let rate = NonZeroU32::new(rate).expect("at least 1");
             let begin = Instant::now();
             let mut window = Window::since(Some(begin));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_lets_through_as_much_as_its_rate() {
+    fn window_allows_the_full_rate() {
         let rate = NonZeroU32::new(10).expect("not 0");
         let begin = Instant::now();
         let (mut window, mut now, mut went) = (Window::default(), begin, 0);
@@ -97,20 +97,20 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_read_too_early_lets_no_more_through() {
+    fn early_clock_reading_allows_no_more() {
         let rate = NonZeroU32::new(2).expect("not 0");
         let early = Instant::now();
         let late = early + Duration::from_millis(900);
         let mut window = Window::default();
         window.go(late);
-        // The thread that read the clock before has its turn only now.
+        // A thread that read the clock earlier gets the lock only now.
         assert_eq!(window.next_at(rate, early), early);
         window.go(early);
         assert_eq!(window.next_at(rate, late), late + SECOND, "both went when the first did");
     }
 
     #[test]
-    fn a_rate_that_changes_counts_from_then_on() {
+    fn changed_rate_applies_at_once() {
         let [slow, fast] = [2, 5].map(|rate| NonZeroU32::new(rate).expect("not 0"));
         let now = Instant::now();
         let mut window = Window::default();

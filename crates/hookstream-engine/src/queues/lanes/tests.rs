@@ -1,4 +1,4 @@
-//! What the lanes hold to.
+//! Tests of the lanes.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -13,11 +13,11 @@ use hookstream_model::{
 
 use super::*;
 
-type Delivery = (u8, u32);
-
 const WALL: Timestamp = Timestamp::from_millis(1_780_000_000_000);
 
-/// Lanes, and a present that is moved by hand.
+type Delivery = (u8, u32);
+
+/// Lanes, with a clock that tests advance.
 struct Fixture {
     lanes: Lanes<Delivery>,
     begin: Instant,
@@ -52,9 +52,9 @@ impl Fixture {
         self.offer_at(lane, n, policy, Slot { bytes: 1, is_retry: false, backlog: None });
     }
 
-    fn offer_at(&mut self, lane: u8, n: u32, policy: &LanePolicy, spot: Slot) {
+    fn offer_at(&mut self, lane: u8, n: u32, policy: &LanePolicy, slot: Slot) {
         let now = self.now();
-        self.lanes.offer(target(lane), (lane, n), spot, &Arc::new(policy.clone()), None, now);
+        self.lanes.offer(target(lane), (lane, n), slot, &Arc::new(policy.clone()), None, now);
     }
 
     fn fill(&mut self, lane: u8, count: u32) {
@@ -65,17 +65,17 @@ impl Fixture {
         self.lanes.next(self.now().monotonic)
     }
 
-    /// All that may begin now.
+    /// Starts all attempts that may begin now.
     fn begin(&mut self) -> Vec<Delivery> {
-        std::iter::from_fn(|| self.next()).map(|turn| turn.delivery).collect()
+        std::iter::from_fn(|| self.next()).map(|batch| batch.delivery).collect()
     }
 
-    fn answer(&mut self, lane: u8, outcome: &Outcome) -> Answered<Delivery> {
+    fn answer(&mut self, lane: u8, outcome: &Outcome) -> AttemptEffect<Delivery> {
         let now = self.now();
-        self.lanes.answered(target(lane), false, Some(outcome), now.monotonic, now)
+        self.lanes.end_attempt(target(lane), false, Some(outcome), now.monotonic, now)
     }
 
-    /// A try is over, well, and recorded.
+    /// Ends an attempt with success, and records it.
     fn end(&mut self, lane: u8) {
         self.answer(lane, &arrived());
         self.lanes.finish(target(lane), None, true, self.now().monotonic);
@@ -110,55 +110,55 @@ fn failed() -> Outcome {
 
 #[test]
 fn lanes_take_turns_and_keep_their_order() {
-    let mut world = Fixture::small();
-    world.fill(1, 3);
-    world.fill(2, 1);
-    world.fill(3, 1);
-    assert_eq!(world.begin(), [(1, 0), (2, 0), (3, 0)]);
-    world.end(3);
-    world.end(1);
-    assert_eq!(world.begin(), [(1, 1)]);
-    world.end(2);
-    assert_eq!(world.begin(), [(1, 2)]);
+    let mut fixture = Fixture::small();
+    fixture.fill(1, 3);
+    fixture.fill(2, 1);
+    fixture.fill(3, 1);
+    assert_eq!(fixture.begin(), [(1, 0), (2, 0), (3, 0)]);
+    fixture.end(3);
+    fixture.end(1);
+    assert_eq!(fixture.begin(), [(1, 1)]);
+    fixture.end(2);
+    assert_eq!(fixture.begin(), [(1, 2)]);
 }
 
 #[test]
-fn environments_take_turns_whatever_the_number_of_their_lanes() {
-    let mut world = Fixture::new(&Options::default());
+fn environments_take_turns_independent_of_their_lane_count() {
+    let mut fixture = Fixture::new(&Options::default());
     let other = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
-    (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
-    (0..3).for_each(|n| world.offer(100, n, &other));
-    let begun = world.begin();
-    let places: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane == 100).map(|(place, _)| place).collect();
-    assert_eq!(places, [1, 3, 5]);
+    (0..50).for_each(|lane| fixture.offer(lane, 0, &policy()));
+    (0..3).for_each(|n| fixture.offer(100, n, &other));
+    let begun = fixture.begin();
+    let positions: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane == 100).map(|(place, _)| place).collect();
+    assert_eq!(positions, [1, 3, 5]);
 }
 
 #[test]
-fn applications_take_turns_whatever_the_number_of_their_lanes() {
-    let mut world = Fixture::new(&Options::default());
+fn applications_take_turns_independent_of_their_lane_count() {
+    let mut fixture = Fixture::new(&Options::default());
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
-    (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
-    (100..103).for_each(|lane| world.offer(lane, 0, &other));
-    let begun = world.begin();
-    let places: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane >= 100).map(|(place, _)| place).collect();
-    assert_eq!(places, [1, 3, 5]);
+    (0..50).for_each(|lane| fixture.offer(lane, 0, &policy()));
+    (100..103).for_each(|lane| fixture.offer(lane, 0, &other));
+    let begun = fixture.begin();
+    let positions: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane >= 100).map(|(place, _)| place).collect();
+    assert_eq!(positions, [1, 3, 5]);
 }
 
 #[test]
-fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
-    let mut world = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
-    (0..200).for_each(|lane| world.fill(lane, 1));
-    let hanging = world.begin();
+fn hanging_application_leaves_slots_to_others() {
+    let mut fixture = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
+    (0..200).for_each(|lane| fixture.fill(lane, 1));
+    let hanging = fixture.begin();
     assert!((45..57).contains(&hanging.len()), "{}", hanging.len());
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
-    world.offer(250, 0, &other);
-    assert_eq!(world.begin(), [(250, 0)], "another application's goes at once");
-    // What ends makes room for those that had to wait, each once.
+    fixture.offer(250, 0, &other);
+    assert_eq!(fixture.begin(), [(250, 0)], "another application's goes at once");
+    // Each attempt that ends makes room for a waiting one, once each.
     let mut seen: Vec<_> = hanging.iter().map(|(lane, _)| *lane).collect();
     let mut open = seen.clone();
     while let Some(lane) = open.pop() {
-        world.end(lane);
-        let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane).collect();
+        fixture.end(lane);
+        let begun: Vec<_> = fixture.begin().iter().map(|(lane, _)| *lane).collect();
         seen.extend(&begun);
         open.extend(begun);
     }
@@ -167,261 +167,261 @@ fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
 }
 
 #[test]
-fn a_paused_lane_lets_go_what_it_has_and_sends_once_it_is_resumed() {
-    let mut world = Fixture::small();
+fn paused_lane_evicts_its_deliveries_and_sends_after_resume() {
+    let mut fixture = Fixture::small();
     let paused = Arc::new(LanePolicy { is_paused: true, version: 2, ..policy() });
-    world.fill(1, 3);
-    let now = world.now();
-    assert_eq!(world.lanes.set_policy(target(1), &paused, now).len(), 3, "it waits in the store");
-    world.offer(1, 7, &paused);
-    world.fill(2, 1);
-    assert_eq!(world.begin(), [(2, 0)]);
+    fixture.fill(1, 3);
+    let now = fixture.now();
+    assert_eq!(fixture.lanes.set_policy(target(1), &paused, now).len(), 3, "the rest waits in the store");
+    fixture.offer(1, 7, &paused);
+    fixture.fill(2, 1);
+    assert_eq!(fixture.begin(), [(2, 0)]);
     let resumed = Arc::new(LanePolicy { version: 3, ..policy() });
-    assert_eq!(world.lanes.set_policy(target(1), &resumed, now), []);
-    assert_eq!(world.begin(), [(1, 7)]);
+    assert_eq!(fixture.lanes.set_policy(target(1), &resumed, now), []);
+    assert_eq!(fixture.begin(), [(1, 7)]);
 }
 
 #[test]
-fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
-    let mut world = Fixture::new(&Options::default());
+fn environment_has_as_many_turns_in_a_row_as_its_weight() {
+    let mut fixture = Fixture::new(&Options::default());
     let heavy = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
-    world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
-    (0..20).for_each(|lane| world.offer(lane, 0, &policy()));
-    (100..109).for_each(|lane| world.offer(lane, 0, &heavy));
-    let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane >= 100).collect();
+    fixture.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
+    (0..20).for_each(|lane| fixture.offer(lane, 0, &policy()));
+    (100..109).for_each(|lane| fixture.offer(lane, 0, &heavy));
+    let begun: Vec<_> = fixture.begin().iter().map(|(lane, _)| *lane >= 100).collect();
     let expected = [&[false, true, true, true].repeat(3)[..], &[false].repeat(17)].concat();
     assert_eq!(begun, expected);
-    // One lane is enough for it.
-    let mut world = Fixture::new(&Options::default());
-    world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
-    (0..3).for_each(|lane| world.offer(lane, 0, &policy()));
-    (0..6).for_each(|n| world.offer(100, n, &heavy));
-    let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane >= 100).collect();
+    // One lane is enough.
+    let mut fixture = Fixture::new(&Options::default());
+    fixture.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
+    (0..3).for_each(|lane| fixture.offer(lane, 0, &policy()));
+    (0..6).for_each(|n| fixture.offer(100, n, &heavy));
+    let begun: Vec<_> = fixture.begin().iter().map(|(lane, _)| *lane >= 100).collect();
     assert_eq!(begun, [false, true, true, true, false, true, true, true, false]);
 }
 
 #[test]
 fn one_target_uses_at_most_its_own_permits() {
-    let mut world = Fixture::small();
-    world.fill(1, 4);
-    assert_eq!(world.begin().len(), 2);
-    world.fill(2, 1);
-    assert_eq!(world.begin(), [(2, 0)]);
+    let mut fixture = Fixture::small();
+    fixture.fill(1, 4);
+    assert_eq!(fixture.begin().len(), 2);
+    fixture.fill(2, 1);
+    assert_eq!(fixture.begin(), [(2, 0)]);
 }
 
 #[test]
-fn however_many_lanes_hang_something_is_left_for_the_next() {
-    let mut world = Fixture::new(&Options { max_in_flight: 100, max_in_flight_per_target: 20, ..Options::default() });
-    (0..20).for_each(|lane| world.fill(lane, 40));
-    while world.next().is_some() {}
-    let begun = world.lanes.open[0];
+fn many_hanging_lanes_leave_a_slot_for_the_next() {
+    let mut fixture = Fixture::new(&Options { max_in_flight: 100, max_in_flight_per_target: 20, ..Options::default() });
+    (0..20).for_each(|lane| fixture.fill(lane, 40));
+    while fixture.next().is_some() {}
+    let begun = fixture.lanes.open[0];
     assert!((60..88).contains(&begun), "{begun}");
-    world.fill(250, 1);
-    assert_eq!(world.next().map(|turn| turn.delivery), Some((250, 0)), "at once, however many had their part");
-    // Whoever had their part goes on when there is more.
+    fixture.fill(250, 1);
+    assert_eq!(fixture.next().map(|batch| batch.delivery), Some((250, 0)), "at once, with many lanes over their share");
+    // Lanes over their share continue when there is more.
     for lane in 0..20 {
-        while world.lanes.lanes[&target(lane)].open > 0 {
-            world.end(lane);
+        while fixture.lanes.lanes[&target(lane)].open > 0 {
+            fixture.end(lane);
         }
     }
     let mut begun = 0;
-    while world.next().is_some() {
+    while fixture.next().is_some() {
         begun += 1;
     }
     assert!(begun > 60, "{begun}");
 }
 
 #[test]
-fn first_tries_and_further_ones_cannot_keep_each_other_out() {
+fn first_attempts_and_retries_leave_slots_to_each_other() {
     for flood_is_retry in [true, false] {
-        let mut world = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 64, ..Options::default() });
+        let mut fixture = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 64, ..Options::default() });
         for lane in 0..100 {
             for n in 0..10 {
-                world.offer_at(lane, n, &policy(), Slot { bytes: 1, is_retry: flood_is_retry, backlog: None });
+                fixture.offer_at(lane, n, &policy(), Slot { bytes: 1, is_retry: flood_is_retry, backlog: None });
             }
         }
-        while world.next().is_some() {}
-        let of_flood = world.lanes.open[usize::from(flood_is_retry)];
+        while fixture.next().is_some() {}
+        let of_flood = fixture.lanes.open[usize::from(flood_is_retry)];
         assert!(of_flood <= 64 - 64 / RESERVED, "{of_flood}");
-        world.offer_at(200, 0, &policy(), Slot { bytes: 1, is_retry: !flood_is_retry, backlog: None });
-        let found = (0..20).find_map(|_| world.next()).map(|turn| turn.delivery);
+        fixture.offer_at(200, 0, &policy(), Slot { bytes: 1, is_retry: !flood_is_retry, backlog: None });
+        let found = (0..20).find_map(|_| fixture.next()).map(|batch| batch.delivery);
         assert_eq!(found, Some((200, 0)));
     }
 }
 
 #[test]
-fn within_a_lane_first_tries_and_further_ones_take_turns() {
-    let mut world = Fixture::new(&Options { max_in_flight: 1_000, ..Options::default() });
-    (0..3).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: true, backlog: None }));
-    (10..13).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
-    assert_eq!(world.begin(), [(1, 10), (1, 0), (1, 11), (1, 1), (1, 12), (1, 2)]);
+fn first_attempts_and_retries_of_a_lane_take_turns() {
+    let mut fixture = Fixture::new(&Options { max_in_flight: 1_000, ..Options::default() });
+    (0..3).for_each(|n| fixture.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: true, backlog: None }));
+    (10..13).for_each(|n| fixture.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
+    assert_eq!(fixture.begin(), [(1, 10), (1, 0), (1, 11), (1, 1), (1, 12), (1, 2)]);
 }
 
 #[test]
-fn memory_is_bounded_per_target_and_in_all() {
-    let mut world = Fixture::small();
-    world.fill(1, 4);
-    assert!(!world.lanes.has_room(target(1), &policy()));
-    assert!(world.lanes.has_room(target(2), &policy()));
-    assert_eq!(world.lanes.room_to_claim(), Some((12, 96)));
-    (2..=4).for_each(|lane| world.fill(lane, 4));
-    assert!(!world.lanes.has_room(target(5), &policy()));
-    assert_eq!(world.lanes.room_to_claim(), None);
-    world.next();
-    assert!(world.lanes.has_room(target(5), &policy()));
-    world.offer_at(5, 0, &policy(), Slot { bytes: 100, is_retry: false, backlog: None });
-    assert!(!world.lanes.has_room(target(6), &policy()), "the bytes are bounded too");
+fn memory_is_bounded_per_target_and_in_total() {
+    let mut fixture = Fixture::small();
+    fixture.fill(1, 4);
+    assert!(!fixture.lanes.has_room(target(1), &policy()));
+    assert!(fixture.lanes.has_room(target(2), &policy()));
+    assert_eq!(fixture.lanes.room_to_claim(), Some((12, 96)));
+    (2..=4).for_each(|lane| fixture.fill(lane, 4));
+    assert!(!fixture.lanes.has_room(target(5), &policy()));
+    assert_eq!(fixture.lanes.room_to_claim(), None);
+    fixture.next();
+    assert!(fixture.lanes.has_room(target(5), &policy()));
+    fixture.offer_at(5, 0, &policy(), Slot { bytes: 100, is_retry: false, backlog: None });
+    assert!(!fixture.lanes.has_room(target(6), &policy()), "the bytes are bounded too");
 }
 
 #[test]
-fn a_target_need_not_wait_for_its_outcomes_to_be_recorded_but_they_are_bounded() {
-    let mut world = Fixture::new(&Options { max_in_flight_per_target: 2, ..Options::default() });
-    world.fill(1, 100);
-    let mut tried = 0;
-    while world.next().is_some() {
-        tried += 1;
-        world.answer(1, &arrived());
+fn unrecorded_outcomes_do_not_block_a_target_and_are_bounded() {
+    let mut fixture = Fixture::new(&Options { max_in_flight_per_target: 2, ..Options::default() });
+    fixture.fill(1, 100);
+    let mut attempts = 0;
+    while fixture.next().is_some() {
+        attempts += 1;
+        fixture.answer(1, &arrived());
     }
-    assert_eq!(tried, 2 * UNRECORDED);
-    world.lanes.finish(target(1), None, true, world.now().monotonic);
-    assert!(world.next().is_some());
+    assert_eq!(attempts, 2 * UNRECORDED_PER_SLOT);
+    fixture.lanes.finish(target(1), None, true, fixture.now().monotonic);
+    assert!(fixture.next().is_some());
 }
 
 #[test]
-fn an_empty_lane_is_forgotten() {
-    let mut world = Fixture::small();
-    world.fill(1, 1);
-    world.next();
-    world.end(1);
-    let lanes = &world.lanes;
+fn empty_lane_is_removed() {
+    let mut fixture = Fixture::small();
+    fixture.fill(1, 1);
+    fixture.next();
+    fixture.end(1);
+    let lanes = &fixture.lanes;
     assert_eq!((lanes.lanes.len(), lanes.in_flight(), lanes.queued, lanes.queued_bytes), (0, 0, 0, 0));
     assert_eq!((lanes.timers.len(), lanes.turns.len(), lanes.turns_within.len()), (0, 0, 0));
 }
 
 #[test]
-fn what_is_let_go_leaves_no_trace_in_the_turns() {
-    let mut world = Fixture::small();
-    world.fill(1, 3);
-    world.fill(2, 1);
-    assert_eq!(world.next().map(|turn| turn.delivery), Some((1, 0)));
-    let mut evict = world.lanes.evict(|(lane, n)| *lane == 1 && *n == 2, world.begin);
+fn evicted_deliveries_leave_no_turns() {
+    let mut fixture = Fixture::small();
+    fixture.fill(1, 3);
+    fixture.fill(2, 1);
+    assert_eq!(fixture.next().map(|batch| batch.delivery), Some((1, 0)));
+    let mut evict = fixture.lanes.evict(|(lane, n)| *lane == 1 && *n == 2, fixture.begin);
     evict.sort_unstable();
     assert_eq!(evict, [(1, 1), (2, 0)]);
-    assert_eq!((world.lanes.queued(), world.lanes.queued_bytes), (1, 1));
-    assert_eq!(world.begin(), [(1, 2)]);
-    world.end(1);
-    world.end(1);
-    world.fill(2, 1);
-    assert_eq!(world.begin(), [(2, 0)]);
-    world.end(2);
-    world.fill(3, 1);
-    world.lanes.evict(|_| false, world.begin);
-    assert_eq!(world.begin(), []);
-    assert_eq!((world.lanes.lanes.len(), world.lanes.turns.len(), world.lanes.turns_within.len()), (0, 0, 0));
+    assert_eq!((fixture.lanes.queued(), fixture.lanes.queued_bytes), (1, 1));
+    assert_eq!(fixture.begin(), [(1, 2)]);
+    fixture.end(1);
+    fixture.end(1);
+    fixture.fill(2, 1);
+    assert_eq!(fixture.begin(), [(2, 0)]);
+    fixture.end(2);
+    fixture.fill(3, 1);
+    fixture.lanes.evict(|_| false, fixture.begin);
+    assert_eq!(fixture.begin(), []);
+    assert_eq!((fixture.lanes.lanes.len(), fixture.lanes.turns.len(), fixture.lanes.turns_within.len()), (0, 0, 0));
 }
 
 #[test]
-fn a_rate_delays_and_its_timer_says_until_when() {
-    let mut world = Fixture::new(&Options::default());
+fn rate_delays_until_its_timer() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(3), ..policy() };
-    (0..10).for_each(|n| world.offer(1, n, &limited));
-    assert_eq!(world.begin().len(), 3);
-    assert!(world.lanes.take_timer_moved());
-    assert_eq!(world.lanes.next_timer(), Some(world.begin + rate::SECOND));
-    (0..3).for_each(|_| world.end(1));
-    world.pass(1_000);
-    assert_eq!(world.begin().len(), 0);
-    world.pass(10);
-    assert_eq!(world.begin().len(), 3);
-    // What is configured counts at once.
-    world.lanes.set_policy(target(1), &Arc::new(LanePolicy { rate: None, version: 2, ..policy() }), world.now());
-    assert_eq!(world.begin().len(), 4);
+    (0..10).for_each(|n| fixture.offer(1, n, &limited));
+    assert_eq!(fixture.begin().len(), 3);
+    assert!(fixture.lanes.take_timer_moved());
+    assert_eq!(fixture.lanes.next_timer(), Some(fixture.begin + rate::SECOND));
+    (0..3).for_each(|_| fixture.end(1));
+    fixture.pass(1_000);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.pass(10);
+    assert_eq!(fixture.begin().len(), 3);
+    // A new policy counts at once.
+    fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { rate: None, version: 2, ..policy() }), fixture.now());
+    assert_eq!(fixture.begin().len(), 4);
 }
 
 #[test]
-fn what_went_counts_even_where_the_lane_had_nothing_in_between() {
-    let mut world = Fixture::new(&Options::default());
+fn earlier_sends_count_after_the_lane_was_empty() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
-    world.offer(1, 0, &limited);
-    assert_eq!(world.begin().len(), 1);
-    world.end(1);
-    world.offer(1, 1, &limited);
-    assert_eq!(world.begin().len(), 0);
-    world.pass(1_010);
-    assert_eq!(world.begin().len(), 1);
-    world.end(1);
-    world.pass(1_010);
-    assert_eq!(world.begin().len(), 0);
-    assert_eq!((world.lanes.lanes.len(), world.lanes.timers.len()), (0, 0), "nothing counts any more");
+    fixture.offer(1, 0, &limited);
+    assert_eq!(fixture.begin().len(), 1);
+    fixture.end(1);
+    fixture.offer(1, 1, &limited);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.pass(1_010);
+    assert_eq!(fixture.begin().len(), 1);
+    fixture.end(1);
+    fixture.pass(1_010);
+    assert_eq!(fixture.begin().len(), 0);
+    assert_eq!((fixture.lanes.lanes.len(), fixture.lanes.timers.len()), (0, 0), "nothing counts any more");
 }
 
 #[test]
-fn what_went_counts_even_where_the_rest_was_let_go() {
-    let mut world = Fixture::new(&Options::default());
+fn earlier_sends_count_after_an_eviction() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
-    world.offer(1, 0, &limited);
-    assert_eq!(world.begin().len(), 1);
-    world.end(1);
-    // As where other backlogs go to another node.
-    world.lanes.evict(|_| false, world.now().monotonic);
-    world.offer(1, 1, &limited);
-    assert_eq!(world.begin().len(), 0);
-    world.pass(1_010);
-    assert_eq!(world.begin().len(), 1);
+    fixture.offer(1, 0, &limited);
+    assert_eq!(fixture.begin().len(), 1);
+    fixture.end(1);
+    // As if other backlogs moved to another node.
+    fixture.lanes.evict(|_| false, fixture.now().monotonic);
+    fixture.offer(1, 1, &limited);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.pass(1_010);
+    assert_eq!(fixture.begin().len(), 1);
 }
 
 #[test]
-fn who_comes_back_to_a_line_knows_nothing_of_the_second_before() {
-    let mut world = Fixture::new(&Options::default());
+fn regained_backlog_starts_with_a_full_second() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(1), application_rate: NonZeroU32::new(1), ..policy() });
-    let spot = Slot { bytes: 1, is_retry: false, backlog: None };
-    let offer = |world: &mut Fixture, n| {
-        let now = world.now();
-        world.lanes.offer(target(1), (1, n), spot, &limited, Some(now.monotonic), now);
+    let slot = Slot { bytes: 1, is_retry: false, backlog: None };
+    let offer = |fixture: &mut Fixture, n| {
+        let now = fixture.now();
+        fixture.lanes.offer(target(1), (1, n), slot, &limited, Some(now.monotonic), now);
     };
-    offer(&mut world, 0);
-    world.pass(1_010);
-    assert_eq!(world.begin().len(), 1);
-    // A failure keeps the lane, and meanwhile another node had the backlog.
-    world.answer(1, &failed());
-    world.lanes.finish(target(1), None, true, world.now().monotonic);
-    world.pass(60_000);
-    offer(&mut world, 1);
-    assert_eq!(world.begin().len(), 0);
-    world.pass(1_010);
-    assert_eq!(world.begin().len(), 1);
+    offer(&mut fixture, 0);
+    fixture.pass(1_010);
+    assert_eq!(fixture.begin().len(), 1);
+    // The failure keeps the lane; meanwhile another node had the backlog.
+    fixture.answer(1, &failed());
+    fixture.lanes.finish(target(1), None, true, fixture.now().monotonic);
+    fixture.pass(60_000);
+    offer(&mut fixture, 1);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.pass(1_010);
+    assert_eq!(fixture.begin().len(), 1);
 }
 
 #[test]
-fn a_timer_that_is_past_does_not_come_again_where_nothing_may_be_begun() {
-    let mut world = Fixture::new(&Options::default());
+fn past_timer_fires_once() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
-    (0..2).for_each(|n| world.offer(1, n, &limited));
-    assert_eq!(world.begin().len(), 1);
-    world.end(1);
-    world.pass(1_010);
-    world.lanes.fire_timers(world.now().monotonic);
-    assert_eq!(world.lanes.next_timer(), None);
-    assert_eq!(world.begin(), [(1, 1)]);
+    (0..2).for_each(|n| fixture.offer(1, n, &limited));
+    assert_eq!(fixture.begin().len(), 1);
+    fixture.end(1);
+    fixture.pass(1_010);
+    fixture.lanes.fire_timers(fixture.now().monotonic);
+    assert_eq!(fixture.lanes.next_timer(), None);
+    assert_eq!(fixture.begin(), [(1, 1)]);
 }
 
 #[test]
-fn an_applications_rate_is_over_all_its_lanes() {
-    let mut world = Fixture::new(&Options::default());
+fn application_rate_covers_all_its_lanes() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = LanePolicy { application_rate: NonZeroU32::new(5), ..policy() };
     for lane in 1..=4 {
-        (0..3).for_each(|n| world.offer(lane, n, &limited));
+        (0..3).for_each(|n| fixture.offer(lane, n, &limited));
     }
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
-    world.offer(9, 0, &other);
-    let begun = world.begin();
+    fixture.offer(9, 0, &other);
+    let begun = fixture.begin();
     assert_eq!(begun.len(), 6);
     assert!(begun.contains(&(9, 0)));
     let mut went = 5;
     while went < 12 {
-        assert!(world.lanes.next_timer().is_some());
-        world.pass(1_010);
-        let begun = world.begin().len();
+        assert!(fixture.lanes.next_timer().is_some());
+        fixture.pass(1_010);
+        let begun = fixture.begin().len();
         assert!((1..=5).contains(&begun));
         went += begun;
     }
@@ -429,143 +429,143 @@ fn an_applications_rate_is_over_all_its_lanes() {
 }
 
 #[test]
-fn a_lane_whose_group_was_just_taken_waits_for_what_went_before() {
-    let mut world = Fixture::new(&Options::default());
+fn lane_of_a_new_shard_waits_for_earlier_sends() {
+    let mut fixture = Fixture::new(&Options::default());
     let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(5), ..policy() });
-    let (now, spot) = (world.now(), Slot { bytes: 1, is_retry: false, backlog: None });
-    world.lanes.offer(target(1), (1, 0), spot, &limited, Some(now.monotonic), now);
-    assert_eq!(world.begin().len(), 0);
-    world.pass(1_010);
-    assert_eq!(world.begin().len(), 1);
+    let (now, slot) = (fixture.now(), Slot { bytes: 1, is_retry: false, backlog: None });
+    fixture.lanes.offer(target(1), (1, 0), slot, &limited, Some(now.monotonic), now);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.pass(1_010);
+    assert_eq!(fixture.begin().len(), 1);
 }
 
 #[test]
-fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
-    let mut world = Fixture::new(&Options::default());
-    world.fill(1, 20);
-    let begun = world.begin().len();
+fn open_breaker_evicts_the_lane_and_probes_with_one() {
+    let mut fixture = Fixture::new(&Options::default());
+    fixture.fill(1, 20);
+    let begun = fixture.begin().len();
     assert_eq!(begun, 20);
-    (20..30).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
-    world.begin();
-    (30..100).for_each(|n| world.offer(1, n, &policy()));
+    (20..30).for_each(|n| fixture.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
+    fixture.begin();
+    (30..100).for_each(|n| fixture.offer(1, n, &policy()));
     for n in 1..=4 {
-        assert!(world.answer(1, &failed()).hold.is_none(), "{n}");
+        assert!(fixture.answer(1, &failed()).hold.is_none(), "{n}");
     }
-    let opened = world.answer(1, &failed());
+    let opened = fixture.answer(1, &failed());
     let hold = Hold { until: WALL + Duration::from_secs(60), reason: HoldReason::Failing };
     assert_eq!(opened.hold, Some(Some(hold)));
     assert!(!opened.evict.is_empty());
-    assert_eq!(world.lanes.queued(), 0);
-    (0..25).for_each(|_| assert!(world.answer(1, &failed()).hold.is_none(), "what was under way changes nothing"));
-    (0..30).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
+    assert_eq!(fixture.lanes.queued(), 0);
+    (0..25).for_each(|_| assert!(fixture.answer(1, &failed()).hold.is_none(), "attempts in flight change nothing"));
+    (0..30).for_each(|_| drop(fixture.lanes.finish(target(1), None, true, fixture.now().monotonic)));
     let backlog = Backlog::of_target(policy().application, target(1));
-    assert_eq!(world.lanes.wants_from(target(1), backlog, &policy(), world.now()), 0);
+    assert_eq!(fixture.lanes.wants_from(target(1), backlog, &policy(), fixture.now()), 0);
 
-    world.pass(60_000);
-    assert_eq!(world.lanes.wants_from(target(1), backlog, &policy(), world.now()), 1);
-    world.fill(1, 3);
-    assert_eq!(world.begin().len(), 1, "one to see");
-    let again = world.answer(1, &failed());
+    fixture.pass(60_000);
+    assert_eq!(fixture.lanes.wants_from(target(1), backlog, &policy(), fixture.now()), 1);
+    fixture.fill(1, 3);
+    assert_eq!(fixture.begin().len(), 1, "one probe");
+    let again = fixture.answer(1, &failed());
     assert_eq!(again.hold.flatten().map(|hold| hold.until), Some(WALL + Duration::from_secs(120)));
     assert_eq!(again.evict.len(), 2);
-    world.lanes.finish(target(1), None, true, world.now().monotonic);
+    fixture.lanes.finish(target(1), None, true, fixture.now().monotonic);
 
-    world.pass(60_000);
-    (0..20).for_each(|n| world.offer(1, n, &policy()));
+    fixture.pass(60_000);
+    (0..20).for_each(|n| fixture.offer(1, n, &policy()));
     let mut rounds = Vec::new();
     for _ in 0..4 {
-        let begun = world.begin().len();
+        let begun = fixture.begin().len();
         rounds.push(begun);
-        (0..begun).for_each(|_| world.end(1));
+        (0..begun).for_each(|_| fixture.end(1));
     }
-    assert_eq!(rounds, [1, 1, 2, 4], "the one to see, then slowly at first");
+    assert_eq!(rounds, [1, 1, 2, 4], "one probe, then slowly at first");
 }
 
 #[test]
 fn retry_after_holds_the_lane_and_ends_by_itself() {
-    let mut world = Fixture::new(&Options::default());
-    world.fill(1, 2);
-    world.begin();
-    world.fill(1, 2);
-    // One is not begun while the other is held back by nothing but its turn.
+    let mut fixture = Fixture::new(&Options::default());
+    fixture.fill(1, 2);
+    fixture.begin();
+    fixture.fill(1, 2);
+    // The second attempt is in flight too, because only its turn delayed it.
     let busy =
         Outcome::from_response(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
-    let held = world.answer(1, &busy);
+    let held = fixture.answer(1, &busy);
     assert_eq!(held.hold.flatten().map(|hold| (hold.until, hold.reason)), Some((WALL + Duration::from_secs(30), HoldReason::RetryAfter)));
     assert_eq!(held.evict.len(), 2);
-    assert!(world.answer(1, &arrived()).hold.is_none(), "a success that was under way does not end it");
-    (0..2).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
-    world.fill(1, 5);
-    assert_eq!(world.begin().len(), 0);
-    assert_eq!(world.lanes.next_timer(), Some(world.begin + Duration::from_secs(30)));
-    world.pass(30_000);
-    assert_eq!(world.begin().len(), 1, "slowly at first");
-    assert_eq!(world.lanes.held_until(target(1)), None);
+    assert!(fixture.answer(1, &arrived()).hold.is_none(), "a success in flight does not end the hold");
+    (0..2).for_each(|_| drop(fixture.lanes.finish(target(1), None, true, fixture.now().monotonic)));
+    fixture.fill(1, 5);
+    assert_eq!(fixture.begin().len(), 0);
+    assert_eq!(fixture.lanes.next_timer(), Some(fixture.begin + Duration::from_secs(30)));
+    fixture.pass(30_000);
+    assert_eq!(fixture.begin().len(), 1, "slowly at first");
+    assert_eq!(fixture.lanes.held_until(target(1)), None);
 }
 
 #[test]
-fn what_the_store_says_is_older_than_what_is_to_be_written() {
-    let mut world = Fixture::new(&Options::default());
+fn unsaved_hold_wins_over_the_stored_one() {
+    let mut fixture = Fixture::new(&Options::default());
     let never = LanePolicy { rate: None, ..policy() };
-    world.fill(1, 5);
-    world.begin();
-    (0..5).for_each(|_| drop(world.answer(1, &failed())));
-    // The same application, read before the hold was written.
-    world.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, ..never.clone() }), world.now());
-    assert!(world.lanes.held_until(target(1)).is_some());
-    world.lanes.saved(target(1));
-    world.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 2, ..never.clone() }), world.now());
-    assert_eq!(world.lanes.held_until(target(1)), None, "somebody has closed it by hand");
+    fixture.fill(1, 5);
+    fixture.begin();
+    (0..5).for_each(|_| drop(fixture.answer(1, &failed())));
+    // Same application, read before the hold was written.
+    fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, ..never.clone() }), fixture.now());
+    assert!(fixture.lanes.held_until(target(1)).is_some());
+    fixture.lanes.saved(target(1));
+    fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 2, ..never.clone() }), fixture.now());
+    assert_eq!(fixture.lanes.held_until(target(1)), None, "a user has closed it");
     let hold = Some(Hold { until: WALL + Duration::from_secs(9), reason: HoldReason::Failing });
-    world.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, hold, ..never }), world.now());
-    assert_eq!(world.lanes.held_until(target(1)), None, "what is older changes nothing");
+    fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, hold, ..never }), fixture.now());
+    assert_eq!(fixture.lanes.held_until(target(1)), None, "an older policy changes nothing");
 }
 
 #[test]
-fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
-    let mut world = Fixture::new(&Options::default());
+fn ordered_backlog_has_one_in_flight_and_failure_blocks_it() {
+    let mut fixture = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..policy() };
     let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
     for n in 0..3 {
         for (index, backlog) in (0..).zip(backlogs) {
-            world.offer_at(1, n * 10 + index, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlog) });
+            fixture.offer_at(1, n * 10 + index, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlog) });
         }
     }
-    assert_eq!(world.begin(), [(1, 0), (1, 1)], "one of each");
-    assert_eq!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()), 0);
-    world.answer(1, &arrived());
-    assert_eq!(world.begin(), [], "it is not recorded yet");
-    assert_eq!(world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic), []);
-    assert_eq!(world.begin(), [(1, 10)]);
-    world.answer(1, &failed());
-    assert_eq!(world.lanes.finish(target(1), Some(backlogs[1]), false, world.now().monotonic), [(1, 11), (1, 21)]);
+    assert_eq!(fixture.begin(), [(1, 0), (1, 1)], "one of each");
+    assert_eq!(fixture.lanes.wants_from(target(1), backlogs[0], &ordered, fixture.now()), 0);
+    fixture.answer(1, &arrived());
+    assert_eq!(fixture.begin(), [], "the attempt is not recorded yet");
+    assert_eq!(fixture.lanes.finish(target(1), Some(backlogs[0]), true, fixture.now().monotonic), []);
+    assert_eq!(fixture.begin(), [(1, 10)]);
+    fixture.answer(1, &failed());
+    assert_eq!(fixture.lanes.finish(target(1), Some(backlogs[1]), false, fixture.now().monotonic), [(1, 11), (1, 21)]);
     for _ in 0..2 {
-        assert_eq!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()), 0, "not all of it is in the store again");
-        world.lanes.requeue(target(1), backlogs[1], world.now().monotonic);
+        assert_eq!(fixture.lanes.wants_from(target(1), backlogs[1], &ordered, fixture.now()), 0, "some are not in the store again");
+        fixture.lanes.requeue(target(1), backlogs[1], fixture.now().monotonic);
     }
-    assert!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()) > 0);
-    world.answer(1, &arrived());
-    world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
-    assert_eq!(world.begin(), [(1, 20)]);
-    world.answer(1, &arrived());
-    world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
-    assert_eq!((world.lanes.queued(), world.lanes.in_flight(), world.lanes.lanes.len()), (0, 0, 0));
-    assert!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()) > 1);
+    assert!(fixture.lanes.wants_from(target(1), backlogs[1], &ordered, fixture.now()) > 0);
+    fixture.answer(1, &arrived());
+    fixture.lanes.finish(target(1), Some(backlogs[0]), true, fixture.now().monotonic);
+    assert_eq!(fixture.begin(), [(1, 20)]);
+    fixture.answer(1, &arrived());
+    fixture.lanes.finish(target(1), Some(backlogs[0]), true, fixture.now().monotonic);
+    assert_eq!((fixture.lanes.queued(), fixture.lanes.in_flight(), fixture.lanes.lanes.len()), (0, 0, 0));
+    assert!(fixture.lanes.wants_from(target(1), backlogs[0], &ordered, fixture.now()) > 1);
 }
 
 #[test]
-fn what_is_held_back_of_a_target_that_is_gone_is_let_loose() {
-    let mut world = Fixture::new(&Options::default());
-    world.fill(1, 5);
-    world.begin();
-    (0..5).for_each(|_| drop(world.answer(1, &failed())));
-    (0..5).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
-    world.fill(1, 3);
-    assert_eq!(world.begin().len(), 0);
-    world.lanes.clear_hold(policy().application, |_| true, world.now().monotonic);
-    assert_eq!(world.begin().len(), 0);
-    world.lanes.clear_hold(policy().application, |_| false, world.now().monotonic);
-    assert_eq!(world.begin().len(), 3);
+fn deleted_target_loses_its_hold() {
+    let mut fixture = Fixture::new(&Options::default());
+    fixture.fill(1, 5);
+    fixture.begin();
+    (0..5).for_each(|_| drop(fixture.answer(1, &failed())));
+    (0..5).for_each(|_| drop(fixture.lanes.finish(target(1), None, true, fixture.now().monotonic)));
+    fixture.fill(1, 3);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.lanes.clear_hold(policy().application, |_| true, fixture.now().monotonic);
+    assert_eq!(fixture.begin().len(), 0);
+    fixture.lanes.clear_hold(policy().application, |_| false, fixture.now().monotonic);
+    assert_eq!(fixture.begin().len(), 3);
 }
 
 fn gathering(most: usize, bytes: usize, wait_ms: u64) -> LanePolicy {
@@ -573,88 +573,88 @@ fn gathering(most: usize, bytes: usize, wait_ms: u64) -> LanePolicy {
 }
 
 impl Fixture {
-    /// How many deliveries go in each try that may begin now.
-    fn begin_together(&mut self) -> Vec<usize> {
-        std::iter::from_fn(|| self.next()).map(|turn| turn.len()).collect()
+    /// Returns the size of each batch that may begin now.
+    fn begin_batches(&mut self) -> Vec<usize> {
+        std::iter::from_fn(|| self.next()).map(|batch| batch.len()).collect()
     }
 }
 
 #[test]
-fn deliveries_gather_until_there_are_enough_or_the_first_has_waited() {
-    let mut world = Fixture::new(&Options::default());
+fn deliveries_gather_until_full_or_first_has_waited() {
+    let mut fixture = Fixture::new(&Options::default());
     let policy = gathering(3, 1_000, 500);
-    (0..2).for_each(|n| world.offer(1, n, &policy));
-    assert!(world.begin_together().is_empty());
-    assert_eq!(world.lanes.next_timer(), Some(world.begin + Duration::from_millis(500)));
-    world.offer(1, 2, &policy);
-    assert_eq!(world.begin_together(), [3], "there are enough");
-    assert_eq!((world.lanes.queued(), world.lanes.in_flight()), (0, 3));
-    (3..5).for_each(|n| world.offer(1, n, &policy));
-    world.pass(499);
-    assert!(world.begin_together().is_empty());
-    world.pass(1);
-    assert_eq!(world.begin_together(), [2], "the first has waited");
-    // One try each, whatever is in it.
-    world.answer(1, &arrived());
-    world.answer(1, &arrived());
-    (0..5).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
-    assert_eq!((world.lanes.queued(), world.lanes.in_flight(), world.lanes.lanes.len()), (0, 0, 0));
+    (0..2).for_each(|n| fixture.offer(1, n, &policy));
+    assert!(fixture.begin_batches().is_empty());
+    assert_eq!(fixture.lanes.next_timer(), Some(fixture.begin + Duration::from_millis(500)));
+    fixture.offer(1, 2, &policy);
+    assert_eq!(fixture.begin_batches(), [3], "there are enough");
+    assert_eq!((fixture.lanes.queued(), fixture.lanes.in_flight()), (0, 3));
+    (3..5).for_each(|n| fixture.offer(1, n, &policy));
+    fixture.pass(499);
+    assert!(fixture.begin_batches().is_empty());
+    fixture.pass(1);
+    assert_eq!(fixture.begin_batches(), [2], "the first has waited");
+    // One attempt each, of any size.
+    fixture.answer(1, &arrived());
+    fixture.answer(1, &arrived());
+    (0..5).for_each(|_| drop(fixture.lanes.finish(target(1), None, true, fixture.now().monotonic)));
+    assert_eq!((fixture.lanes.queued(), fixture.lanes.in_flight(), fixture.lanes.lanes.len()), (0, 0, 0));
 }
 
 #[test]
-fn a_try_takes_as_many_bytes_as_it_may_and_at_least_one_delivery() {
-    let mut world = Fixture::new(&Options::default());
+fn batch_stays_within_bytes_and_has_at_least_one_delivery() {
+    let mut fixture = Fixture::new(&Options::default());
     let policy = gathering(10, 100, 0);
     for (n, bytes) in (0..).zip([60, 30, 20, 300, 5]) {
-        world.offer_at(1, n, &policy, Slot { bytes, is_retry: n == 2, backlog: None });
+        fixture.offer_at(1, n, &policy, Slot { bytes, is_retry: n == 2, backlog: None });
     }
-    assert_eq!(world.begin_together().iter().sum::<usize>(), 5);
+    assert_eq!(fixture.begin_batches().iter().sum::<usize>(), 5);
     let waits = gathering(10, 100, 1_000);
-    world.offer_at(2, 0, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
-    assert!(world.begin_together().is_empty());
-    world.offer_at(2, 1, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
-    assert_eq!(world.begin_together(), [1], "the second does not fit, and waits in turn");
-    world.pass(1_000);
-    assert_eq!(world.begin_together(), [1]);
+    fixture.offer_at(2, 0, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
+    assert!(fixture.begin_batches().is_empty());
+    fixture.offer_at(2, 1, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
+    assert_eq!(fixture.begin_batches(), [1], "the second does not fit, and waits in turn");
+    fixture.pass(1_000);
+    assert_eq!(fixture.begin_batches(), [1]);
 }
 
 #[test]
-fn a_line_gives_one_try_a_run_of_it_and_waits_for_all_of_that() {
-    let mut world = Fixture::new(&Options::default());
+fn ordered_backlog_gives_one_batch_and_waits_for_all_of_it() {
+    let mut fixture = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..gathering(3, 1_000, 0) };
     let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
     for n in 0..4 {
-        world.offer_at(1, n, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[0]) });
+        fixture.offer_at(1, n, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[0]) });
     }
-    world.offer_at(1, 9, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[1]) });
-    let first = world.next().expect("a try");
+    fixture.offer_at(1, 9, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[1]) });
+    let first = fixture.next().expect("an attempt");
     assert_eq!((first.delivery, first.backlog), ((1, 0), Some(backlogs[0])));
     assert_eq!(first.others, [((1, 1), Some(backlogs[0])), ((1, 2), Some(backlogs[0]))]);
-    let second = world.next().expect("the other backlog is free");
+    let second = fixture.next().expect("the other backlog is free");
     assert_eq!((second.delivery, second.others.len()), ((1, 9), 0));
-    assert_eq!(world.next(), None);
-    world.answer(1, &arrived());
+    assert_eq!(fixture.next(), None);
+    fixture.answer(1, &arrived());
     for _ in 0..2 {
-        world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
-        assert_eq!(world.next(), None, "one of the try is not recorded yet");
+        fixture.lanes.finish(target(1), Some(backlogs[0]), true, fixture.now().monotonic);
+        assert_eq!(fixture.next(), None, "one of the batch is not recorded yet");
     }
-    world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
-    assert_eq!(world.begin(), [(1, 3)]);
-    // Where it fails, all of it waits in the store, and what is behind as well.
-    world.answer(1, &failed());
-    assert_eq!(world.lanes.finish(target(1), Some(backlogs[0]), false, world.now().monotonic), []);
-    assert!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()) >= 3);
+    fixture.lanes.finish(target(1), Some(backlogs[0]), true, fixture.now().monotonic);
+    assert_eq!(fixture.begin(), [(1, 3)]);
+    // After a failure, the whole batch and the deliveries behind it wait in the store.
+    fixture.answer(1, &failed());
+    assert_eq!(fixture.lanes.finish(target(1), Some(backlogs[0]), false, fixture.now().monotonic), []);
+    assert!(fixture.lanes.wants_from(target(1), backlogs[0], &ordered, fixture.now()) >= 3);
 }
 
 #[test]
-fn whether_a_receiver_is_well_again_is_tried_with_one_delivery() {
-    let mut world = Fixture::new(&Options::default());
+fn breaker_probes_with_one_delivery() {
+    let mut fixture = Fixture::new(&Options::default());
     let hold = Some(Hold { until: WALL + Duration::from_secs(5), reason: HoldReason::Failing });
     let policy = LanePolicy { hold, ..gathering(10, 1_000, 0) };
-    (0..4).for_each(|n| world.offer(1, n, &policy));
-    assert!(world.begin_together().is_empty());
-    world.pass(5_000);
-    assert_eq!(world.begin_together(), [1]);
-    world.answer(1, &arrived());
-    assert_eq!(world.begin_together(), [3]);
+    (0..4).for_each(|n| fixture.offer(1, n, &policy));
+    assert!(fixture.begin_batches().is_empty());
+    fixture.pass(5_000);
+    assert_eq!(fixture.begin_batches(), [1]);
+    fixture.answer(1, &arrived());
+    assert_eq!(fixture.begin_batches(), [3]);
 }

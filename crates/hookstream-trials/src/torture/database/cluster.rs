@@ -1,4 +1,4 @@
-//! PostgreSQL clusters of torture's own: on loopback, without passwords, gone at the end.
+//! PostgreSQL clusters of a torture run: on loopback, without passwords, removed at the end.
 
 use std::{
     ffi::OsStr,
@@ -17,15 +17,15 @@ use tokio::time::{Instant, sleep};
 use super::psql::{ADMIN, DATABASE, NODE, Psql, output};
 use crate::traffic::process::{ended_within, signal};
 
-/// How long a cluster may take to start, which after a crash includes its recovery.
+/// Time limit for the start of a cluster, including its recovery after a crash.
 const START: Duration = Duration::from_secs(60);
-/// How long it may take to stop.
+/// Time limit for a cluster to stop.
 const STOP: Duration = Duration::from_secs(30);
-/// Where Debian keeps the programs, by version.
+/// Debian's directory of the programs, by version.
 const DEBIAN: &str = "/usr/lib/postgresql";
-/// Those that are needed.
+/// Required programs.
 const PROGRAMS: [&str; 5] = ["initdb", "postgres", "pg_isready", "pg_basebackup", "psql"];
-/// For a cluster that lives for minutes on a machine that others use too.
+/// Settings of a cluster that lives for minutes on a shared machine.
 const SETTINGS: [&str; 6] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -35,15 +35,15 @@ const SETTINGS: [&str; 6] = [
     "wal_keep_size=64MB",
 ];
 
-/// PostgreSQL's programs, and as whom they run.
+/// PostgreSQL's programs, and the user who runs them.
 #[derive(Debug)]
 pub(crate) struct Programs {
     bin: PathBuf,
-    /// PostgreSQL refuses to run as root: the user and group to be instead.
+    /// User and group that run PostgreSQL in place of root, which it refuses.
     owner: Option<(u32, u32)>,
 }
 
-/// How a cluster is stopped.
+/// Stop mode of a cluster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stop {
     /// Ends all connections and writes everything (SIGINT).
@@ -52,24 +52,24 @@ pub(crate) enum Stop {
     Immediate,
 }
 
-/// A cluster. It ends when this is dropped.
+/// Cluster, stopped on drop.
 pub(crate) struct Cluster {
     programs: Arc<Programs>,
     data: PathBuf,
     log: PathBuf,
     port: u16,
-    /// `None` while it is stopped.
+    /// `None` while the cluster is stopped.
     process: Option<Child>,
 }
 
 impl Programs {
-    /// Finds them on PATH or where Debian keeps them.
+    /// Finds the programs on PATH or in Debian's directory.
     pub(crate) fn find() -> anyhow::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let debian = fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path());
         let version = |path: &PathBuf| path.file_name().and_then(OsStr::to_str)?.parse::<u32>().ok();
         let newest = debian.max_by_key(version).map(|version| version.join("bin"));
-        // Where it really stands, all others stand too.
+        // The canonical directory of one program contains all others.
         let bins = std::env::split_paths(&path).chain(newest).filter_map(|bin| bin.join("initdb").canonicalize().ok());
         let mut bins = bins.filter_map(|initdb| initdb.parent().map(Path::to_owned));
         let bin = bins.find(|bin| PROGRAMS.iter().all(|program| bin.join(program).is_file()));
@@ -78,12 +78,12 @@ impl Programs {
         Ok(Self { bin, owner })
     }
 
-    /// Whom data belongs to, where that is not us.
+    /// Returns the owner of the data, if it is another user.
     pub(crate) fn owner(&self) -> Option<(u32, u32)> {
         self.owner
     }
 
-    /// A program, run as the owner and without settings of another PostgreSQL.
+    /// Returns a command of a program, run as the owner and without settings of another PostgreSQL.
     fn command(&self, program: &str) -> Command {
         let program = self.bin.join(program);
         let mut command = match self.owner {
@@ -101,10 +101,10 @@ impl Programs {
         command
     }
 
-    /// An empty directory that belongs to the owner, who can reach it.
+    /// Creates an empty directory of the owner, and makes it reachable.
     fn make_directory(&self, path: &Path) -> anyhow::Result<()> {
         let failed = || format!("could not make {}", path.display());
-        // PostgreSQL insists on its mode.
+        // PostgreSQL requires this mode.
         fs::DirBuilder::new().mode(0o700).create(path).with_context(failed)?;
         if let Some((user, group)) = self.owner {
             chown(path, Some(user), Some(group)).with_context(failed)?;
@@ -119,7 +119,7 @@ impl Programs {
 }
 
 impl Cluster {
-    /// Makes an empty cluster and starts it.
+    /// Creates an empty cluster and starts it.
     pub(crate) async fn create(programs: &Arc<Programs>, directory: &Path, name: &str) -> anyhow::Result<Self> {
         let mut cluster = Self::at(programs, directory, name)?;
         let mut initdb = programs.command("initdb");
@@ -130,14 +130,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Makes a cluster that follows another, and lets that one commit nothing more without it.
+    /// Creates a replica of a cluster; the primary then commits only with the replica.
     pub(crate) async fn replica_of(primary: &Self, directory: &Path, name: &str) -> anyhow::Result<Self> {
         let mut replica = Self::at(&primary.programs, directory, name)?;
         replica.follow(primary).await?;
         Ok(replica)
     }
 
-    /// Starts anew as a replica of another, at the same port; what this cluster had is removed.
+    /// Restarts this cluster as a replica of another, at the same port, and removes the former data.
     pub(crate) async fn become_replica_of(&mut self, primary: &Self, directory: &Path, name: &str) -> anyhow::Result<()> {
         let former = std::mem::replace(&mut self.data, directory.join(name));
         fs::remove_dir_all(&former).with_context(|| format!("could not remove {}", former.display()))?;
@@ -145,7 +145,7 @@ impl Cluster {
         self.follow(primary).await
     }
 
-    /// Starts it, and returns when it takes connections.
+    /// Starts the cluster, and returns when it accepts connections.
     pub(crate) async fn start(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log).context("could not open the log of a cluster")?;
         let mut command = self.programs.command("postgres");
@@ -166,7 +166,7 @@ impl Cluster {
         }
     }
 
-    /// Stops it, and returns when it is gone.
+    /// Stops the cluster, and returns when it has ended.
     pub(crate) async fn stop(&mut self, mode: Stop) -> anyhow::Result<()> {
         let process = self.process.as_mut().context("the cluster runs")?;
         signal(process, mode.signal())?;
@@ -175,13 +175,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// SQL on the nodes' database.
+    /// Returns access by SQL to the nodes' database.
     pub(crate) fn psql(&self) -> Psql {
         let url = |role: &str| format!("postgres://{role}@127.0.0.1:{}/{DATABASE}", self.port);
         Psql::new(self.programs.bin.join("psql"), &url(ADMIN), &url(NODE))
     }
 
-    /// The nodes' URL of whichever of two takes writes.
+    /// Returns the nodes' URL of two clusters, of which one accepts writes.
     pub(crate) fn url_of_both(one: &Self, other: &Self) -> String {
         format!("postgres://{NODE}@127.0.0.1:{},127.0.0.1:{}/{DATABASE}?target_session_attrs=read-write", one.port, other.port)
     }
@@ -199,7 +199,7 @@ impl Cluster {
         backup.args(["--wal-method", "stream", "--checkpoint", "fast", "--write-recovery-conf", "--no-sync", "--pgdata"]).arg(&self.data);
         output(backup).await.context("could not copy the primary")?;
         self.start().await?;
-        // Only now, so that the copy does not wait for a replica of its own once it is promoted.
+        // After the copy, so that the copy does not wait for its own replica once promoted.
         primary.psql().wait_for_replica().await
     }
 }
@@ -210,7 +210,7 @@ impl Drop for Cluster {
             if process.try_wait().is_ok_and(|status| status.is_some()) {
                 return;
             }
-            // It ends its own processes, within 5 s, before it goes.
+            // PostgreSQL ends its own processes within 5 s.
             if signal(&process, Stop::Immediate.signal()).is_err() {
                 let _ = process.kill();
             }
@@ -228,25 +228,25 @@ impl Stop {
     }
 }
 
-/// Whether we are root; only Linux is asked.
+/// Returns whether this process runs as root; works on Linux only.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// The user and group to be where we are root.
+/// Returns the user and group that replace root.
 fn unprivileged() -> anyhow::Result<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").context("could not read /etc/passwd")?;
     let find = |name: &str| users.lines().find_map(|line| ids_of(line, name));
     find("postgres").or_else(|| find("nobody")).context("there is no user postgres or nobody to run PostgreSQL as")
 }
 
-/// User and group in a line of `/etc/passwd` (passwd(5)), where it is this user's.
+/// Returns user and group of a line of `/etc/passwd` (passwd(5)), if it is this user's.
 fn ids_of(line: &str, name: &str) -> Option<(u32, u32)> {
     let mut fields = line.strip_prefix(name)?.strip_prefix(':')?.split(':').skip(1);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// A port of loopback that is free now.
+/// Returns a free port of loopback.
 fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("could not find a free port")?;
     Ok(listener.local_addr()?.port())
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_and_group_are_read_of_the_user_alone() {
+    fn ids_are_read_only_for_the_exact_user() {
         assert_eq!(ids_of("postgres:x:101:104:a:/b:/c", "postgres"), Some((101, 104)));
         assert_eq!(ids_of("postgres2:x:101:104:a:/b:/c", "postgres"), None);
         assert_eq!(ids_of("postgres:x:y", "postgres"), None);

@@ -1,4 +1,4 @@
-//! A small disk that can be filled: a file system in memory, which only root may mount.
+//! Small disk that can be filled: a file system in memory, which only root may mount.
 
 use std::{
     fs::{self, File},
@@ -11,17 +11,17 @@ use anyhow::Context;
 
 use super::cluster::is_root;
 
-/// What takes the room.
+/// File that fills the disk.
 const BALLAST: &str = "ballast";
 
-/// A mounted disk. It is unmounted when this is dropped.
+/// Mounted disk, unmounted on drop.
 pub(crate) struct SmallDisk {
     path: PathBuf,
     data: PathBuf,
 }
 
 impl SmallDisk {
-    /// Why there cannot be one on this machine, where there cannot.
+    /// Returns the reason if this machine does not allow a small disk.
     pub(crate) fn prevented() -> Option<String> {
         if !is_root() {
             return Some("mounting a small disk needs root".to_owned());
@@ -31,7 +31,7 @@ impl SmallDisk {
         trial.err().map(|error| format!("{error:#}"))
     }
 
-    /// Mounts one of so many MiB that belongs to a user and group.
+    /// Mounts a disk of this size that belongs to a user and group.
     pub(crate) fn mount(path: &Path, mib: u32, owner: Option<(u32, u32)>) -> anyhow::Result<Self> {
         fs::create_dir(path).with_context(|| format!("could not make {}", path.display()))?;
         let (user, group) = owner.unwrap_or_default();
@@ -48,15 +48,15 @@ impl SmallDisk {
         Ok(disk)
     }
 
-    /// An empty directory on it.
+    /// Returns an empty directory on the disk.
     pub(crate) fn room(&self) -> &Path {
         &self.data
     }
 
-    /// Takes all the room that is left.
+    /// Fills the disk.
     pub(crate) fn fill(&self) -> anyhow::Result<()> {
         let mut ballast = File::create(self.path.join(BALLAST)).context("could not make the ballast")?;
-        // Smaller and smaller, so that not a page is left.
+        // In smaller and smaller chunks, so that no page is left.
         for size in [1024 * 1024, 4096] {
             let chunk = vec![0xA5; size];
             loop {
@@ -70,7 +70,7 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Gives the room back.
+    /// Frees the room again.
     pub(crate) fn make_room(&self) -> anyhow::Result<()> {
         Ok(fs::remove_file(self.path.join(BALLAST))?)
     }
@@ -78,7 +78,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, since a process that is about to end may still have a file there.
+        // Lazily, because a process that is about to end may still have a file open.
         let _ = Command::new("umount").arg("--lazy").arg(&self.path).stdin(Stdio::null()).stderr(Stdio::null()).status();
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_disk_is_full_until_there_is_room() {
+    fn small_disk_is_full_until_room_is_made() {
         if SmallDisk::prevented().is_some() {
             return;
         }

@@ -1,7 +1,7 @@
-//! SQL towards a PostgreSQL that is to be maltreated, through `psql`.
+//! SQL for breaking a PostgreSQL database, through `psql`.
 //!
-//! No query of the product stands here: these statements break a database under it, which the store must not
-//! be able to do.
+//! This file contains no query of the product: these statements break the database below the store, which the store
+//! must not be able to do.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,23 +12,23 @@ use std::{
 use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
-/// The superuser of a cluster of our own.
+/// Superuser of a cluster created here.
 pub(crate) const ADMIN: &str = "postgres";
-/// The role of the nodes there, which is none, so that it gets no connection that is kept for one.
+/// Unprivileged role of the nodes there, which gets no reserved connection.
 pub(crate) const NODE: &str = "hookstream";
-/// The nodes' database there.
+/// Database of the nodes there.
 pub(crate) const DATABASE: &str = "hookstream";
 
-/// By which our own connections are known.
+/// Application name of our own connections.
 const NAME: &str = "hookstream-torture";
-/// More places than this are not taken: each costs a process here and one there.
-const PLACES_MAX: usize = 300;
-/// How long a database may take to be as it should.
+/// Maximum number of connections to take: each costs a process here and one on the server.
+const MAX_SLOTS: usize = 300;
+/// Time limit for a database to reach a state.
 const WITHIN: Duration = Duration::from_secs(60);
 
 const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'hookstream-torture'";
-/// Held until its `psql` is gone, which the server notices by `client_connection_check_interval`.
+/// Held until its `psql` ends, which the server notices by `client_connection_check_interval`.
 const HOLD: &str = "select pg_sleep(60)";
 const LOCK: &str = "do $$ declare t record; begin
     for t in select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema') loop
@@ -41,17 +41,17 @@ const RELOAD: &str = "select pg_reload_conf()";
 const REPLICAS: &str = "select count(*) from pg_stat_replication where state = 'streaming' and sync_state = 'sync'";
 const PROMOTE: &str = "select pg_promote(true, 60)";
 
-/// Where SQL goes.
+/// Access by SQL to a database.
 #[derive(Debug, Clone)]
 pub(crate) struct Psql {
     program: PathBuf,
-    /// With the rights that it takes.
+    /// URL with the necessary rights.
     url: String,
-    /// As a node connects.
+    /// URL as a node connects.
     node_url: String,
 }
 
-/// Connections that are held; they are let go when this is dropped.
+/// Held connections; they end on drop.
 pub(crate) struct Held(Vec<Child>);
 
 impl Psql {
@@ -63,7 +63,7 @@ impl Psql {
         &self.node_url
     }
 
-    /// Makes the nodes' role and their database, on a disk of its own where one is given.
+    /// Creates the nodes' role and database, on the given disk if any.
     pub(crate) async fn create_database(&self, disk: Option<&Path>) -> anyhow::Result<()> {
         let (maintenance, _) = self.url.rsplit_once('/').context("a URL ends in a database")?;
         let maintenance = Self { url: format!("{maintenance}/postgres"), ..self.clone() };
@@ -80,34 +80,34 @@ impl Psql {
         Ok(())
     }
 
-    /// Ends all connections but ours.
+    /// Ends all connections but our own.
     pub(crate) async fn terminate_others(&self) -> anyhow::Result<()> {
         self.run(TERMINATE).await.map(drop)
     }
 
-    /// Takes all places of connections that there are: those which are free, and then those of the others.
+    /// Takes all connection slots: the free ones, then those of the others.
     pub(crate) async fn hold_all_connections(&self) -> anyhow::Result<Held> {
-        let places: usize = self.run("show max_connections").await?.trim().parse().context("max_connections is a number")?;
-        anyhow::ensure!(places <= PLACES_MAX, "max_connections is {places}; more than {PLACES_MAX} are not taken");
-        // Connected before the places are gone.
+        let slots: usize = self.run("show max_connections").await?.trim().parse().context("max_connections is a number")?;
+        anyhow::ensure!(slots <= MAX_SLOTS, "max_connections is {slots}; more than {MAX_SLOTS} are not taken");
+        // Connected before the slots are taken.
         let mut terminate = self.command(&self.url, &format!("select pg_sleep(1); {TERMINATE}"));
         let mut terminating = terminate.spawn().context("could not run psql")?;
         let hold = |count: usize| (0..count).map(|_| self.command(&self.node_url, HOLD).spawn()).collect::<Result<Vec<_>, _>>();
-        let mut held = Held(hold(places).context("could not run psql")?);
+        let mut held = Held(hold(slots).context("could not run psql")?);
         let ended = crate::traffic::process::ended_within(&mut terminating, WITHIN).await;
         held.0.push(terminating);
         anyhow::ensure!(ended, "the connections could not be ended");
-        held.0.extend(hold(places / 4).context("could not run psql")?);
+        held.0.extend(hold(slots / 4).context("could not run psql")?);
         Ok(held)
     }
 
-    /// Locks all tables against everything.
+    /// Locks all tables in exclusive mode.
     pub(crate) fn lock_all_tables(&self) -> anyhow::Result<Held> {
         Ok(Held(vec![self.command(&self.url, LOCK).spawn().context("could not run psql")?]))
     }
 
     /// Waits until a node could connect.
-    pub(crate) async fn until_it_answers(&self) -> anyhow::Result<()> {
+    pub(crate) async fn until_reachable(&self) -> anyhow::Result<()> {
         let end = Instant::now() + WITHIN;
         loop {
             match output(self.command(&self.node_url, "select 1")).await {
@@ -118,7 +118,7 @@ impl Psql {
         }
     }
 
-    /// Lets the primary commit only with its replica, and waits until that follows.
+    /// Makes the primary commit only with its replica, and waits until the replica follows.
     pub(crate) async fn wait_for_replica(&self) -> anyhow::Result<()> {
         self.run(COMMIT_WITH_REPLICA).await?;
         self.run(RELOAD).await?;
@@ -151,7 +151,7 @@ impl Psql {
 }
 
 impl Held {
-    pub(crate) fn let_go(self) {
+    pub(crate) fn release(self) {
         drop(self);
     }
 }
@@ -165,7 +165,7 @@ impl Drop for Held {
     }
 }
 
-/// What a program prints, once it has ended well.
+/// Returns the output of a program that ends with success.
 pub(crate) async fn output(mut command: Command) -> anyhow::Result<String> {
     let program = command.get_program().to_owned();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -192,7 +192,7 @@ mod tests {
         ground::{Ground, Stage},
     };
 
-    /// A stage for a fault with a table of one row, where PostgreSQL is installed.
+    /// Builds a stage for a fault with a table of one row, if PostgreSQL is installed.
     async fn stage(fault: Fault) -> Option<(Stage, TempDir)> {
         let ground = Ground::Own(Arc::new(Programs::find().ok()?));
         let directory = tempfile::tempdir().expect("a scratch directory");
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_promoted_replica_has_what_was_committed_and_gets_a_replica_in_turn() {
+    async fn promoted_replica_has_all_commits_and_gets_a_replica() {
         let Some((mut stage, _directory)) = stage(Fault::Failover).await else { return };
         stage.fail_over().await.expect("a failover");
         insert(&stage).await.expect("the promoted one takes writes");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_cluster_comes_back_with_what_was_committed() {
+    async fn restarted_cluster_has_all_commits() {
         let Some((mut stage, _directory)) = stage(Fault::RestartFast).await else { return };
         for mode in [Stop::Fast, Stop::Immediate] {
             let cluster = stage.primary().expect("a cluster");
@@ -239,38 +239,38 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn connections_are_ended_taken_and_given_back_and_tables_locked() {
+    async fn connections_and_table_locks_are_taken_and_released() {
         let Some((stage, _directory)) = stage(Fault::Connections).await else { return };
         let psql = stage.psql().expect("there is one");
         let mut command = psql.command(psql.node_url(), "select pg_sleep(30)");
         let mut other = command.env("PGAPPNAME", "a node").spawn().expect("psql runs");
         let sleeping = "select count(*) from pg_stat_activity where application_name = 'a node'";
         while psql.run(sleeping).await.expect("it answers").trim() != "1" {}
-        let held = psql.hold_all_connections().await.expect("all places");
+        let held = psql.hold_all_connections().await.expect("all slots");
         assert!(crate::traffic::process::ended_within(&mut other, WITHIN).await);
         let refused = insert(&stage).await.expect_err("there is no place").to_string();
         assert!(refused.contains("connection slots"), "{refused}");
-        held.let_go();
-        psql.until_it_answers().await.expect("there is a place again");
+        held.release();
+        psql.until_reachable().await.expect("there is a place again");
 
         let held = psql.lock_all_tables().expect("locked");
         let locked = "select count(*) from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock' and granted";
         while psql.run(locked).await.expect("it answers").trim() != "1" {}
         let refused = as_node(&stage, "set lock_timeout = 100; select count(*) from t").await.expect_err("it is locked").to_string();
         assert!(refused.contains("lock timeout"), "{refused}");
-        held.let_go();
+        held.release();
         assert_eq!(count(&stage).await, "100");
         psql.terminate_others().await.expect("it runs");
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_full_tablespace_refuses_writes_and_takes_them_again_when_there_is_room() {
+    async fn full_tablespace_refuses_writes_until_room_is_made() {
         if SmallDisk::prevented().is_some() {
             return;
         }
         let Some((mut stage, _directory)) = stage(Fault::DiskFull).await else { return };
         stage.disk().expect("a disk").fill().expect("filled");
-        // What is free in pages that there are is used up first.
+        // The free space of existing pages is used up first.
         let refused = loop {
             if let Err(error) = insert(&stage).await {
                 break error.to_string();

@@ -1,4 +1,4 @@
-//! What can be broken, and the doing of it.
+//! Kinds of faults.
 
 use std::time::Duration;
 
@@ -37,11 +37,11 @@ pub(crate) enum Fault {
     Clock,
 }
 
-/// What was broken.
+/// Result of a fault.
 pub(crate) struct Broken {
-    /// When all was put right again.
+    /// Time at which everything was repaired.
     pub(crate) ended: Instant,
-    /// How many nodes may have lost track of what they had under way.
+    /// Number of nodes that may have lost track of deliveries in flight.
     pub(crate) nodes: u32,
 }
 
@@ -84,14 +84,13 @@ impl Fault {
         self as u8
     }
 
-    /// Whether it keeps deliveries from arriving, all of which must arrive in the end: a record of why they did not is
-    /// not enough.
-    pub(crate) fn keeps_from_arriving(self) -> bool {
+    /// Returns whether the fault delays deliveries that must all arrive in the end: a recorded reason is not enough.
+    pub(crate) fn only_delays(self) -> bool {
         matches!(self, Self::Receivers | Self::Jobs | Self::Clock)
     }
 }
 
-/// Some milliseconds.
+/// Returns a random time in milliseconds.
 pub(crate) fn between(rng: &mut StdRng, least: u64, most: u64) -> Duration {
     Duration::from_millis(rng.random_range(least..=most))
 }

@@ -1,4 +1,4 @@
-//! The faults themselves: what each breaks, and how it is put right.
+//! Effects of the faults, and their repair.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::torture::{database::cluster::Stop, installation::Installation, traffic::receiver::Mood};
 
-/// Time within which a send is refused after the disk is full.
+/// Time within which a send must be refused after the disk is full.
 const REFUSED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Inflicts a fault and ends it, with messages coming in all the time.
-pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
-    let Installation { stage, fleet, ledger, receiver, .. } = world;
+/// Inflicts a fault and ends it while messages come in.
+pub(crate) async fn inflict(fault: Fault, installation: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+    let Installation { stage, fleet, ledger, receiver, .. } = installation;
     let all = fleet.count();
     let nodes = match fault {
         Fault::Kill => {
@@ -43,15 +43,15 @@ pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut St
             let psql = stage.psql()?;
             let held = psql.hold_all_connections().await?;
             sleep(between(rng, 2_000, 3_000)).await;
-            held.let_go();
-            // What is left of them takes places until the server notices.
-            psql.until_it_answers().await?;
+            held.release();
+            // The rest of them take slots until the server notices.
+            psql.until_reachable().await?;
             all
         }
         Fault::Locks => {
             let held = stage.psql()?.lock_all_tables()?;
             sleep(between(rng, 1_000, 3_000)).await;
-            held.let_go();
+            held.release();
             all
         }
         Fault::RestartFast | Fault::RestartImmediate => {
@@ -83,12 +83,12 @@ pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut St
                 receiver.set(Mood::bad(rng));
                 sleep(between(rng, 500, 2_000)).await;
             }
-            receiver.set(Mood::Well);
+            receiver.set(Mood::Accepts);
             all
         }
-        Fault::Jobs => return missed::inflict(world, rng).await,
+        Fault::Jobs => return missed::inflict(installation, rng).await,
         Fault::Power => {
-            // Another cut soon after the first meets a node that is putting its files in order.
+            // A cut soon after another meets a node during recovery.
             let cuts = rng.random_range(1..=2);
             for cut in 1..=cuts {
                 fleet.kill(0);
@@ -102,7 +102,7 @@ pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut St
             fleet.start(0).await?;
             return Ok(Broken { ended, nodes: cuts });
         }
-        Fault::Clock => return jumps::inflict(world, rng).await,
+        Fault::Clock => return jumps::inflict(installation, rng).await,
     };
     Ok(Broken { ended: Instant::now(), nodes })
 }

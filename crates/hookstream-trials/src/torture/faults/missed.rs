@@ -1,4 +1,4 @@
-//! The fault `jobs`: an endpoint is off for a moment, and what it missed is sent by a job that is broken midway.
+//! Fault `jobs`: an endpoint is off for a moment, and the job that recovers its missed deliveries is interrupted.
 
 use std::time::Duration;
 
@@ -12,90 +12,90 @@ use tokio::time::{Instant, sleep};
 use super::fault::{Broken, between};
 use crate::torture::installation::Installation;
 
-/// Deliveries a second that the job makes owed which is to be met midway.
-const SLOWLY: u32 = 50;
-/// The same for those that do the rest.
+/// Deliveries requeued a second by the job to interrupt.
+const SLOW: u32 = 50;
+/// Deliveries requeued a second by the jobs for the rest.
 const FAST: u32 = 1_000;
-/// What was accepted so long before the endpoint was turned off and is still owed is missed as well.
+/// Deliveries accepted this long before the endpoint was disabled and still pending then count as missed as well.
 const BEFORE: Duration = Duration::from_secs(60);
-/// How long a job may take, and all of them together.
+/// Time limit of one job, and of all jobs together.
 const DONE_WITHIN: Duration = Duration::from_secs(60);
-/// How often a job is looked at.
+/// Interval between looks at a job.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What was missed, and how often it was asked for.
+/// Start of the missed deliveries, and the number of requests for them.
 struct Missed {
     since: Timestamp,
-    asked: u64,
+    requests: u64,
 }
 
-/// Turns the endpoint off and on, has what it missed sent again, kills the node that does so or cancels the job, and
-/// returns once the endpoint has missed nothing.
-pub(crate) async fn inflict(world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
-    let mut missed = Missed { since: SystemClock.now() - BEFORE, asked: 0 };
-    set_status(world, "disabled").await?;
+/// Disables and enables the endpoint, recovers its missed deliveries, kills the node of the job or cancels the job, and
+/// returns once no delivery is missed.
+pub(crate) async fn inflict(installation: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+    let mut missed = Missed { since: SystemClock.now() - BEFORE, requests: 0 };
+    set_status(installation, "disabled").await?;
     sleep(between(rng, 500, 1_500)).await;
-    set_status(world, "active").await?;
-    let node = rng.random_range(0..world.fleet.count());
+    set_status(installation, "active").await?;
+    let node = rng.random_range(0..installation.fleet.count());
     let is_killed = rng.random_bool(0.5);
 
-    let job = missed.ask(world, node, SLOWLY).await?;
-    until(world, &job, |job| job["status"] != "running" || job["requeued"].as_u64() >= Some(10)).await?;
+    let job = missed.recover(installation, node, SLOW).await?;
+    until(installation, &job, |job| job["status"] != "running" || job["requeued"].as_u64() >= Some(10)).await?;
     if is_killed {
-        // Where there are several, it is as a rule the one that was asked which works on it.
-        world.fleet.kill(node);
+        // With several nodes, the requested one usually works on the job.
+        installation.fleet.kill(node);
         sleep(between(rng, 0, 300)).await;
-        world.fleet.start(node).await?;
-        let done = until(world, &job, |job| job["status"] != "running").await?;
+        installation.fleet.start(node).await?;
+        let done = until(installation, &job, |job| job["status"] != "running").await?;
         anyhow::ensure!(done["status"] == "completed", "a job whose node was killed ended otherwise: {done}");
     } else {
-        let cancelled = world.client_of(node)?.post(&format!("/jobs/{job}/cancel"), "{}", None).await?;
+        let cancelled = installation.client_of(node)?.post(&format!("/jobs/{job}/cancel"), "{}", None).await?;
         anyhow::ensure!(matches!(cancelled.status.as_u16(), 200 | 409), "a job was not cancelled: {}", cancelled.body);
     }
     let end = Instant::now() + DONE_WITHIN;
-    // A node that has not heard yet that the endpoint is on again may skip what it had in memory for it.
-    while missed.count(world).await? > 0 {
+    // A node that does not know yet that the endpoint is enabled may skip the deliveries in its memory.
+    while missed.count(installation).await? > 0 {
         anyhow::ensure!(Instant::now() < end, "the endpoint goes on missing deliveries");
-        let job = missed.ask(world, node, FAST).await?;
-        let done = until(world, &job, |job| job["status"] != "running").await?;
+        let job = missed.recover(installation, node, FAST).await?;
+        let done = until(installation, &job, |job| job["status"] != "running").await?;
         anyhow::ensure!(done["status"] == "completed", "a job that nothing broke ended otherwise: {done}");
     }
     Ok(Broken { ended: Instant::now(), nodes: u32::from(is_killed) })
 }
 
 impl Missed {
-    /// Has a node begin a job, and returns its id.
-    async fn ask(&mut self, world: &Installation, node: u32, rate: u32) -> anyhow::Result<String> {
-        // The same request again would be answered with the same job.
-        self.asked += 1;
-        let since = self.since - Duration::from_millis(self.asked);
+    /// Starts a job through a node, and returns its id.
+    async fn recover(&mut self, installation: &Installation, node: u32, rate: u32) -> anyhow::Result<String> {
+        // A repeated request would get the same job.
+        self.requests += 1;
+        let since = self.since - Duration::from_millis(self.requests);
         let body = json!({ "since": since.to_string(), "rate_limit": rate }).to_string();
-        let made = world.client_of(node)?.post(&format!("{}/recover", path(world)), body, None).await?.accepted()?;
+        let made = installation.client_of(node)?.post(&format!("{}/recover", path(installation)), body, None).await?.accepted()?;
         Ok(made["job"]["id"].as_str().context("a job has an id")?.to_owned())
     }
 
-    /// How many deliveries the endpoint has missed.
-    async fn count(&self, world: &Installation) -> anyhow::Result<u64> {
+    /// Returns the number of missed deliveries.
+    async fn count(&self, installation: &Installation) -> anyhow::Result<u64> {
         let body = json!({ "since": self.since.to_string() }).to_string();
-        let told = world.client()?.post(&format!("{}/recover?dry_run=1", path(world)), body, None).await?.accepted()?;
-        told["dry_run"]["count"].as_u64().context("a dry run tells a count")
+        let forecast = installation.client()?.post(&format!("{}/recover?dry_run=1", path(installation)), body, None).await?.accepted()?;
+        forecast["dry_run"]["count"].as_u64().context("a dry run tells a count")
     }
 }
 
-async fn set_status(world: &Installation, status: &str) -> anyhow::Result<()> {
-    world.client()?.patch(&path(world), json!({ "status": status }).to_string()).await?.accepted().map(drop)
+async fn set_status(installation: &Installation, status: &str) -> anyhow::Result<()> {
+    installation.client()?.patch(&path(installation), json!({ "status": status }).to_string()).await?.accepted().map(drop)
 }
 
-fn path(world: &Installation) -> String {
-    format!("/applications/{}/endpoints/{}", world.application, world.endpoint)
+fn path(installation: &Installation) -> String {
+    format!("/applications/{}/endpoints/{}", installation.application, installation.endpoint)
 }
 
-/// Waits until a job is so, and returns it.
-async fn until(world: &Installation, job: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-    let (client, end) = (world.client()?, Instant::now() + DONE_WITHIN);
+/// Waits until a job meets a condition, and returns it.
+async fn until(installation: &Installation, job: &str, is_met: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    let (client, end) = (installation.client()?, Instant::now() + DONE_WITHIN);
     loop {
         let job = client.get(&format!("/jobs/{job}")).await?.accepted()?["job"].take();
-        if is_so(&job) {
+        if is_met(&job) {
             return Ok(job);
         }
         anyhow::ensure!(Instant::now() < end, "a job did not go on: {job}");

@@ -1,4 +1,4 @@
-//! Faults: their names, and how each is inflicted and ended.
+//! Faults: their names, effects and repair.
 
 pub(crate) mod clocks;
 pub(crate) mod fault;

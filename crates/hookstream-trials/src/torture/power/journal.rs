@@ -1,14 +1,17 @@
-//! The journal of what a server did to its files, as `scripts/torture-shim.c` writes it.
+//! Journal of a server's file operations, as `scripts/torture-shim.c` writes it.
 
-/// A change, or a sync of changes before it. Paths are below the directory that is watched.
+/// Size of the numbers before the bytes of a record: kind and file of 4 bytes each, position and length of 8.
+const HEAD: usize = 24;
+
+/// Change, or sync of earlier changes. Paths are relative to the watched directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FileChange {
-    /// A file or directory that was there was opened, and goes by this number from here on.
+    /// An existing file or directory was opened; from here on this number means it.
     Opened {
         file: u32,
         path: String,
     },
-    /// The same of a file that was not there.
+    /// A new file was created and opened.
     Created {
         file: u32,
         path: String,
@@ -22,7 +25,7 @@ pub(crate) enum FileChange {
         file: u32,
         length: usize,
     },
-    /// What stands in the journal before `until` is durable, of this file or directory.
+    /// Changes to this file or directory before journal position `until` are durable.
     Synced {
         file: u32,
         until: usize,
@@ -39,14 +42,11 @@ pub(crate) enum FileChange {
     },
 }
 
-/// The numbers before the bytes of a record: kind and file of 4 bytes each, place and length of 8.
-const HEAD: usize = 24;
-
-/// The changes in a journal, each with where it begins. Where the last record is not whole, as where its writer was
-/// killed, it counts as not written.
+/// Returns the changes of a journal, each with its position. An incomplete last record, as after a kill, counts as not
+/// written.
 ///
 /// # Errors
-/// Where a record is not one that the shim writes.
+/// If the shim does not write such a record.
 pub(crate) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, FileChange)>> {
     let mut changes = Vec::new();
     let mut position = 0;
@@ -57,7 +57,7 @@ pub(crate) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, FileChange)>> {
     Ok(changes)
 }
 
-/// The first record and its length, where it is whole.
+/// Returns the first record and its length, if it is complete.
 fn first(journal: &[u8]) -> anyhow::Result<Option<(FileChange, usize)>> {
     let Some((head, rest)) = journal.split_at_checked(HEAD) else { return Ok(None) };
     let four = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| head[at + byte]));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_read_up_to_the_one_that_is_not_whole() {
+    fn records_are_read_up_to_an_incomplete_one() {
         let written = record(3, 1, 7, b"abc");
         let journal = [&record(2, 1, 0, b"a.db")[..], &written, &record(7, 0, 0, b"x\0y"), &record(5, 1, 55, b"")].concat();
         let all = [

@@ -1,5 +1,5 @@
-//! The library between a node and the system (`scripts/torture-shim.c`): it keeps a journal of what the node does
-//! to its files, and turns its clock.
+//! Library between a node and the system (`scripts/torture-shim.c`): keeps a journal of the node's file operations and
+//! shifts its clock.
 
 use std::{
     ffi::OsString,
@@ -14,26 +14,26 @@ use rand::rngs::StdRng;
 use super::journal;
 use crate::torture::power::simulated_disk::{Kept, Node, Tree, after_a_cut};
 
-/// What is compared, and written where it differs.
+/// Unit in which files are compared and rewritten.
 const BLOCK: usize = 4096;
-/// How the name of a file ends that the shim leaves out: it is gone with the process that had it.
+/// Suffix of files that the shim ignores, because they end with their process.
 const SHARED_MEMORY: &str = "-shm";
 
-/// The library, with what it is told and what it tells.
+/// Library with its inputs and outputs.
 pub(crate) struct Shim {
     library: PathBuf,
-    /// The directory whose files are watched, where they are.
+    /// Watched directory, if any.
     root: Option<PathBuf>,
     journal: PathBuf,
     clocks: PathBuf,
-    /// What was on the disk when the node last started.
+    /// Content of the disk at the last start of the node.
     kept: Tree,
 }
 
 impl Shim {
-    /// Keeps what it needs in `directory`. Where there is a `root`, which is still empty, its files are watched.
+    /// Keeps its files in `directory`. A `root` must be empty; its files are watched.
     pub(crate) fn new(library: &Path, directory: &Path, root: Option<&Path>) -> anyhow::Result<Self> {
-        // It compares paths as the node names them.
+        // The shim compares paths as the node names them.
         let real = |path: &Path| path.canonicalize().with_context(|| format!("could not find {}", path.display()));
         let directory = real(directory)?;
         Ok(Self {
@@ -45,14 +45,14 @@ impl Shim {
         })
     }
 
-    /// The directory whose files are watched.
+    /// Returns the watched directory.
     pub(crate) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    /// What a node has to find in its environment.
+    /// Returns the environment variables of a node.
     pub(crate) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
-        self.turn_clock(node, 0)?;
+        self.shift_clock(node, 0)?;
         let mut variables = vec![("LD_PRELOAD", &self.library), ("TORTURE_JOURNAL", &self.journal)];
         variables.extend(self.root.iter().map(|root| ("TORTURE_ROOT", root)));
         let clock = self.clock(node);
@@ -60,16 +60,16 @@ impl Shim {
         Ok(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// Turns the clock of a node to so many milliseconds before or after the true time.
-    pub(crate) fn turn_clock(&self, node: u32, ms: i64) -> anyhow::Result<()> {
+    /// Shifts the clock of a node by this number of milliseconds from the true time.
+    pub(crate) fn shift_clock(&self, node: u32, ms: i64) -> anyhow::Result<()> {
         let path = self.clock(node);
-        let turned = File::options().create(true).truncate(false).write(true).open(&path);
-        // In one piece: the node has it in its memory.
-        let turned = turned.and_then(|file| file.write_all_at(&(ms * 1_000_000).to_ne_bytes(), 0));
-        turned.with_context(|| format!("could not write {}", path.display()))
+        let opened = File::options().create(true).truncate(false).write(true).open(&path);
+        // In one write, because the node has mapped the file.
+        let opened = opened.and_then(|file| file.write_all_at(&(ms * 1_000_000).to_ne_bytes(), 0));
+        opened.with_context(|| format!("could not write {}", path.display()))
     }
 
-    /// Leaves in the directory of a node that was killed what a disk may have kept of it.
+    /// Replaces the directory of a killed node with content that a disk may have kept.
     pub(crate) fn cut_power(&mut self, rng: &mut StdRng) -> anyhow::Result<()> {
         let root = self.root.clone().context("no files are watched")?;
         self.kept = self.play(Kept::by_chance(rng), rng)?;
@@ -77,22 +77,22 @@ impl Shim {
         put(&root, &self.kept)
     }
 
-    /// Whether the journal tells all: played without a cut, it gives what a node that ended left. That one file is gone
-    /// and told of is no fault: where the last thread of a node removes a log, its end may come before the record.
+    /// Checks the journal: played without a cut, it must give the files of a stopped node. One missing file that the
+    /// journal has is no fault: if the last thread of a node removes a log, the process may end before the record.
     pub(crate) fn check(&self, rng: &mut StdRng) -> anyhow::Result<()> {
         let Some(root) = &self.root else { return Ok(()) };
-        let (told, mut found) = (self.play(Kept::All, rng)?, read(root, "")?);
+        let (recorded, mut found) = (self.play(Kept::All, rng)?, read(root, "")?);
         found.retain(|path, _| !path.ends_with(SHARED_MEMORY));
-        let mut gone = told.keys().filter(|path| !found.contains_key(*path)).skip(1);
-        match gone.next().or(found.keys().find(|path| told.get(*path) != found.get(*path))) {
+        let mut gone = recorded.keys().filter(|path| !found.contains_key(*path)).skip(1);
+        match gone.next().or(found.keys().find(|path| recorded.get(*path) != found.get(*path))) {
             None => Ok(()),
             Some(path) => anyhow::bail!("the shim's journal does not tell all: {path} is another than it says"),
         }
     }
 
     fn play(&self, kept: Kept, rng: &mut StdRng) -> anyhow::Result<Tree> {
-        let told = fs::read(&self.journal).context("could not read the journal; was the shim loaded?")?;
-        after_a_cut(&self.kept, journal::read(&told)?, kept, rng)
+        let recorded = fs::read(&self.journal).context("could not read the journal; was the shim loaded?")?;
+        after_a_cut(&self.kept, journal::read(&recorded)?, kept, rng)
     }
 
     fn clock(&self, node: u32) -> PathBuf {
@@ -100,10 +100,10 @@ impl Shim {
     }
 }
 
-/// Makes a directory what it is to be, without writing again what it has already.
+/// Makes a directory equal to a tree, without rewriting equal content.
 fn put(root: &Path, tree: &Tree) -> anyhow::Result<()> {
     let found = read(root, "")?;
-    // What is in a directory goes before that.
+    // The content of a directory goes before the directory.
     for (path, node) in found.iter().rev().filter(|(path, _)| !tree.contains_key(*path)) {
         let path = root.join(path);
         let removed = if *node == Node::Directory { fs::remove_dir(&path) } else { fs::remove_file(&path) };
@@ -133,7 +133,7 @@ fn rewrite(path: &Path, old: &[u8], new: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What stands in a directory.
+/// Returns the content of a directory.
 fn read(root: &Path, below: &str) -> anyhow::Result<Tree> {
     let mut tree = Tree::new();
     for entry in fs::read_dir(root.join(below))? {

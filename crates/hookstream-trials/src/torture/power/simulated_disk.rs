@@ -1,7 +1,7 @@
-//! What a disk has of a directory: at a power cut all that was synced, and of the rest whatever chance keeps.
+//! Simulated disk: after a power cut it has everything that was synced, and a random part of the rest.
 //!
-//! It is stricter than most file systems are: a file that was made, removed or renamed is so only once its
-//! directory was synced, and writes that nobody synced reach the disk in any order or not at all.
+//! The simulation is stricter than most file systems: creation, removal and renaming of a file are durable only once
+//! its directory was synced, and unsynced writes reach the disk in any order or not at all.
 
 use std::collections::BTreeMap;
 
@@ -10,49 +10,49 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::journal::FileChange;
 
-/// What a write is not torn below, where a disk keeps its promises.
+/// Size below which a correct disk does not tear a write.
 const SECTOR: usize = 512;
 
-/// A file or directory below the one that is watched.
+/// File or directory below the watched one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
     Directory,
     File(Vec<u8>),
 }
 
-/// What stands on a disk, by path.
+/// Content of a disk, by path.
 pub(crate) type Tree = BTreeMap<String, Node>;
 
-/// How much is kept of what was not synced.
+/// Part of the unsynced changes that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
     Nothing,
-    /// The oldest part of it.
+    /// Oldest part.
     Prefix,
     /// Each change or not.
     Some,
-    /// Everything, and no write is torn: what the process left.
+    /// Everything, without a torn write: the state that the process left.
     All,
 }
 
 impl Kept {
-    /// Any that a power cut may leave.
+    /// Returns a random result of a power cut.
     pub(crate) fn by_chance(rng: &mut StdRng) -> Self {
         [Self::Nothing, Self::Prefix, Self::Some][rng.random_range(0..3)]
     }
 }
 
-/// The disk while a journal is played on it.
+/// Disk while a journal is played on it.
 struct SimulatedDisk {
-    /// Contents, by number. A file keeps its number whatever its name is.
+    /// Contents by number. A file keeps its number when it is renamed.
     contents: Vec<Vec<u8>>,
-    /// What is durable of the names.
+    /// Durable names.
     names: BTreeMap<String, Entry>,
-    /// The same as the process saw them.
+    /// Names as the process saw them.
     seen: BTreeMap<String, Entry>,
-    /// The journal's numbers.
+    /// Open files by the journal's numbers.
     open: BTreeMap<u32, Opened>,
-    /// What is not synced, in order.
+    /// Unsynced changes, in order.
     waiting: Vec<(usize, DiskStep)>,
 }
 
@@ -68,7 +68,7 @@ enum Opened {
     File(usize),
 }
 
-/// A change that may be lost.
+/// Change that may be lost.
 #[derive(Debug)]
 enum DiskStep {
     Write { content: usize, at: usize, bytes: Vec<u8> },
@@ -78,17 +78,17 @@ enum DiskStep {
     Rename { from: String, to: String },
 }
 
-/// What is there after a power cut, of what was there before and what was done to it since.
+/// Returns the content after a power cut, from the earlier content and the changes since.
 ///
 /// # Errors
-/// Where the journal does not go with what was there.
+/// If the journal does not fit the earlier content.
 pub(crate) fn after_a_cut(before: &Tree, journal: Vec<(usize, FileChange)>, kept: Kept, rng: &mut StdRng) -> anyhow::Result<Tree> {
-    let mut platter = SimulatedDisk::of(before);
+    let mut disk = SimulatedDisk::of(before);
     for (position, change) in journal {
-        platter.play(position, change)?;
+        disk.play(position, change)?;
     }
-    platter.cut(kept, rng);
-    Ok(platter.tree())
+    disk.cut(kept, rng);
+    Ok(disk.tree())
 }
 
 impl SimulatedDisk {
@@ -163,7 +163,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Keeps some of what was not synced; the last write of that may be torn.
+    /// Keeps some of the unsynced changes and may tear the last write of them.
     fn cut(&mut self, kept: Kept, rng: &mut StdRng) {
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(_, step)| step);
         let mut left: Vec<DiskStep> = match kept {
@@ -179,7 +179,7 @@ impl SimulatedDisk {
             let torn = match rng.random_range(0..3) {
                 0 => bytes.len(),
                 1 => rng.random_range(0..=bytes.len()),
-                // Up to a border of the disk's sectors.
+                // At a sector boundary of the disk.
                 _ => ((*at + rng.random_range(0..=bytes.len())) / SECTOR * SECTOR).saturating_sub(*at),
             };
             bytes.truncate(torn);
@@ -187,10 +187,10 @@ impl SimulatedDisk {
         left.into_iter().for_each(|step| self.keep(step));
     }
 
-    /// What can be reached: what stands in a directory that is not there is not there either.
+    /// Returns the reachable content: an entry of a missing directory is missing too.
     fn tree(mut self) -> Tree {
         let mut tree = Tree::new();
-        // A directory comes before what is in it.
+        // A directory comes before its content.
         for (path, entry) in &self.names {
             let above = directory_of(path);
             if !above.is_empty() && tree.get(above) != Some(&Node::Directory) {
@@ -207,7 +207,7 @@ impl SimulatedDisk {
 }
 
 impl DiskStep {
-    /// Whether a sync of this file or directory makes it durable.
+    /// Returns whether a sync of this file or directory makes the change durable.
     fn is_of(&self, opened: &Opened) -> bool {
         match (self, opened) {
             (Self::Write { content, .. } | Self::Truncate { content, .. }, Opened::File(file)) => content == file,
@@ -219,7 +219,7 @@ impl DiskStep {
         }
     }
 
-    /// What it does to names.
+    /// Applies the change to names.
     fn name(&self, names: &mut BTreeMap<String, Entry>) {
         match self {
             Self::Link { path, entry } => {
@@ -238,7 +238,7 @@ impl DiskStep {
     }
 }
 
-/// In which directory a path stands; empty for the one that is watched.
+/// Returns the directory of a path; empty for the watched one.
 fn directory_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
@@ -261,10 +261,10 @@ mod tests {
         FileChange::Written { file, at, bytes: bytes.as_bytes().to_vec() }
     }
 
-    /// What is there after changes of which nothing but the synced is kept; a position is an index here.
+    /// Returns the content after changes and a cut; a position is an index here.
     fn left(before: &Tree, changes: &[FileChange], kept: Kept, seed: u64) -> Tree {
         let journal = changes.iter().cloned().enumerate().collect();
-        after_a_cut(before, journal, kept, &mut StdRng::seed_from_u64(seed)).expect("it goes with what was there")
+        after_a_cut(before, journal, kept, &mut StdRng::seed_from_u64(seed)).expect("the journal fits the content")
     }
 
     fn tree(nodes: &[(&str, Option<&str>)]) -> Tree {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_synced_stays_and_what_was_not_goes() {
+    fn synced_changes_stay_and_unsynced_are_lost() {
         let before = tree(&[("a", Some("old"))]);
         let check = |changes: &[FileChange], expected: &[(&str, Option<&str>)]| {
             assert_eq!(left(&before, changes, Kept::Nothing, 0), tree(expected), "{changes:?}");
@@ -281,7 +281,7 @@ mod tests {
         let write = [opened(1, "a"), written(1, 0, "n"), written(1, 5, "w")];
         check(&write, &[("a", Some("old"))]);
         check(&[&write[..], &[FileChange::Synced { file: 1, until: 3 }]].concat(), &[("a", Some("nld\0\0w"))]);
-        // What was written while the sync was under way is not covered by it.
+        // A sync does not cover writes made while it runs.
         check(&[&write[..], &[FileChange::Synced { file: 1, until: 2 }]].concat(), &[("a", Some("nld"))]);
         check(&[opened(1, "a"), FileChange::Truncated { file: 1, length: 1 }], &[("a", Some("old"))]);
         check(
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_made_removed_and_changed_by_a_sync_of_its_directory_alone() {
+    fn name_changes_need_a_sync_of_their_directory() {
         let before = tree(&[("a", Some("old")), ("d", None)]);
         let check = |changes: &[FileChange], synced: u32, expected: &[(&str, Option<&str>)]| {
             let opens = [opened(8, ""), opened(9, "d")];
@@ -307,17 +307,17 @@ mod tests {
         let rename = [opened(1, "a"), FileChange::Renamed { from: "a".to_owned(), to: "b".to_owned() }];
         check(&rename, 9, &[("a", Some("old")), ("d", None)]);
         check(&rename, 8, &[("b", Some("old")), ("d", None)]);
-        // A file in a directory that did not stay is not to be reached.
+        // A file in a lost directory is not reachable.
         let nested = [FileChange::MadeDirectory { path: "e".to_owned() }, opened(7, "e"), created(1, "e/x")];
         check(&nested, 7, &[("a", Some("old")), ("d", None)]);
-        // A file that was made anew under a name is another one.
+        // A file created again under a name is another file.
         let anew = [FileChange::Unlinked { path: "a".to_owned() }, created(1, "a"), written(1, 0, "anew")];
         check(&anew, 9, &[("a", Some("old")), ("d", None)]);
         check(&anew, 8, &[("a", Some("anew")), ("d", None)]);
     }
 
     #[test]
-    fn of_what_was_not_synced_chance_keeps_a_part_and_tears_the_last_write() {
+    fn unsynced_changes_are_partly_kept_and_the_last_write_torn() {
         let before = tree(&[("a", Some("...."))]);
         let writes = [opened(1, "a"), written(1, 0, "1"), written(1, 1, "2"), written(1, 2, "34")];
         let all = |kept| {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_does_not_go_with_what_was_there_is_refused() {
+    fn journal_that_does_not_fit_the_content_is_refused() {
         let refused = |change| after_a_cut(&Tree::new(), vec![(0, change)], Kept::Nothing, &mut StdRng::seed_from_u64(0)).is_err();
         assert!(refused(opened(1, "a")));
         assert!(refused(written(1, 0, "x")));

@@ -1,4 +1,4 @@
-//! The nodes: the real binary in processes of their own, which only ever stop because they are told to.
+//! Nodes: the real binary in separate processes, which must end only on request.
 
 use std::{
     ffi::OsString,
@@ -13,12 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::{torture::knobs::IN_FLIGHT, traffic::process::ServerProcess};
 
-/// Short waits, since a round is over when everything arrived; the last ones are for a fault that lasts.
+/// Short waits, because a round ends when everything has arrived; the last ones are for long faults.
 const SCHEDULE: &str = "1,1,1,2,2,5,5,10,10,10";
-/// For the same reason: a breaker that a bad receiver opened lets one delivery through soon.
+/// Short as well: a breaker opened by a bad receiver probes soon.
 const COOLDOWN_S: &str = "1";
 
-/// All nodes of a fault.
+/// Nodes of a fault.
 pub(crate) struct Fleet {
     nodes: Vec<Node>,
     addresses: Arc<Addresses>,
@@ -26,14 +26,14 @@ pub(crate) struct Fleet {
 }
 
 struct Node {
-    /// What it finds in its environment.
+    /// Environment variables.
     environment: Vec<(OsString, OsString)>,
-    /// `None` while it is away because it was killed.
+    /// `None` while the node is killed.
     process: Option<ServerProcess>,
     log: PathBuf,
 }
 
-/// Where the nodes are, for the senders; a node that starts again may be elsewhere.
+/// Addresses of the nodes, for the senders; a restarted node may have another one.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses(Mutex<Vec<String>>);
 
@@ -51,7 +51,7 @@ impl Addresses {
 }
 
 impl Fleet {
-    /// Starts a node for each environment, all at once, with these settings; their logs go to a directory.
+    /// Starts a node for each environment, concurrently, with these settings; their logs go to a directory.
     pub(crate) async fn launch(
         environments: Vec<Vec<(OsString, OsString)>>,
         mut settings: Vec<OsString>,
@@ -79,13 +79,13 @@ impl Fleet {
         Arc::clone(&self.addresses)
     }
 
-    /// A URL and the API key of a node, for a client.
+    /// Returns the URL and the API key of a running node.
     pub(crate) fn server(&self) -> anyhow::Result<(&str, &str)> {
         let process = self.nodes.iter().find_map(|node| node.process.as_ref()).context("a node is there")?;
         Ok((&process.url, &process.api_key))
     }
 
-    /// The same of a certain node.
+    /// Returns the URL and the API key of this node.
     pub(crate) fn server_of(&self, node: u32) -> anyhow::Result<(&str, &str)> {
         let process = self.nodes[node as usize].process.as_ref().context("the node is not there")?;
         Ok((&process.url, &process.api_key))
@@ -113,7 +113,7 @@ impl Fleet {
         self.signal(node, "CONT")
     }
 
-    /// Says so where a node ended that was not told to.
+    /// Fails if a node has ended without a request.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         for (number, node) in (1..).zip(&mut self.nodes) {
             if let Some(status) = node.process.as_mut().and_then(ServerProcess::ended) {
@@ -148,7 +148,7 @@ async fn start(log: PathBuf, settings: Vec<OsString>, environment: Vec<(OsString
     started.with_context(|| format!("a node did not start; its log is {} and ends:\n{}", log.display(), last_lines(&log)))
 }
 
-/// What a log says last.
+/// Returns the last lines of a log.
 fn last_lines(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();

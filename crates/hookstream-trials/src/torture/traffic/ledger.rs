@@ -1,4 +1,4 @@
-//! The ledger: which ids were answered 201, which arrived, and in what order. It is what torture judges by.
+//! Ledger of torture: ids with a 201 response, arrivals, and their order.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -13,163 +13,164 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
 use super::order::{Event, OrderedBacklog, Share, Verdict};
-use crate::torture::knobs::LINES;
+use crate::torture::knobs::ORDERED_BACKLOGS;
 
-/// A try this soon after one that was refused is one too early: the first wait in the nodes' schedule, and a little less,
-/// since clocks that agree are still not the same.
+/// Age of a refused attempt below which the next one is too early: the first wait in the nodes' schedule, and a little
+/// less, because clocks differ slightly.
 const TOO_EARLY: Duration = Duration::from_millis(900);
 
-/// What is known of all messages of a fault.
+/// Record of all messages of a fault.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     next: AtomicUsize,
-    books: Mutex<Books>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct State {
     accepted: HashSet<String>,
     arrived: HashSet<String>,
     /// Accepted and not arrived.
-    owed: HashSet<String>,
-    /// Under which id a number was first heard of.
+    pending: HashSet<String>,
+    /// First known id of each number.
     ids: HashMap<usize, String>,
     duplicates: u64,
     twice: Vec<[String; 2]>,
     refused: BTreeMap<u16, u64>,
-    lines: [OrderedBacklog; LINES],
-    /// Those that arrived of what is in a line.
+    backlogs: [OrderedBacklog; ORDERED_BACKLOGS],
+    /// Arrivals of ordered messages.
     ordered: u64,
-    came_again_late: u64,
-    /// When a message's first try was refused, until it arrives.
+    late_duplicates: u64,
+    /// Time of a message's refused first attempt, until it arrives.
     failed_first: HashMap<usize, Instant>,
     too_early: u64,
     wrongly_timed: u64,
-    /// What arrived before something that it had to follow: first the one that overtook.
+    /// Pairs in the wrong order; the one that overtook comes first.
     overtakings: Vec<[usize; 2]>,
 }
 
-/// Totals.
+/// Totals of a ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) accepted: u64,
-    /// Of those that were accepted.
+    /// Accepted messages that were delivered.
     pub(crate) delivered: u64,
-    /// Arrivals of an id after one that we answered 2xx.
+    /// Arrivals of an id after one with a 2xx response.
     pub(crate) duplicates: u64,
-    /// Those that arrived of messages in a line.
+    /// Arrivals of ordered messages.
     pub(crate) ordered: u64,
-    /// Of those, how many arrived before one that they had to follow.
+    /// Ordered messages that arrived before one that they had to follow.
     pub(crate) out_of_order: u64,
-    /// Duplicates of those that came when something behind them had arrived.
-    pub(crate) came_again_late: u64,
-    /// Those that came again sooner than the schedule says.
+    /// Duplicates that arrived after a later message of their order.
+    pub(crate) late_duplicates: u64,
+    /// Retries before the time of the schedule.
     pub(crate) too_early: u64,
-    /// Tries whose signature had another time than its node's clock.
+    /// Attempts whose signature had another time than its node's clock.
     pub(crate) wrongly_timed: u64,
 }
 
 impl Ledger {
-    /// The number of the next message.
+    /// Returns the number of the next message.
     pub(crate) fn next(&self) -> usize {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes that a message is about to be sent.
     pub(crate) fn begun(&self, number: usize) {
-        self.books().order(number, Event::Begun(number));
+        self.state().order(number, Event::Begun(number));
     }
 
-    /// Notes that a message was answered 201 with this id.
+    /// Notes a 201 response with this id.
     pub(crate) fn accepted(&self, number: usize, id: &str) {
-        let mut books = self.books();
-        books.order(number, Event::Answered(number));
-        if books.accepted.insert(id.to_owned()) && !books.arrived.contains(id) {
-            books.owed.insert(id.to_owned());
+        let mut state = self.state();
+        state.order(number, Event::Responded(number));
+        if state.accepted.insert(id.to_owned()) && !state.arrived.contains(id) {
+            state.pending.insert(id.to_owned());
         }
-        books.name(number, id);
+        state.name(number, id);
     }
 
-    /// Notes that a message was answered, but not with 201.
+    /// Notes a response other than 201.
     pub(crate) fn refused(&self, status: StatusCode) {
-        *self.books().refused.entry(status.as_u16()).or_default() += 1;
+        *self.state().refused.entry(status.as_u16()).or_default() += 1;
     }
 
-    /// Notes that the first try of a message is about to be refused.
+    /// Notes that the first attempt of a message is about to be refused.
     pub(crate) fn failed_first(&self, number: usize) {
-        self.books().failed_first.insert(number, Instant::now());
+        self.state().failed_first.insert(number, Instant::now());
     }
 
-    /// Notes a try whose signature has another time than its node's clock.
+    /// Notes an attempt whose signature has another time than its node's clock.
     pub(crate) fn wrongly_timed(&self) {
-        self.books().wrongly_timed += 1;
+        self.state().wrongly_timed += 1;
     }
 
-    /// Notes an arrival that is about to be answered 2xx.
+    /// Notes an arrival that is about to get a 2xx response.
     pub(crate) fn arrived(&self, number: usize, id: &str) {
-        let mut books = self.books();
-        books.order(number, Event::Arrived(number));
-        let failed = books.failed_first.remove(&number);
-        books.too_early += u64::from(failed.is_some_and(|failed| failed.elapsed() < TOO_EARLY));
-        if books.arrived.insert(id.to_owned()) {
-            books.ordered += u64::from(Share::of(number).line().is_some());
-            books.owed.remove(id);
+        let mut state = self.state();
+        state.order(number, Event::Arrived(number));
+        let failed = state.failed_first.remove(&number);
+        state.too_early += u64::from(failed.is_some_and(|failed| failed.elapsed() < TOO_EARLY));
+        if state.arrived.insert(id.to_owned()) {
+            state.ordered += u64::from(Share::of(number).backlog().is_some());
+            state.pending.remove(id);
         } else {
-            books.duplicates += 1;
+            state.duplicates += 1;
         }
-        books.name(number, id);
+        state.name(number, id);
     }
 
-    /// Whether an id has arrived.
+    /// Returns whether an id has arrived.
     pub(crate) fn has_arrived(&self, id: &str) -> bool {
-        self.books().arrived.contains(id)
+        self.state().arrived.contains(id)
     }
 
-    /// How many sends were answered with this status so far.
+    /// Returns the number of sends with this response status so far.
     pub(crate) fn refused_with(&self, status: u16) -> u64 {
-        self.books().refused.get(&status).copied().unwrap_or_default()
+        self.state().refused.get(&status).copied().unwrap_or_default()
     }
 
-    /// How many sends were answered otherwise than with 201, by status.
+    /// Returns the number of sends with a response other than 201, by status.
     pub(crate) fn all_refused(&self) -> BTreeMap<u16, u64> {
-        self.books().refused.clone()
+        self.state().refused.clone()
     }
 
-    /// Messages that were accepted under two ids, in spite of their idempotency key.
-    pub(crate) fn twice(&self) -> Vec<[String; 2]> {
-        self.books().twice.clone()
+    /// Returns messages that were accepted under two ids, despite their idempotency key.
+    pub(crate) fn accepted_twice(&self) -> Vec<[String; 2]> {
+        self.state().twice.clone()
     }
 
-    /// The first few that arrived out of order, as people read it.
+    /// Describes the first few messages that arrived out of order.
     pub(crate) fn overtakings(&self) -> Vec<String> {
-        let books = self.books();
-        let name = |number: &usize| books.ids.get(number).map_or("?", String::as_str);
-        let told = books.overtakings.iter().take(5);
-        told.map(|[one, other]| format!("{} arrived before {}, which had been answered before it was sent", name(one), name(other)))
+        let state = self.state();
+        let name = |number: &usize| state.ids.get(number).map_or("?", String::as_str);
+        let listed = state.overtakings.iter().take(5);
+        listed
+            .map(|[one, other]| format!("{} arrived before {}, which had been answered before it was sent", name(one), name(other)))
             .collect()
     }
 
     pub(crate) fn totals(&self) -> Totals {
-        let books = self.books();
-        let accepted = books.accepted.len() as u64;
+        let state = self.state();
+        let accepted = state.accepted.len() as u64;
         Totals {
             accepted,
-            delivered: accepted - books.owed.len() as u64,
-            duplicates: books.duplicates,
-            ordered: books.ordered,
-            out_of_order: books.overtakings.len() as u64,
-            came_again_late: books.came_again_late,
-            too_early: books.too_early,
-            wrongly_timed: books.wrongly_timed,
+            delivered: accepted - state.pending.len() as u64,
+            duplicates: state.duplicates,
+            ordered: state.ordered,
+            out_of_order: state.overtakings.len() as u64,
+            late_duplicates: state.late_duplicates,
+            too_early: state.too_early,
+            wrongly_timed: state.wrongly_timed,
         }
     }
 
-    /// Waits until all that is owed now has arrived, and returns what had not when the time was over.
+    /// Waits until all pending messages have arrived. Returns those that have not at the time limit.
     pub(crate) async fn settled_within(&self, limit: Duration) -> Vec<String> {
         let end = Instant::now() + limit;
-        let mut waiting: Vec<String> = self.books().owed.iter().cloned().collect();
+        let mut waiting: Vec<String> = self.state().pending.iter().cloned().collect();
         loop {
-            self.books().keep_owed(&mut waiting);
+            self.state().keep_pending(&mut waiting);
             if waiting.is_empty() || Instant::now() >= end {
                 return waiting;
             }
@@ -177,27 +178,27 @@ impl Ledger {
         }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Books {
-    fn keep_owed(&self, ids: &mut Vec<String>) {
-        ids.retain(|id| self.owed.contains(id));
+impl State {
+    fn keep_pending(&self, ids: &mut Vec<String>) {
+        ids.retain(|id| self.pending.contains(id));
     }
 
-    /// Notes what happened to a message that is in a line.
+    /// Notes an event of an ordered message.
     fn order(&mut self, number: usize, event: Event) {
-        let Some(line) = Share::of(number).line() else { return };
-        match self.lines[line].note(event) {
+        let Some(backlog) = Share::of(number).backlog() else { return };
+        match self.backlogs[backlog].note(event) {
             Verdict::Fits => {}
             Verdict::Overtook(earlier) => self.overtakings.push([number, earlier]),
-            Verdict::CameAgainLate => self.came_again_late += 1,
+            Verdict::LateDuplicate => self.late_duplicates += 1,
         }
     }
 
-    /// Notes under which id a number goes, which must be one.
+    /// Notes the id of a number; there must be only one.
     fn name(&mut self, number: usize, id: &str) {
         let known = self.ids.entry(number).or_insert_with(|| id.to_owned());
         let pair = [known.clone(), id.to_owned()];
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_accepted_is_owed_until_it_arrives() {
+    async fn accepted_message_is_pending_until_arrival() {
         let ledger = Ledger::default();
         ledger.accepted(0, "a");
         ledger.arrived(1, "b");
@@ -226,46 +227,46 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_and_was_not_accepted_counts_for_nothing() {
+    fn arrival_of_an_unaccepted_message_does_not_count() {
         let ledger = Ledger::default();
         ledger.arrived(1, "a");
         assert_eq!(ledger.totals(), Totals::default());
-        assert!(ledger.twice().is_empty());
+        assert!(ledger.accepted_twice().is_empty());
     }
 
     #[test]
-    fn what_arrives_before_what_it_had_to_follow_is_noticed_and_named() {
+    fn wrong_order_is_counted_and_named() {
         let ledger = Ledger::default();
-        for (number, id) in [(0, "a"), (10, "b"), (11, "in no line")] {
+        for (number, id) in [(0, "a"), (10, "b"), (11, "in no backlog")] {
             ledger.begun(number);
             ledger.accepted(number, id);
         }
-        for (number, id) in [(11, "in no line"), (10, "b"), (0, "a"), (10, "b")] {
+        for (number, id) in [(11, "in no backlog"), (10, "b"), (0, "a"), (10, "b")] {
             ledger.arrived(number, id);
         }
-        let Totals { ordered, out_of_order, came_again_late, .. } = ledger.totals();
-        assert_eq!([ordered, out_of_order, came_again_late], [2, 1, 1]);
+        let Totals { ordered, out_of_order, late_duplicates, .. } = ledger.totals();
+        assert_eq!([ordered, out_of_order, late_duplicates], [2, 1, 1]);
         assert_eq!(ledger.overtakings(), ["b arrived before a, which had been answered before it was sent"]);
     }
 
     #[test]
-    fn what_comes_again_too_early_is_noticed() {
+    fn too_early_retry_is_counted() {
         let ledger = Ledger::default();
         for (number, ago) in [(1, TOO_EARLY / 2), (2, TOO_EARLY)] {
             let failed = Instant::now().checked_sub(ago).expect("the machine runs for longer");
-            ledger.books().failed_first.insert(number, failed);
+            ledger.state().failed_first.insert(number, failed);
         }
         [1, 2].into_iter().for_each(|number| ledger.arrived(number, &number.to_string()));
         assert_eq!(ledger.totals().too_early, 1);
     }
 
     #[test]
-    fn a_message_under_two_ids_is_noticed_once() {
+    fn message_under_two_ids_is_listed_once() {
         let ledger = Ledger::default();
         ledger.accepted(0, "a");
         ledger.arrived(0, "b");
         ledger.arrived(0, "b");
         ledger.accepted(1, "c");
-        assert_eq!(ledger.twice(), [["a".to_owned(), "b".to_owned()]]);
+        assert_eq!(ledger.accepted_twice(), [["a".to_owned(), "b".to_owned()]]);
     }
 }

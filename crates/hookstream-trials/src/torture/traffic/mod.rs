@@ -1,4 +1,4 @@
-//! Messages during a round: senders, receiver, ledger and the nodes they go through.
+//! Messages of a round: senders, receiver, ledger and nodes.
 
 pub(crate) mod fleet;
 pub(crate) mod ledger;

@@ -1,30 +1,29 @@
-//! The order of arrival, held against the order in which sends were answered.
+//! Comparison of the order of arrival with the order of the responses to the senders.
 //!
-//! A part of the messages goes to an endpoint that keeps an order by key, each key of which is a line, and a part to
-//! one that takes batches in a strict order, which is another line. A message that was
-//! sent after another was answered 201 must not arrive before it. Of two whose sends overlapped either may be the
-//! first. What came already may come again: then it counts as a duplicate, and as a late one where something
-//! behind it had come in between.
+//! Some messages go to an endpoint ordered by key, and some to one that takes batches in strict order. Each key has its
+//! own ordered backlog, and the batches have one more. A message that was sent after the 201 response to another must
+//! not arrive before it. Messages whose sends overlapped may arrive in either order. A repeated arrival counts as a
+//! duplicate, and as a late one if a later message has arrived in between.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::torture::knobs::{KEYS, LINES, PROBES_FROM};
+use crate::torture::knobs::{KEYS, ORDERED_BACKLOGS, PROBES_FROM};
 
-/// One message of so many is for the endpoint with keys, and one for that which takes batches.
+/// Divisor: one of this many messages is for the endpoint with keys, and one for the endpoint with batches.
 const EVERY: usize = 10;
-/// Which of them is for the latter.
+/// Remainder of the messages for batches.
 const BATCHED: usize = 5;
-/// So many of those with a key are in the same line, one after the other, before the next has its turn.
+/// Number of consecutive keyed messages in one backlog.
 const IN_A_ROW: usize = 3;
 
-/// Which endpoint a message is for.
+/// Endpoint of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Share {
-    /// The one without an order.
+    /// Endpoint without an order.
     Plain,
-    /// The one that keeps an order by key, with this key.
+    /// Endpoint ordered by key, with this key.
     Keyed(usize),
-    /// The one that takes batches in a strict order.
+    /// Endpoint with batches in strict order.
     Batched,
 }
 
@@ -38,54 +37,54 @@ impl Share {
         }
     }
 
-    /// In which line it is there, where it is in one.
-    pub(crate) fn line(self) -> Option<usize> {
+    /// Returns the ordered backlog of the message, if it has one.
+    pub(crate) fn backlog(self) -> Option<usize> {
         match self {
             Self::Plain => None,
             Self::Keyed(key) => Some(key),
-            Self::Batched => Some(LINES - 1),
+            Self::Batched => Some(ORDERED_BACKLOGS - 1),
         }
     }
 }
 
-/// What happens to a message, told in the order in which it happens.
+/// Event of a message, in the order of events.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
-    /// A send begins; where it is not answered, so does another.
+    /// A send begins; without a response, another begins.
     Begun(usize),
-    /// A send was answered 201.
-    Answered(usize),
-    /// It arrived and is about to be answered 2xx.
+    /// A send got a 201 response.
+    Responded(usize),
+    /// The message arrived and is about to get a 2xx response.
     Arrived(usize),
 }
 
-/// What an event means for the order.
+/// Effect of an event on the order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It fits.
+    /// The event is in order.
     Fits,
-    /// It arrived before this one, which had been answered before it was sent.
+    /// The message arrived before this one, which got its response before the send.
     Overtook(usize),
-    /// It arrived again, though something behind it had arrived.
-    CameAgainLate,
+    /// The message arrived again after a later one.
+    LateDuplicate,
 }
 
-/// What is known of one line.
+/// Record of one ordered backlog.
 #[derive(Debug, Default)]
 pub(crate) struct OrderedBacklog {
-    /// How many events there were: the time here.
+    /// Number of events, used as the time.
     now: u64,
-    /// When the first send of a message began; those that have not arrived.
+    /// First send of each message that has not arrived.
     begun: HashMap<usize, u64>,
-    /// When a message was first answered; those that have not arrived.
-    answered: HashMap<usize, u64>,
+    /// First response of each message that has not arrived.
+    responded: HashMap<usize, u64>,
     arrived: HashSet<usize>,
-    /// Which arrived last of those that arrived for the first time.
+    /// Last message that arrived for the first time.
     latest: Option<usize>,
 }
 
 impl OrderedBacklog {
-    /// Notes what happened next.
+    /// Notes the next event.
     pub(crate) fn note(&mut self, event: Event) -> Verdict {
         self.now += 1;
         match event {
@@ -93,9 +92,9 @@ impl OrderedBacklog {
                 self.begun.entry(number).or_insert(self.now);
                 Verdict::Fits
             }
-            Event::Answered(number) => {
+            Event::Responded(number) => {
                 if !self.arrived.contains(&number) {
-                    self.answered.entry(number).or_insert(self.now);
+                    self.responded.entry(number).or_insert(self.now);
                 }
                 Verdict::Fits
             }
@@ -103,7 +102,7 @@ impl OrderedBacklog {
                 if self.latest == Some(number) {
                     Verdict::Fits
                 } else {
-                    Verdict::CameAgainLate
+                    Verdict::LateDuplicate
                 }
             }
             Event::Arrived(number) => self.arrives_first(number),
@@ -113,79 +112,79 @@ impl OrderedBacklog {
     fn arrives_first(&mut self, number: usize) -> Verdict {
         self.arrived.insert(number);
         self.latest = Some(number);
-        self.answered.remove(&number);
+        self.responded.remove(&number);
         let Some(begun) = self.begun.remove(&number) else { return Verdict::Fits };
-        let overtaken = self.answered.iter().filter(|(_, answered)| **answered < begun);
-        overtaken.min_by_key(|(_, answered)| **answered).map_or(Verdict::Fits, |(earlier, _)| Verdict::Overtook(*earlier))
+        let overtaken = self.responded.iter().filter(|(_, responded)| **responded < begun);
+        overtaken.min_by_key(|(_, responded)| **responded).map_or(Verdict::Fits, |(earlier, _)| Verdict::Overtook(*earlier))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Event::{Answered, Arrived, Begun},
+        Event::{Arrived, Begun, Responded},
         *,
     };
 
-    /// Of a sequence, all that does not fit, by the number of the event.
+    /// Returns the verdicts other than `Fits`, by the number of the event.
     fn odd(events: &[Event]) -> Vec<(usize, Verdict)> {
-        let mut line = OrderedBacklog::default();
-        let verdicts = events.iter().map(|event| line.note(*event)).enumerate();
+        let mut backlog = OrderedBacklog::default();
+        let verdicts = events.iter().map(|event| backlog.note(*event)).enumerate();
         verdicts.filter(|(_, verdict)| *verdict != Verdict::Fits).collect()
     }
 
     #[test]
-    fn what_was_answered_before_another_was_sent_arrives_before_it() {
+    fn message_arrives_before_those_sent_after_its_response() {
         let check = |events: &[Event], expected: &[(usize, Verdict)]| assert_eq!(odd(events), expected, "{events:?}");
-        check(&[Begun(1), Answered(1), Begun(2), Answered(2), Arrived(1), Arrived(2)], &[]);
-        check(&[Begun(1), Answered(1), Begun(2), Answered(2), Arrived(2), Arrived(1)], &[(4, Verdict::Overtook(1))]);
-        // Also where the second arrives before its own answer does.
-        check(&[Begun(1), Answered(1), Begun(2), Arrived(2), Answered(2), Arrived(1)], &[(3, Verdict::Overtook(1))]);
-        // Each that overtakes is one, and it names the first that it overtook.
-        let three = [Begun(1), Answered(1), Begun(2), Answered(2), Begun(3), Answered(3)];
+        check(&[Begun(1), Responded(1), Begun(2), Responded(2), Arrived(1), Arrived(2)], &[]);
+        check(&[Begun(1), Responded(1), Begun(2), Responded(2), Arrived(2), Arrived(1)], &[(4, Verdict::Overtook(1))]);
+        // Even if the second arrives before its own response.
+        check(&[Begun(1), Responded(1), Begun(2), Arrived(2), Responded(2), Arrived(1)], &[(3, Verdict::Overtook(1))]);
+        // Each overtaking message counts once, and names the first that it overtook.
+        let three = [Begun(1), Responded(1), Begun(2), Responded(2), Begun(3), Responded(3)];
         check(&[&three[..], &[Arrived(3), Arrived(2), Arrived(1)]].concat(), &[(6, Verdict::Overtook(1)), (7, Verdict::Overtook(1))]);
         check(&[&three[..], &[Arrived(1), Arrived(3), Arrived(2)]].concat(), &[(7, Verdict::Overtook(2))]);
-        // One that never arrives is overtaken all the same.
-        check(&[Begun(1), Answered(1), Begun(2), Arrived(2)], &[(3, Verdict::Overtook(1))]);
+        // A message that never arrives is overtaken too.
+        check(&[Begun(1), Responded(1), Begun(2), Arrived(2)], &[(3, Verdict::Overtook(1))]);
     }
 
     #[test]
-    fn of_sends_that_overlapped_either_may_be_the_first() {
+    fn overlapping_sends_may_arrive_in_either_order() {
         let check = |events: &[Event]| assert_eq!(odd(events), [], "{events:?}");
-        check(&[Begun(1), Begun(2), Answered(1), Answered(2), Arrived(2), Arrived(1)]);
-        check(&[Begun(1), Begun(2), Answered(2), Answered(1), Arrived(2), Arrived(1)]);
-        // The first send of the second began before, though it was sent again after that.
-        check(&[Begun(2), Begun(1), Answered(1), Begun(2), Answered(2), Arrived(2), Arrived(1)]);
-        // What was sent and never answered may be anywhere.
-        check(&[Begun(1), Begun(2), Answered(2), Arrived(2), Arrived(1)]);
+        check(&[Begun(1), Begun(2), Responded(1), Responded(2), Arrived(2), Arrived(1)]);
+        check(&[Begun(1), Begun(2), Responded(2), Responded(1), Arrived(2), Arrived(1)]);
+        // The first send of the second message began earlier, although it was sent again later.
+        check(&[Begun(2), Begun(1), Responded(1), Begun(2), Responded(2), Arrived(2), Arrived(1)]);
+        // A message without a response may be anywhere.
+        check(&[Begun(1), Begun(2), Responded(2), Arrived(2), Arrived(1)]);
     }
 
     #[test]
-    fn a_send_whose_answer_was_lost_counts_from_when_it_began_first_until_it_was_answered() {
-        // It may have been accepted by the first send or by the second.
-        let lost = [Begun(1), Begun(2), Answered(2), Begun(1), Answered(1)];
+    fn send_with_lost_response_counts_from_first_send_to_response() {
+        // Either send of the first message may have been the accepted one.
+        let lost = [Begun(1), Begun(2), Responded(2), Begun(1), Responded(1)];
         assert_eq!(odd(&[&lost[..], &[Arrived(1), Arrived(2)]].concat()), []);
         assert_eq!(odd(&[&lost[..], &[Arrived(2), Arrived(1)]].concat()), []);
-        // What is sent after the answer of the second comes after it.
-        let behind = [Begun(3), Answered(3), Arrived(3)];
+        // A message sent after the response to the second comes after it.
+        let behind = [Begun(3), Responded(3), Arrived(3)];
         assert_eq!(odd(&[&lost[..], &behind].concat()), [(7, Verdict::Overtook(2))]);
-        // Sent again after it had arrived, it is not owed again.
-        assert_eq!(odd(&[Begun(1), Arrived(1), Begun(1), Answered(1), Begun(2), Answered(2), Arrived(2)]), []);
+        // Sent again after its arrival, the message is not pending again.
+        assert_eq!(odd(&[Begun(1), Arrived(1), Begun(1), Responded(1), Begun(2), Responded(2), Arrived(2)]), []);
     }
 
     #[test]
-    fn the_last_may_come_again_and_what_is_before_it_comes_late() {
-        let two = [Begun(1), Answered(1), Begun(2), Answered(2), Arrived(1), Arrived(1), Arrived(2), Arrived(2)];
+    fn only_the_last_may_repeat_in_time() {
+        let two = [Begun(1), Responded(1), Begun(2), Responded(2), Arrived(1), Arrived(1), Arrived(2), Arrived(2)];
         assert_eq!(odd(&two), []);
-        assert_eq!(odd(&[&two[..], &[Arrived(1)]].concat()), [(8, Verdict::CameAgainLate)]);
+        assert_eq!(odd(&[&two[..], &[Arrived(1)]].concat()), [(8, Verdict::LateDuplicate)]);
     }
 
     #[test]
-    fn a_part_of_the_messages_is_spread_over_the_lines_and_no_probe_is() {
-        let line_of = |number: usize| Share::of(number).line();
-        let count = |line| (0..1_200).filter(|number| line_of(*number) == Some(line)).count();
+    fn messages_are_spread_over_ordered_backlogs_without_probes() {
+        let backlog_of = |number: usize| Share::of(number).backlog();
+        let count = |backlog| (0..1_200).filter(|number| backlog_of(*number) == Some(backlog)).count();
         assert_eq!([0, 1, 2, 3, 4].map(count), [30, 30, 30, 30, 120]);
-        assert_eq!([0, 10, 20, 30, 35].map(line_of), [Some(0), Some(0), Some(0), Some(1), Some(4)]);
-        assert_eq!([1, PROBES_FROM, PROBES_FROM + 5].map(line_of), [None; 3]);
+        assert_eq!([0, 10, 20, 30, 35].map(backlog_of), [Some(0), Some(0), Some(0), Some(1), Some(4)]);
+        assert_eq!([1, PROBES_FROM, PROBES_FROM + 5].map(backlog_of), [None; 3]);
     }
 }

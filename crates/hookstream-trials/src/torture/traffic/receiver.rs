@@ -1,5 +1,5 @@
-//! The receiver: a little slow, so that something is always under way, unreliable on some first tries, and
-//! for a while as bad as it is told to be.
+//! Receiver: a little slow, so that attempts are always in flight; unreliable on some first attempts, and misbehaving
+//! on request.
 
 use std::{
     convert::Infallible,
@@ -35,31 +35,31 @@ use crate::{
     },
 };
 
-/// How long an answer takes.
+/// Response time.
 const DELAY: Duration = Duration::from_millis(15);
-/// How often a byte comes where they trickle.
+/// Interval between bytes of a trickling response.
 const BYTE_EVERY: Duration = Duration::from_millis(200);
-/// How soon to try again to get the address back.
-const AGAIN: Duration = Duration::from_millis(10);
+/// Pause before the next try to bind the address.
+const REBIND_PAUSE: Duration = Duration::from_millis(10);
 
-/// How the receiver behaves.
+/// Behaviour of the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// It takes what comes.
-    Well,
-    /// It answers a status, with a `Retry-After` of so many seconds where there is one.
+    /// Accepts every request.
+    Accepts,
+    /// Responds with a status, and a `Retry-After` of this many seconds if any.
     Refuses(StatusCode, Option<u16>),
-    /// It reads a request and resets the connection.
+    /// Reads a request and resets the connection.
     Resets,
-    /// It reads a request and never answers.
+    /// Reads a request and never responds.
     Hangs,
-    /// It answers a status, and the body comes byte by byte and does not end. The status counts.
+    /// Responds with a status and an endless body, byte by byte. The status counts.
     Trickles(StatusCode),
-    /// It is not there: its connections are reset, and new ones refused.
+    /// Resets its connections and refuses new ones.
     Away,
 }
 
-/// A receiver that listens. It is gone when this is dropped.
+/// Listening receiver, closed on drop.
 pub(crate) struct Receiver {
     address: SocketAddr,
     mood: watch::Sender<Mood>,
@@ -67,7 +67,7 @@ pub(crate) struct Receiver {
 }
 
 impl Mood {
-    /// Any that is not well.
+    /// Returns a random misbehaviour.
     pub(crate) fn bad(rng: &mut StdRng) -> Self {
         match rng.random_range(0..8) {
             0 => Self::Refuses(StatusCode::INTERNAL_SERVER_ERROR, None),
@@ -83,12 +83,12 @@ impl Mood {
 }
 
 impl Receiver {
-    /// Listens on loopback, and notes what arrives.
-    pub(crate) async fn start(desk: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
+    /// Listens on loopback, and notes arrivals.
+    pub(crate) async fn start(state: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
         let address = listener.local_addr()?;
-        let mood = desk.mood.clone();
-        let listening = tasks.spawn(listen(listener, address, Arc::new(desk), tasks.clone()));
+        let mood = state.mood.clone();
+        let listening = tasks.spawn(listen(listener, address, Arc::new(state), tasks.clone()));
         Ok(Self { address, mood, _listening: AbortOnDropHandle::new(listening) })
     }
 
@@ -101,26 +101,26 @@ impl Receiver {
     }
 }
 
-async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<ReceiverState>, tasks: TaskTracker) {
-    let mut moods = desk.mood.subscribe();
+async fn listen(mut listener: TcpListener, address: SocketAddr, state: Arc<ReceiverState>, tasks: TaskTracker) {
+    let mut moods = state.mood.subscribe();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                tasks.spawn(serve(stream, Arc::clone(&desk)));
+                tasks.spawn(serve(stream, Arc::clone(&state)));
             }
             () = until(&mut moods, |mood| mood == Mood::Away) => {
                 drop(listener);
-                listener = come_back(address, &mut moods).await;
+                listener = listen_again(address, &mut moods).await;
             }
         }
     }
 }
 
-/// Stays away as long as it is to be, and listens again.
-async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> TcpListener {
+/// Stays away for the requested time, then listens again.
+async fn listen_again(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> TcpListener {
     loop {
-        // Bound and not listened on: nobody else gets the address, and whoever connects is refused.
+        // Bound without listening: no other process gets the address, and connections are refused.
         let place = TcpSocket::new_v4().and_then(|socket| {
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
@@ -129,41 +129,41 @@ async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> Tc
         until(moods, |mood| mood != Mood::Away).await;
         match place.and_then(|socket| socket.listen(1024)) {
             Ok(listener) => return listener,
-            Err(_) => sleep(AGAIN).await,
+            Err(_) => sleep(REBIND_PAUSE).await,
         }
     }
 }
 
-async fn serve(stream: TcpStream, desk: Arc<ReceiverState>) {
-    // Whenever we close it, it is reset.
+async fn serve(stream: TcpStream, state: Arc<ReceiverState>) {
+    // With this option, closing the connection resets it.
     let _ = stream.set_zero_linger();
-    let mut moods = desk.mood.subscribe();
+    let mut moods = state.mood.subscribe();
     tokio::select! {
-        () = converse(stream, desk) => {}
+        () = converse(stream, state) => {}
         () = until(&mut moods, |mood| mood == Mood::Away) => {}
     }
 }
 
-async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) {
-    let _ = moods.wait_for(|mood| is_so(*mood)).await;
+async fn until(moods: &mut watch::Receiver<Mood>, is_met: impl Fn(Mood) -> bool) {
+    let _ = moods.wait_for(|mood| is_met(*mood)).await;
 }
 
-/// Where requests are answered.
+/// State of the receiver, shared by its connections.
 pub(crate) struct ReceiverState {
     ledger: Arc<Ledger>,
     clocks: Arc<Clocks>,
-    /// The share of messages whose first try is answered 500.
+    /// Share of messages whose first attempt gets a 500 response.
     fail_share: f64,
     mood: watch::Sender<Mood>,
 }
 
 impl ReceiverState {
     pub(crate) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
-        Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Well) }
+        Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Accepts) }
     }
 }
 
-/// The number and id of each message in a request.
+/// Returns the number and id of each message in a request.
 fn messages<'a>(head: &'a Parts, body: &'a [u8]) -> Option<Vec<(usize, &'a str)>> {
     let id = header(&head.headers, "webhook-id");
     let size = header(&head.headers, "x-hookstream-batch-size");
@@ -171,8 +171,8 @@ fn messages<'a>(head: &'a Parts, body: &'a [u8]) -> Option<Vec<(usize, &'a str)>
         return Some(vec![(payload::number(body)?, id)]);
     }
     let batch = payload::batch(body)?;
-    let is_as_told = id.starts_with("batch_") && size.parse() == Ok(batch.len()) && !batch.is_empty();
-    is_as_told.then(|| batch.iter().map(|one| Some((one.number()?, one.id))).collect())?
+    let is_consistent = id.starts_with("batch_") && size.parse() == Ok(batch.len()) && !batch.is_empty();
+    is_consistent.then(|| batch.iter().map(|one| Some((one.number()?, one.id))).collect())?
 }
 
 impl Receive for ReceiverState {
@@ -182,7 +182,7 @@ impl Receive for ReceiverState {
         let Some(messages) = messages(&head, &body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
         let mood = *self.mood.borrow();
         match mood {
-            Mood::Well | Mood::Trickles(StatusCode::OK) => {}
+            Mood::Accepts | Mood::Trickles(StatusCode::OK) => {}
             Mood::Refuses(status, retry_after) => {
                 let mut response = plain(status);
                 response.headers_mut().extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
@@ -193,18 +193,18 @@ impl Receive for ReceiverState {
             Mood::Trickles(status) => return Ok(trickle(status)),
         }
         let signed_at = header(&head.headers, "webhook-timestamp").parse();
-        if !signed_at.is_ok_and(|seconds| self.clocks.have_shown(seconds, SystemClock.now())) {
+        if !signed_at.is_ok_and(|seconds| self.clocks.recently_showed(seconds, SystemClock.now())) {
             self.ledger.wrongly_timed();
         }
         sleep(DELAY).await;
-        // A probe measures a time, to which the wait for another try does not belong.
+        // A probe measures a time that must not include the wait for a retry.
         let fails = |number: usize| number < PROBES_FROM && fails_first(number, self.fail_share);
         if header(&head.headers, "x-hookstream-delivery-attempt") == "1" && messages.iter().any(|(number, _)| fails(*number)) {
             messages.iter().for_each(|(number, _)| self.ledger.failed_first(*number));
             return Ok(boxed(plain(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         messages.iter().for_each(|(number, id)| self.ledger.arrived(*number, id));
-        Ok(if mood == Mood::Well { boxed(plain(StatusCode::NO_CONTENT)) } else { trickle(StatusCode::OK) })
+        Ok(if mood == Mood::Accepts { boxed(plain(StatusCode::NO_CONTENT)) } else { trickle(StatusCode::OK) })
     }
 }
 
@@ -218,7 +218,7 @@ fn boxed(response: Response<impl Body<Data = Bytes, Error = Infallible> + Send +
     response.map(BodyExt::boxed_unsync)
 }
 
-/// A byte now and then, without end.
+/// Endless body with a byte per interval.
 struct Trickle(Interval);
 
 impl Body for Trickle {
@@ -237,8 +237,8 @@ mod tests {
 
     use super::*;
 
-    /// What a message is answered, as far as anything comes within half a second, or how that fails.
-    async fn answer(receiver: &Receiver) -> Result<String, io::ErrorKind> {
+    /// Returns the response within half a second, as far as received, or the error.
+    async fn response(receiver: &Receiver) -> Result<String, io::ErrorKind> {
         let mut stream = TcpStream::connect(receiver.address).await.map_err(|error| error.kind())?;
         let body = r#"{"n":"0000000000000001"}"#;
         let request = format!("POST / HTTP/1.1\r\nhost: x\r\nwebhook-id: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
@@ -252,18 +252,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_mood_is_what_it_is_called_and_it_is_well_again_afterwards() {
+    async fn each_mood_behaves_as_named_and_ends() {
         let ledger = Arc::new(Ledger::default());
-        let desk = ReceiverState::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
-        let receiver = Receiver::start(desk, &TaskTracker::new()).await.expect("it listens");
+        let state = ReceiverState::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
+        let receiver = Receiver::start(state, &TaskTracker::new()).await.expect("it listens");
         let check = async |mood, expected: Result<&str, io::ErrorKind>| {
             receiver.set(mood);
-            // A change of mood is noticed soon, but not at once.
+            // The receiver changes its behaviour soon, but not at once.
             sleep(Duration::from_millis(50)).await;
-            let answered = answer(&receiver).await;
+            let response = response(&receiver).await;
             match expected {
-                Ok(part) => assert!(answered.as_ref().is_ok_and(|text| text.contains(part)), "{mood:?}: {answered:?}"),
-                Err(kind) => assert_eq!(answered, Err(kind), "{mood:?}"),
+                Ok(part) => assert!(response.as_ref().is_ok_and(|text| text.contains(part)), "{mood:?}: {response:?}"),
+                Err(kind) => assert_eq!(response, Err(kind), "{mood:?}"),
             }
         };
         check(Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(2)), Ok("retry-after: 2\r\n")).await;
@@ -274,7 +274,7 @@ mod tests {
         assert!(!ledger.has_arrived("a"));
         check(Mood::Trickles(StatusCode::OK), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
         assert!(ledger.has_arrived("a"), "a complete head decides");
-        check(Mood::Well, Ok("HTTP/1.1 204")).await;
+        check(Mood::Accepts, Ok("HTTP/1.1 204")).await;
         assert!(ledger.has_arrived("a"));
     }
 }

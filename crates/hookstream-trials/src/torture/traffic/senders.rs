@@ -1,5 +1,5 @@
-//! The senders: so many messages a second whatever the nodes do, each sent until it is accepted, with one
-//! idempotency key, at another node where one is away.
+//! Senders: a constant rate of messages independent of the nodes' state. Each message is sent with one idempotency key
+//! until it is accepted, through another node if one is away.
 
 use std::{
     sync::{
@@ -27,17 +27,17 @@ use crate::{
     },
 };
 
-/// Enough for the usual rate where an answer takes 50 ms.
+/// Enough for the usual rate with a response time of 50 ms.
 const SENDERS: usize = 16;
 const PAYLOAD_BYTES: usize = 500;
-/// How long an answer is waited for before the message is sent again.
-const TRY: Duration = Duration::from_secs(1);
-/// How long a node is left alone that did not answer, where there are others.
+/// Time limit of a response before the message is sent again.
+const TIME_LIMIT: Duration = Duration::from_secs(1);
+/// Time for which a node without a response is avoided, if there are others.
 const AWAY: Duration = Duration::from_secs(1);
-/// The wait before a message is sent again.
-const AGAIN: Duration = Duration::from_millis(20);
+/// Pause before a message is sent again.
+const RESEND_PAUSE: Duration = Duration::from_millis(20);
 
-/// Whom to send to, and where it is noted.
+/// Destination of the messages, and the ledger.
 pub(crate) struct Target {
     addresses: Arc<Addresses>,
     nodes: usize,
@@ -47,12 +47,12 @@ pub(crate) struct Target {
     ledger: Arc<Ledger>,
     tasks: TaskTracker,
     began: Instant,
-    /// By node: until when it is left alone, in milliseconds since we began.
+    /// Time by node until which it is avoided, in milliseconds since the start.
     away_until: Vec<AtomicU64>,
     probes: AtomicUsize,
 }
 
-/// The senders while they run; they stop when this is dropped.
+/// Running senders; they stop on drop.
 pub(crate) struct Senders {
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
@@ -89,19 +89,19 @@ impl Target {
             if let Some(id) = self.send_to(node, &mut connection, number).await {
                 break id;
             }
-            sleep(AGAIN).await;
+            sleep(RESEND_PAUSE).await;
         };
         while !self.ledger.has_arrived(&id) {
             sleep(Duration::from_millis(2)).await;
         }
     }
 
-    /// Sends a message through one node. Returns its id where it was accepted.
+    /// Sends a message through one node. Returns its id if it was accepted.
     async fn send_to(&self, node: usize, connection: &mut Option<Connection>, number: usize) -> Option<String> {
         self.ledger.begun(number);
-        match timeout(TRY, self.post(node, connection, number)).await {
-            Ok(Ok((StatusCode::CREATED, answer))) => {
-                let id = id_of(&answer)?;
+        match timeout(TIME_LIMIT, self.post(node, connection, number)).await {
+            Ok(Ok((StatusCode::CREATED, response))) => {
+                let id = id_of(&response)?;
                 self.ledger.accepted(number, &id);
                 Some(id)
             }
@@ -124,7 +124,7 @@ impl Target {
             None => connection.insert(Connection::open(&address, &self.tasks).await?),
         };
         let mut headers = connection::headers(&address, &self.api_key)?;
-        // Numbers begin anew with each fault, keys must not: a database may be the same.
+        // Numbers restart with each fault, but keys must not: the database may be the same.
         headers.insert("idempotency-key", HeaderValue::try_from(format!("{}-{number}", self.application))?);
         let body = match Share::of(number) {
             Share::Plain => payload::body(number, PAYLOAD_BYTES),
@@ -138,14 +138,14 @@ impl Target {
         self.nodes > 1 && self.away_until[node].load(Ordering::Relaxed) > self.now()
     }
 
-    /// Milliseconds since we began.
+    /// Returns milliseconds since the start.
     fn now(&self) -> u64 {
         millis(self.began.elapsed())
     }
 }
 
 impl Senders {
-    /// Starts sending so many messages a second.
+    /// Starts to send this many messages a second.
     pub(crate) fn start(target: &Arc<Target>, rate: u32) -> Self {
         let stop = CancellationToken::new();
         let run = |_| target.tasks.spawn(run(Arc::clone(target), Duration::from_secs(1) / rate, stop.clone()));
@@ -153,7 +153,7 @@ impl Senders {
         Self { stop, running }
     }
 
-    /// Stops and waits until nothing is under way.
+    /// Stops, and waits until no request is in flight.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         for running in std::mem::take(&mut self.running) {
@@ -168,7 +168,7 @@ impl Drop for Senders {
     }
 }
 
-/// One sender.
+/// Runs one sender.
 async fn run(target: Arc<Target>, period: Duration, stop: CancellationToken) {
     let began = target.began;
     let mut connections: Vec<Option<Connection>> = (0..target.nodes).map(|_| None).collect();
@@ -179,7 +179,7 @@ async fn run(target: Arc<Target>, period: Duration, stop: CancellationToken) {
             () = sleep_until(due) => {}
             () = stop.cancelled() => return,
         }
-        // The nodes in turn; those that are away come last.
+        // All nodes in turn; those that are away come last.
         let nodes = (0..target.nodes).map(|turn| (number + turn) % target.nodes).collect::<Vec<_>>();
         'again: loop {
             let (away, there): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| target.is_away(**node));
@@ -191,7 +191,7 @@ async fn run(target: Arc<Target>, period: Duration, stop: CancellationToken) {
                     return;
                 }
             }
-            sleep(AGAIN).await;
+            sleep(RESEND_PAUSE).await;
         }
     }
 }
@@ -200,8 +200,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The id in the answer to a send.
-fn id_of(answer: &[u8]) -> Option<String> {
-    let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
-    answer["message"]["id"].as_str().map(str::to_owned)
+/// Returns the id in the response to a send.
+fn id_of(response: &[u8]) -> Option<String> {
+    let response: serde_json::Value = serde_json::from_slice(response).ok()?;
+    response["message"]["id"].as_str().map(str::to_owned)
 }
