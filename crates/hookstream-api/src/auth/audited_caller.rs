@@ -1,4 +1,4 @@
-//! Who acts, and from where: what the audit log says of a change. Handlers that change something take it.
+//! Caller as the audit log records it: actor, address and request. Handlers that change something take it.
 
 use std::net::IpAddr;
 
@@ -15,24 +15,24 @@ use crate::{
     state::Api,
 };
 
-/// The longest name of a program that is kept.
+/// Maximum length of the stored user agent.
 const USER_AGENT_MAX: usize = 255;
 
-/// Whoever makes a request. It says nothing about what they may do: put it behind [`Caller`](crate::auth::caller::Caller) or
-/// [`Person`](crate::auth::person::Person).
+/// Caller of a request. Says nothing about permissions: handlers take it after
+/// [`Caller`](crate::auth::caller::Caller) or [`Person`](crate::auth::person::Person).
 #[derive(Debug)]
 pub(crate) struct AuditedCaller {
     actor: Actor,
     origin: ClientDetails,
 }
 
-/// Where a request comes from and with which program: what the audit log says, and whoever looks at their sessions later.
-/// Operations that find out themselves who makes the request take it.
+/// Address and program of the client, for the audit log and the list of sessions. Operations that find out the actor
+/// themselves take it.
 #[derive(Debug)]
 pub(crate) struct ClientDetails {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<String>,
-    /// The cookie of a browser that has signed in before.
+    /// Cookie of a browser that has signed in before.
     pub(crate) device: Option<String>,
     request: RequestId,
 }
@@ -63,14 +63,14 @@ impl FromRequestParts<Api> for ClientDetails {
 }
 
 impl AuditedCaller {
-    /// What they do now.
+    /// Returns the audit context of the caller's act at the current time.
     pub(crate) fn act(&self, api: &Api) -> AuditContext {
         self.origin.act(api, self.actor.clone())
     }
 }
 
 impl ClientDetails {
-    /// What somebody does now.
+    /// Returns the audit context of an act of `actor` at the current time.
     pub(crate) fn act(&self, api: &Api, actor: Actor) -> AuditContext {
         let entry = api.engine.new_id().into();
         AuditContext { entry, at: api.now(), actor, address: self.address, request_id: Some(self.request.to_string()) }

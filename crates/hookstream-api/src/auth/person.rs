@@ -26,7 +26,7 @@ use crate::{
     state::Api,
 };
 
-/// Somebody who signed in, for operations that are about themselves. It goes first among a handler's extractors.
+/// Signed-in user, for operations on the own account. Handlers take it as the first extractor.
 pub(crate) struct Person(pub(crate) Arc<SignedIn>);
 
 impl FromRequestParts<Api> for Person {
@@ -52,7 +52,7 @@ impl FromRequestParts<Api> for Person {
     }
 }
 
-/// Begins a session for somebody who has proved who they are. Returns it, and the line that sets its cookie.
+/// Begins a session for a user whose identity is proven. Returns the session and the `Set-Cookie` value.
 pub(crate) async fn begin(
     api: &Api,
     user: &User,
@@ -81,7 +81,7 @@ pub(crate) async fn begin(
     Ok((session, cookie))
 }
 
-/// Gives a session another token where its own has become old. Returns the line that sets its cookie.
+/// Replaces the token of a session if it is old. Returns the `Set-Cookie` value.
 pub(crate) async fn renew(api: &Api, session: &Session) -> Result<Option<HeaderValue>, ApiError> {
     let now = api.now();
     if !session.needs_renewal(now) {

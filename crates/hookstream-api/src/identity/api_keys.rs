@@ -1,4 +1,4 @@
-//! API keys: who may speak for an environment, and what they may do.
+//! API keys: creation, rotation and revocation.
 
 use std::time::Duration;
 
@@ -41,9 +41,9 @@ use crate::{
     state::Api,
 };
 
-/// For how long an old key stands beside the one that takes its place, where the request does not say: a day.
+/// Default overlap of a rotated key and its replacement, in seconds: a day.
 const OVERLAP_S: u32 = 24 * 3600;
-/// The longest of it: 30 days.
+/// Maximum overlap, in seconds: 30 days.
 const OVERLAP_MAX_S: u32 = 30 * 24 * 3600;
 
 /// API key, without its text.
@@ -245,7 +245,7 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let input: CreateApiKey<'_> = body.parse()?;
     let caller = match caller.who {
-        // It is the organization's, so it may create a key of each of its environments.
+        // A key of the level `organization` may create keys in each environment of the organization.
         Who::Key(_, KeyLevel::Organization) => in_environment(&api, caller, input.org_id.as_deref(), input.env_id.as_deref()).await?,
         Who::Key(_, KeyLevel::Environment) | Who::Person(..) => {
             caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?
@@ -320,7 +320,7 @@ pub(crate) async fn rotate(
         return Err(ApiError::invalid("overlap_seconds", "must be a whole number of seconds from 0 to 2592000 (30 days)"));
     }
     let idempotency_key = idempotency::key(&headers, &format!("POST /v1/auth/api-keys/{old}/rotate"), &body.0)?;
-    // The key belongs to the caller, so a repetition shows nobody another's key.
+    // Idempotency keys are scoped by caller, so a repetition reveals no other caller's key.
     if let Some(answer) = idempotency::repeated(&api, caller.tenant, idempotency_key.as_ref()).await? {
         return Ok(answer);
     }
@@ -333,7 +333,7 @@ pub(crate) async fn rotate(
     check_level(caller, old.level)?;
     let expires_at = match input.expires_at {
         Some(text) => Some(expiry(&text, now)?),
-        // As long as the old one, and no longer than the key that asks.
+        // The same lifetime as the old key, and at most that of the calling key.
         None => {
             let as_long = old.expires_at.map(|end| now + end.since(created_at));
             let own_end = presented.key().and_then(|key| key.expires_at);
@@ -382,7 +382,7 @@ pub(crate) async fn revoke(
     if was_good { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
-/// A caller in one of the environments of its organization.
+/// Returns the caller for one of the environments of its organization.
 async fn in_environment(api: &Api, caller: Caller, org_id: Option<&str>, env_id: Option<&str>) -> Result<Caller, ApiError> {
     caller.check_tenant(org_id, None)?;
     let Some(text) = env_id else { return Ok(caller) };
@@ -392,7 +392,7 @@ async fn in_environment(api: &Api, caller: Caller, org_id: Option<&str>, env_id:
     Ok(Caller { tenant: Tenant { environment: found.id, ..caller.tenant }, ..caller })
 }
 
-/// Only who reaches the organization deals with a key that does.
+/// Refuses callers of a lower level than the key's.
 fn check_level(caller: Caller, level: KeyLevel) -> Result<(), ApiError> {
     let reaches = match caller.who {
         Who::Key(_, own) => own >= level,
@@ -401,12 +401,12 @@ fn check_level(caller: Caller, level: KeyLevel) -> Result<(), ApiError> {
     if reaches { Ok(()) } else { Err(organization_key_needed()) }
 }
 
-/// A key that is created or renewed with another one is used from no other networks and no longer than that.
+/// Refuses a key that has wider networks or a later expiry than the key that creates or rotates it.
 fn check_parent(presented: &Credentials, child: &Model) -> Result<(), ApiError> {
     Ok(presented.key().map_or(Ok(()), |key| key.check_child(child))?)
 }
 
-/// Nobody makes, renews or revokes a key that may do more than they may.
+/// Refuses to create, rotate or revoke a key with more scopes than the caller's.
 fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
     match caller.scopes.lack(scopes) {
         None => Ok(()),
@@ -419,7 +419,7 @@ fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
     }
 }
 
-/// Scopes as text, or as an array of words.
+/// Parses scopes given as text, or as an array of words.
 fn scopes(raw: &RawValue) -> Result<Scopes, ApiError> {
     let text = if raw.get().starts_with('[') {
         json_value::<Vec<String>>("scopes", raw, "scopes as text, or an array of scopes")?.join(",")

@@ -1,4 +1,4 @@
-//! Environments: what isolates applications, messages and keys within an organization, and what each may keep.
+//! Environments: isolated sets of applications, messages and keys in an organization, with their limits.
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
@@ -357,7 +357,7 @@ fn slug_taken() -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "slug_taken", message)
 }
 
-/// What goes where an environment says nothing.
+/// Returns the installation's limits, which apply if an environment sets none.
 pub(crate) fn installation(api: &Api) -> Limits {
     api.engine.options().limits()
 }

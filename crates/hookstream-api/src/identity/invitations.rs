@@ -1,4 +1,4 @@
-//! Invitations: how somebody becomes a member.
+//! Invitations, with which users become members.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ use crate::{
     state::Api,
 };
 
-/// For how long an invitation is good.
+/// Validity of an invitation.
 const VALID_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Invitation to an organization.
@@ -217,9 +217,9 @@ pub(crate) async fn create(
     let token = SessionText::generate(&api.engine.random_bytes());
     let id = api.engine.new_id().into();
     let mut invitation = Model { id, organization, email, role, invited_by, created_at: now, expires_at: now + VALID_FOR, sent_at: None };
-    // After the `#`, where no server and no log on the way sees it.
+    // The token is behind the `#`, so that no server and no log on the way sees it.
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
-    // The mail goes first: where it fails, nothing was done, and an earlier invitation stands.
+    // The email is sent first: if that fails, nothing was changed, and an earlier invitation stays valid.
     if let Some(mail_queue) = &api.mail_queue {
         let by = match caller.who {
             Who::Person(user, _) => Some(user),
@@ -234,7 +234,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// Sends an invitation's link, as often as that is allowed.
+/// Sends the link of an invitation, within the mail limits.
 async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<UserId>, url: &str) -> Result<(), ApiError> {
     sign_in::admit_mail(api, &counters_of_invitation_mail(&invitation.email, invitation.organization, by)).await?;
     let organization = store_organizations::find(&*api.store, invitation.organization).await?;

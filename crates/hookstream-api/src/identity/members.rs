@@ -158,8 +158,8 @@ pub(crate) async fn remove(
     Ok(Json(Success::new()))
 }
 
-/// Whether a caller may change a member's role from `now` to `to`. A key counts as an admin, so owners are none of its
-/// business; and it deals only with roles that may do no more than itself, so that no key makes a person of more authority.
+/// Checks that a caller may change a member's role from `now` to `to`. A key counts as an admin, so it cannot change
+/// owners. A key can only grant or change roles that have no more scopes than the key itself.
 pub(crate) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> Result<(), ApiError> {
     use hookstream_model::identity::scopes::{Resource, Scope};
     let role = match caller.who {

@@ -1,4 +1,4 @@
-//! Organizations: the top containers, with members and environments.
+//! Organizations: the top-level tenants, with members and environments.
 
 use axum::{
     Json,
@@ -127,10 +127,10 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// The most organizations that one person may own.
+/// Maximum number of organizations that one user may own.
 const OWNED_MAX: usize = 100;
 
-/// Organizations have quotas of their own, so who may create them is the operator's to say.
+/// Checks that a user may create an organization. The operator decides, because each organization has its own quotas.
 async fn check_may_create(api: &Api, person: UserId) -> Result<(), ApiError> {
     let refuse = |message: String| Err(ApiError::new(StatusCode::FORBIDDEN, "organizations_not_allowed", message));
     let of_person = organizations::of_user(&*api.store, person).await?;
@@ -289,7 +289,7 @@ async fn answer(api: &Api, caller: Caller, id: OrganizationId) -> Result<Json<Or
     Ok(Json(OrganizationAnswer { organization: Organization::new(found, role) }))
 }
 
-/// An owner who is signed in: no key ends or gives away an organization.
+/// Returns the signed-in owner. Keys cannot delete or transfer an organization.
 fn owner(caller: Caller) -> Result<UserId, ApiError> {
     match caller.who {
         Who::Person(user, Role::Owner) => Ok(user),

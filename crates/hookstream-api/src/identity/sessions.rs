@@ -1,4 +1,4 @@
-//! Sessions: who is signed in, where their requests go, and where else they are signed in.
+//! Sessions of the signed-in user: the current one, its environment, and all others.
 
 use axum::{
     Json,

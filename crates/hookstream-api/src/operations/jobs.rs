@@ -1,4 +1,4 @@
-//! Jobs: sending again what an endpoint missed, or any set of its deliveries, in the background.
+//! Jobs: recovering or replaying a set of an endpoint's deliveries in the background.
 
 use axum::{
     Json,
@@ -29,8 +29,8 @@ use crate::{
     state::Api,
 };
 
-/// For how long the same request again is a double click and not another job, in seconds, where the first is done
-/// already. While it runs, it is one in any case.
+/// Time after the creation of a job within which an identical request counts as a double click, in seconds. While the
+/// job runs, an identical request always does.
 const DOUBLE_CLICK_S: u64 = 10;
 
 /// Job that sends deliveries of an endpoint again.
@@ -372,7 +372,7 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job):
     find(&api, caller.tenant, &job).await.map(|job| Json(JobAnswer::new(job)))
 }
 
-/// The same, where it is one of an application.
+/// Returns the job if it is of this application.
 pub(crate) async fn get_of(api: &Api, place: &ApplicationScope, job: &str) -> Result<Json<JobAnswer>, ApiError> {
     let (job, application) = (find(api, place.tenant, job).await?, place.resolve(api).await?);
     if job.application_id == application { Ok(Json(JobAnswer::new(job))) } else { Err(not_found()) }
@@ -409,7 +409,7 @@ pub(crate) async fn cancel(
     }
 }
 
-/// Starts the job that is asked for, or tells what it would do.
+/// Starts the requested job, or returns the forecast of a dry run.
 async fn start(
     api: &Api,
     place: &ApplicationScope,

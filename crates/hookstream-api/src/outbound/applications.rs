@@ -1,4 +1,4 @@
-//! Applications: one for each customer of the product that sends.
+//! Applications: one for each of the sender's customers.
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
@@ -337,7 +337,7 @@ pub(crate) async fn delete(
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
-/// The id of the application that a path names by its id or `uid`.
+/// Returns the id of the application that a path names by id or `uid`.
 pub(crate) async fn resolve(api: &Api, caller: Caller, reference: &str) -> Result<ApplicationId, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, reference).await?.ok_or_else(not_found)?;
     Ok(routes.application.id)
@@ -354,7 +354,7 @@ async fn with_counts(api: &Api, caller: Caller, found: Vec<Model>) -> Result<Vec
     Ok(counted)
 }
 
-/// Checks a `uid`: its form, and that it is not the id of another application, which a path would mean by it.
+/// Checks a `uid`: its form, and that it is not the id of another application, because paths accept both.
 async fn check_uid(api: &Api, caller: Caller, uid: &str, own: Option<ApplicationId>) -> Result<(), ApiError> {
     rules::check_uid(uid)?;
     if let Ok(id) = uid.parse::<ApplicationId>()

@@ -1,4 +1,4 @@
-//! Endpoints: where an application's messages go.
+//! Endpoints of an application.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -70,12 +70,12 @@ use crate::{
     state::Api,
 };
 
-/// The longest time for which a rotated secret may go on to sign, in seconds: 7 days.
+/// Maximum grace period of a rotated secret, in seconds: 7 days.
 const GRACE_MAX_S: u64 = 7 * 24 * 3600;
-/// Test messages that the portal of one application sends in a minute.
+/// Test messages per minute that the portal of one application may send.
 const PORTAL_TESTS: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
 const MINUTE: Duration = Duration::from_secs(60);
-/// The event type of a test message, where the request names none.
+/// Default event type of a test message.
 const TEST_TYPE: &str = "hookstream.test";
 
 /// Several messages in one request, as a JSON array. The request is sent when `max_size` messages wait, when the array would exceed
@@ -206,13 +206,13 @@ impl Endpoint {
         }
     }
 
-    /// As whoever asks may see it: a customer sees which headers go with each delivery, and not what they say, nor the
-    /// metadata, which is the sender's.
+    /// Returns the endpoint as the caller may see it: a customer sees the names of custom headers without their
+    /// values, and no metadata, which belongs to the sender.
     fn shown(place: &ApplicationScope, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
-        if place.asks == Requester::Customer {
+        if place.requester == Requester::Customer {
             endpoint.metadata = None;
         }
-        if let (Requester::Customer, Some(headers)) = (place.asks, &mut endpoint.headers) {
+        if let (Requester::Customer, Some(headers)) = (place.requester, &mut endpoint.headers) {
             headers.values_mut().for_each(|value| HIDDEN.clone_into(value));
         }
         Self::new(endpoint, secret, now)
@@ -310,7 +310,7 @@ pub(crate) struct CreateEndpoint<'a> {
 }
 
 impl CreateEndpoint<'_> {
-    /// How fast, for how long, in which order and how bundled is sent is the sender's to say.
+    /// Refuses fields that a customer may not set: rate, expiry, schedule, order and batching are the sender's.
     fn check_asked_by(&self, place: &ApplicationScope) -> Result<(), ApiError> {
         place.refuse_of_customer(&[
             ("uid", self.uid.is_some()),
@@ -403,7 +403,7 @@ pub(crate) struct UpdateEndpoint<'a> {
 }
 
 impl UpdateEndpoint<'_> {
-    /// As for a new one.
+    /// Refuses fields that a customer may not set, as in a new endpoint.
     fn check_asked_by(&self, place: &ApplicationScope) -> Result<(), ApiError> {
         place.refuse_of_customer(&[
             ("uid", !self.uid.is_absent()),
@@ -575,7 +575,7 @@ pub(crate) async fn create(
     let warnings = warnings(&api, &place, endpoint.filter_types.as_deref()).await?;
     let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown }, warnings };
     let taken = || uid_taken(endpoint.uid.as_deref().unwrap_or_default());
-    let of_customer = (place.asks == Requester::Customer).then_some(api.options.portal_endpoints).flatten();
+    let of_customer = (place.requester == Requester::Customer).then_some(api.options.portal_endpoints).flatten();
     let answer = idempotency::create_once(&api, place.tenant, key, &answer, taken, async |kept| {
         endpoints::create(&*api.store, &act, &endpoint, &secret, of_customer, kept).await
     })
@@ -766,7 +766,7 @@ pub(crate) async fn reveal_secret(
         let message = "This installation does not reveal signing secrets (setting reveal_secrets). Rotate the secret to get a new one.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
     }
-    if place.asks == Requester::Customer {
+    if place.requester == Requester::Customer {
         let environment = environments::find_any(&*api.store, place.tenant.environment).await?;
         if !environment.is_some_and(|environment| environment.portal_reveal_secrets) {
             let message = "This portal does not reveal signing secrets. Rotate the secret to get a new one.";
@@ -832,11 +832,11 @@ pub(crate) async fn test(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: TestEndpoint = body.parse_optional()?;
-    // Receivers can't tell a test from a message, so a customer's test has nothing of a message but its signature.
+    // Receivers cannot distinguish a test from a message, so a customer's test has a fixed type and payload.
     place.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
     let (routes, endpoint) = place.endpoint(&api, &endpoint).await?;
     let application_id = routes.application.id;
-    if let Requester::Customer = place.asks {
+    if let Requester::Customer = place.requester {
         let standing = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
         if let Some(wait) = standing.wait {
             let message = format!("The portal sends at most {PORTAL_TESTS} test messages a minute. Retry later.");
@@ -855,10 +855,10 @@ pub(crate) async fn test(
         channels: vec![],
         idempotency: idempotency::key(&headers, &format!("{application_id}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
-        is_event: place.asks == Requester::Sender,
+        is_event: place.requester == Requester::Sender,
     };
     let accepted = api.engine.send_test(place.tenant, &application_id.to_string(), endpoint, draft).await?;
-    // With the message's id, so that a request that is repeated leaves one entry.
+    // The entry has the message's id, so that a repeated request leaves one entry.
     let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
@@ -866,7 +866,7 @@ pub(crate) async fn test(
     Ok(messages::accepted_answer(place.tenant, accepted))
 }
 
-/// What a change means, checked.
+/// Checked change of an endpoint.
 struct EndpointPatch {
     uid: Option<Option<String>>,
     metadata: Option<Option<String>>,
@@ -911,11 +911,12 @@ impl EndpointPatch {
         if change.is_empty() { Err(ApiError::no_fields()) } else { Ok(change) }
     }
 
-    /// The values of headers are hidden from a customer, so they don't go to another origin at a customer's wish.
+    /// Refuses to let a customer change the URL's origin while the endpoint has custom headers: their values are
+    /// hidden from the customer and must not go elsewhere.
     fn check_moved_by(&self, place: &ApplicationScope, endpoint: &Model) -> Result<(), ApiError> {
         let moves = self.url.as_ref().is_some_and(|url| url.to_url().origin() != endpoint.url.to_url().origin());
         let has_headers = endpoint.headers.as_ref().is_some_and(|headers| !headers.is_empty());
-        match place.asks {
+        match place.requester {
             Requester::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
                 "url",
                 "can't move to another origin while the endpoint has headers whose values are hidden from you. Send `headers` in the same \
@@ -959,12 +960,12 @@ impl EndpointPatch {
         set(&mut endpoint.on_failure, self.on_failure.as_ref());
         set(&mut endpoint.batch, self.batch.as_ref());
         if self.url.is_some() {
-            // What failed was elsewhere.
+            // The failures concerned the previous URL.
             endpoint.hold = None;
         }
         if let Some(status) = self.status {
             endpoint.status = status;
-            // Somebody has decided: why it was disabled before and since when it failed no longer count.
+            // The caller decided on the status, so an earlier reason and failing period no longer count.
             endpoint.disabled_reason = None;
             endpoint.failing_since = None;
             endpoint.hold = None;
@@ -984,7 +985,7 @@ async fn key(api: &Api, place: &ApplicationScope, endpoint: &str) -> Result<Endp
     Ok(EndpointKey { tenant: place.tenant, application_id: routes.application.id, id })
 }
 
-/// Checks a `uid`: its form, and that it is not the id of another endpoint, which a path would mean by it.
+/// Checks a `uid`: its form, and that it is not the id of another endpoint, because paths accept both.
 async fn check_uid(place: &ApplicationScope, api: &Api, uid: &str, own: Option<EndpointId>) -> Result<(), ApiError> {
     application::check_uid(uid)?;
     let routes = place.routes(api).await?;
@@ -997,12 +998,13 @@ fn uid_taken(uid: &str) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "uid_taken", message)
 }
 
-/// The most event types that are looked through for warnings.
+/// Maximum number of event types that are searched for warnings.
 const CATALOGUE_MAX: usize = 10_000;
-/// The most warnings of one answer.
+/// Maximum number of warnings in a response.
 const WARNINGS_MAX: usize = 20;
 
-/// Says which entries of a filter mean no event type of the catalogue: they are accepted, and may be mistyped.
+/// Returns warnings for filter entries that match no event type of the catalog. Such entries are accepted, but may be
+/// mistyped.
 async fn warnings(api: &Api, place: &ApplicationScope, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
     let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(Vec::new()) };
     let names = event_types::names(&*api.store, place.tenant, CATALOGUE_MAX).await?;
@@ -1014,7 +1016,7 @@ async fn warnings(api: &Api, place: &ApplicationScope, filter: Option<&[String]>
     Ok(filter.iter().filter(is_unknown).take(WARNINGS_MAX).map(warn).collect())
 }
 
-/// The secret that was brought along, where it fits the algorithm, or a new one.
+/// Returns the given secret, if it fits the algorithm, or a new one.
 fn signing_secret(api: &Api, algorithm: Option<SigningAlgorithm>, given: Option<String>) -> Result<Secret, ApiError> {
     let Some(given) = given.map(|text| Secret::new(text.trim())) else {
         return Ok(SigningKey::generate(algorithm.unwrap_or(SigningAlgorithm::HmacSha256), &api.engine.random_bytes()));
@@ -1046,7 +1048,7 @@ fn channels(raw: &RawValue) -> Result<Vec<String>, ApiError> {
 fn own_headers(place: &ApplicationScope, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
     let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
     rules::check_headers(&headers)?;
-    if place.asks == Requester::Customer && headers.values().any(|value| value == HIDDEN) {
+    if place.requester == Requester::Customer && headers.values().any(|value| value == HIDDEN) {
         return Err(ApiError::invalid(
             "headers",
             "contains the value `***`, which stands for a hidden value. Send all headers with their values",

@@ -1,4 +1,4 @@
-//! Messages and what became of them.
+//! Messages, their deliveries and attempts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -153,7 +153,7 @@ impl From<WaterfallModel> for Waterfall {
     fn from(waterfall: WaterfallModel) -> Self {
         let WaterfallModel { queue, exchange } = waterfall;
         let Timings { dns, connect, tls, write, first_byte, read } = exchange;
-        // A whole number divided once, so that what is printed has three digits behind the point at the most.
+        // An integer is divided once, so the result prints with at most three decimals.
         let ms = |part: Duration| part.as_micros() as f64 / 1_000.0;
         Self {
             queue_ms: ms(queue),
@@ -313,7 +313,7 @@ pub(crate) struct MessageQuery {
     pub(crate) env_id: Option<String>,
 }
 
-/// The longest `search`, in characters.
+/// Maximum length of `search`, in characters.
 const SEARCH_MAX: usize = 256;
 
 /// Send a message
@@ -353,14 +353,14 @@ pub(crate) async fn send(
     Ok(accepted_answer(caller.tenant, accepted))
 }
 
-/// The answer to a message that was accepted, now or by an earlier request.
+/// Returns the response to a message that was accepted by this or an earlier request.
 pub(crate) fn accepted_answer(tenant: Tenant, accepted: Accepted) -> Response {
     let is_repeated = accepted.is_repeated;
     let answer = (StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(tenant, accepted) })).into_response();
     if is_repeated { idempotency::replayed(answer) } else { answer }
 }
 
-/// The key of a request to send, which is the same whether the application is named by its id or its `uid`.
+/// Returns the idempotency key of a request to send, the same whether the application is named by id or `uid`.
 async fn key_of_message(
     api: &Api,
     caller: &Caller,
@@ -376,7 +376,7 @@ async fn key_of_message(
     idempotency::key(headers, &application, &body.0)
 }
 
-/// How many deliveries led to a request; none to one that is no delivery.
+/// Returns the number of chained deliveries that led to a request; 0 if the request is not a delivery.
 fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
     let Some(value) = headers.get(hops::HEADER) else { return Ok(Hops::default()) };
     Ok(Hops::parse(value.to_str().unwrap_or_default())?)
@@ -450,7 +450,7 @@ async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, que
     }))
 }
 
-/// The part of a range behind a cursor: what is older than its place, or newer.
+/// Returns the part of a range behind a cursor: messages older than its position, or newer.
 pub(crate) fn continued(range: Range, place: Option<IdBytes>) -> Range {
     match (place, range.direction) {
         (None, _) => range,
@@ -459,7 +459,7 @@ pub(crate) fn continued(range: Range, place: Option<IdBytes>) -> Range {
     }
 }
 
-/// The lowest id of what was accepted at a time or later.
+/// Returns the lowest id of messages accepted at this time or later.
 pub(crate) fn bound(field: &'static str, text: Option<&str>) -> Result<Option<IdBytes>, ApiError> {
     let at = text.map(|text| time(field, text)).transpose()?;
     Ok(at.map(|at| *MessageId::before_all_at(at).as_bytes()))
@@ -478,7 +478,7 @@ pub(crate) fn event_types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
         .collect()
 }
 
-/// The endpoint that a filter means. One that was deleted may be meant by its id.
+/// Returns the endpoint that a filter names. A deleted endpoint can be named by its id.
 pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -> Result<EndpointId, ApiError> {
     let known = routes.and_then(|routes| routes.endpoint_by_reference(reference)).map(|route| route.endpoint.id);
     known.map_or_else(|| id(reference, "Endpoint"), Ok)
@@ -518,7 +518,7 @@ pub(crate) async fn get_by_id(
     Ok(Json(show_detail(caller.tenant, &routes, found)))
 }
 
-/// A message of any application of a tenant.
+/// Returns a message of any application of a tenant.
 pub(crate) async fn find_anywhere(api: &Api, tenant: Tenant, message: &str) -> Result<(Arc<ApplicationRoutes>, StoredDetail), ApiError> {
     let not_found = || ApiError::not_found("Message");
     let message = id(message, "Message")?;
@@ -597,18 +597,18 @@ pub(crate) async fn retry(
     };
     let retried = api.engine.retry(place.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
     if retried > 0 {
-        let told = Fields::default()
+        let fields = Fields::default()
             .with("application_id", application.to_string())
             .with("endpoint_id", endpoint.map(|id| id.to_string()))
             .with("endpoints", retried);
         let resource = ResourceId::from_bytes(*message.as_bytes());
-        let change = Change::done(&told);
+        let change = Change::done(&fields);
         audit_log::record(&*api.store, &acting.act(&api), place.tenant, Action::MessageRetry, resource, &change).await?;
     }
     Ok(Json(Retried { retried: retried > 0 }))
 }
 
-/// A value that may be given in the query or in the body.
+/// Returns a value that may be given in the query or in the body.
 fn given_once(field: &'static str, in_query: Option<String>, in_body: Option<String>) -> Result<Option<String>, ApiError> {
     match (in_query, in_body) {
         (Some(in_query), Some(in_body)) if in_query != in_body => {

@@ -1,5 +1,4 @@
-//! What a customer may do in the portal of their application: the operations of whoever runs the product, with an
-//! application that stands in the token and nowhere else. What they do is done by those; here stands only which there are.
+//! Operations of customers in the portal. Each calls the sender's operation with the application of the portal token.
 
 use axum::{Json, extract::State, response::Response};
 use http::HeaderMap;
