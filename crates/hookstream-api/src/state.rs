@@ -90,7 +90,7 @@ pub struct Options {
     pub sessions: Policy,
     /// Users who may create organizations.
     pub allow_organizations: AllowOrganizations,
-    /// True if the server itself speaks TLS. Browsers are then told to use HTTPS only.
+    /// True if the server itself speaks TLS. Responses then ask browsers to use HTTPS only.
     pub is_secure: bool,
 }
 
@@ -101,7 +101,7 @@ pub enum AllowOrganizations {
     Operator,
     /// Every user with an account.
     Anyone,
-    /// Nobody.
+    /// No user.
     Nobody,
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn parse(command: Command, arguments: &[OsString], environment: &[(St
     })
 }
 
-/// Variable that applies, as the argument it stands for.
+/// Variable that applies, in the form of its argument.
 struct Variable {
     name: String,
     flag: String,
@@ -192,7 +192,7 @@ mod tests {
             Refusal::Usage(error) => error.to_string(),
             Refusal::Variable(text) => text,
         })?;
-        let Program { command: Word::Work(work) } = Program::from_arg_matches(&matches).expect("they were checked");
+        let Program { command: Word::Work(work) } = Program::from_arg_matches(&matches).expect("the arguments were checked");
         Ok(work)
     }
 

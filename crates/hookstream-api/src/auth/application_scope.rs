@@ -65,14 +65,14 @@ impl FromRequestParts<Api> for CustomerScope {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
-        match presented.principal() {
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
+        match credentials.principal() {
             Principal::Portal(claims) => Ok(Self(ApplicationScope {
                 tenant: claims.tenant,
                 application: claims.application.to_string(),
                 requester: Requester::Customer,
             })),
-            Principal::Nothing | Principal::Key(_) | Principal::Session(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Key(_) | Principal::Session(_) => Err(credentials.unauthorized()),
         }
     }
 }

@@ -41,8 +41,8 @@ impl FromRequestParts<Api> for AuditedCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
-        let actor = presented.actor().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let actor = credentials.actor().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         Ok(Self { actor, origin: ClientDetails::from_request_parts(parts, api).await? })
     }
 }
@@ -51,13 +51,13 @@ impl FromRequestParts<Api> for ClientDetails {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             address: client_address(parts, &api.options.trusted_proxies),
             device: cookies::device(&parts.headers, api.is_reached_by_https()).map(str::to_owned),
             user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
-            request: presented.request,
+            request: credentials.request,
         })
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 /// Returns the API keys of a request, in order of precedence.
 pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    [key, bearer_of(headers)].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
+    [key, bearer_of(headers)].into_iter().flatten().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// Returns the token of a bearer header. The scheme is case-insensitive (RFC 9110 section 11.1).

@@ -33,12 +33,12 @@ pub(crate) struct Caller {
     /// Scopes of the caller.
     pub(crate) scopes: Scopes,
     /// Identity of the caller.
-    pub(crate) who: Who,
+    pub(crate) identity: CallerIdentity,
 }
 
 /// Identity of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum CallerIdentity {
     /// A program with a key, and the key's level.
     Key(ApiKeyId, KeyLevel),
     /// A signed-in user, and the user's role in the organization.
@@ -49,15 +49,15 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let Some(presented) = parts.extensions.get::<Credentials>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
-        match presented.principal() {
+        let Some(credentials) = parts.extensions.get::<Credentials>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
+        match credentials.principal() {
             Principal::Key(key) => Self::with_key(key, parts, api),
             Principal::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 let wanted = Wanted::of(parts, api).await;
                 Self::with_session(signed_in, wanted, needed(parts)?.0, api).await
             }
-            Principal::Nothing | Principal::Portal(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Portal(_) => Err(credentials.unauthorized()),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Caller {
             return Err(organization_key_needed());
         }
         api.note_use(key.id);
-        Ok(Self { tenant: key.tenant, scopes: key.scopes, who: Who::Key(key.id, key.level) })
+        Ok(Self { tenant: key.tenant, scopes: key.scopes, identity: CallerIdentity::Key(key.id, key.level) })
     }
 
     /// Returns the caller of this session, if the user's role allows the operation.
@@ -95,7 +95,7 @@ impl Caller {
             let message = format!("Your role is {}, which lacks the scope {needed}. Ask an owner or admin.", role.as_str());
             return Err(forbidden(needed, message));
         }
-        Ok(Self { tenant, scopes, who: Who::Person(signed_in.user.id, role) })
+        Ok(Self { tenant, scopes, identity: CallerIdentity::Person(signed_in.user.id, role) })
     }
 
     /// Checks `org_id` and `env_id` of a query: they must be the caller's own. For a signed-in user they already are
@@ -107,10 +107,10 @@ impl Caller {
     /// Returns the caller for the organization and environment that a body names. A key has one of each; a signed-in
     /// user may name any of their own, if the role there allows `needed`.
     pub(crate) async fn within(self, api: &Api, org_id: Option<&str>, env_id: Option<&str>, needed: Scope) -> Result<Self, ApiError> {
-        let user = match self.who {
-            Who::Key(..) => return self.check_tenant(org_id, env_id).map(|()| self),
-            Who::Person(..) if org_id.is_none() && env_id.is_none() => return Ok(self),
-            Who::Person(user, _) => user,
+        let user = match self.identity {
+            CallerIdentity::Key(..) => return self.check_tenant(org_id, env_id).map(|()| self),
+            CallerIdentity::Person(..) if org_id.is_none() && env_id.is_none() => return Ok(self),
+            CallerIdentity::Person(user, _) => user,
         };
         let (tenant, role) = tenant_context::of_user(api, user, Some(self.tenant), Wanted::named(org_id, env_id)?).await?;
         let scopes = role.scopes();
@@ -119,7 +119,7 @@ impl Caller {
                 format!("Your role in that environment is {}, which lacks the scope {needed}. Ask an owner or admin.", role.as_str());
             return Err(forbidden(needed, message));
         }
-        Ok(Self { tenant, scopes, who: Who::Person(user, role) })
+        Ok(Self { tenant, scopes, identity: CallerIdentity::Person(user, role) })
     }
 }
 

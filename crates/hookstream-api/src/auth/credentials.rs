@@ -70,17 +70,17 @@ impl Credentials {
             if portal_token::is_presented(headers) {
                 ask()?;
             }
-            let (principal, refusal) = recognise(headers, api).await?;
+            let (principal, refusal) = portal_principal(headers, api).await?;
             return Ok(Self { principal, refusal, request });
         }
         let mut refusal = Refusal::Nothing;
-        for presented in keys(headers) {
-            if !ApiKeyText::is_shaped(presented) {
+        for text in keys(headers) {
+            if !ApiKeyText::is_shaped(text) {
                 refusal = Refusal::MalformedKey;
                 continue;
             }
             refusal = Refusal::Invalid;
-            let hash = KeyHash::of(presented);
+            let hash = KeyHash::of(text);
             let key = match api.known_key(hash) {
                 Some(key) => Some(key),
                 None => {
@@ -132,7 +132,7 @@ impl Credentials {
 }
 
 /// Looks up the portal token of a customer's request.
-pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
+pub(crate) async fn portal_principal(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
     let nothing = |refusal| Ok((Principal::Nothing, refusal));
     let Some(token) = bearer_of(headers) else { return nothing(Refusal::NoToken) };
     let Some(id) = portal_token::key_of(token) else { return nothing(Refusal::InvalidToken) };

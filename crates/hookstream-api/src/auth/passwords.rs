@@ -70,10 +70,10 @@ impl Passwords {
             return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
         };
         let permit = Arc::clone(&self.working).acquire_owned().await.expect("the semaphore is never closed");
-        let worked = tokio::task::spawn_blocking(move || {
+        let hashed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        worked.await.map_err(|error| ApiError::panicked(error.to_string()))
+        hashed.await.map_err(|error| ApiError::panicked(error.to_string()))
     }
 }

@@ -37,8 +37,8 @@ impl FromRequestParts<Api> for Person {
         if permissions::needed(&parts.method, path) != Some(Need::Person) {
             return Err(ApiError::unknown_route());
         }
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(ApiError::unknown_route)?;
-        match presented.principal() {
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(ApiError::unknown_route)?;
+        match credentials.principal() {
             Principal::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 Ok(Self(Arc::clone(signed_in)))
@@ -47,7 +47,7 @@ impl FromRequestParts<Api> for Person {
                 let message = "This operation requires a signed-in user. API keys can't call it.";
                 Err(ApiError::new(StatusCode::FORBIDDEN, "person_needed", message))
             }
-            Principal::Nothing | Principal::Portal(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Portal(_) => Err(credentials.unauthorized()),
         }
     }
 }

@@ -108,9 +108,9 @@ pub(crate) async fn of_user(api: &Api, user: UserId, current: Option<Tenant>, wa
     if let Some(id) = wanted.environment {
         let found = environments::find_any(&*api.store, id).await?;
         let found = found.filter(|found| wanted.or_deleted || found.deleted_at.is_none());
-        let seat = found
+        let tenant_and_role = found
             .and_then(|found| Some((Tenant { organization: found.organization_id, environment: id }, role_in(found.organization_id)?)));
-        let (tenant, role) = seat.ok_or_else(|| ApiError::not_found("Environment"))?;
+        let (tenant, role) = tenant_and_role.ok_or_else(|| ApiError::not_found("Environment"))?;
         if wanted.organization.is_some_and(|organization| organization != tenant.organization) {
             return Err(ApiError::not_found("Organization"));
         }

@@ -132,12 +132,12 @@ async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
 /// Email of an invitation.
 pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url: &str, link: &str) -> MailText {
     // The email is sent in the operator's name, so texts of users must not contain links.
-    let (who, organization) = (words(&invitation.invited_by), words(organization));
+    let (inviter, organization) = (words(&invitation.invited_by), words(organization));
     let organization = if has_link(&organization) { "(name hidden because it contains a link)".to_owned() } else { organization };
     let (role, until) = (invitation.role.as_str(), day(invitation.expires_at));
     let text = format!(
         "Hello,\n\n\
-        {who} invited you to an organization on Hookstream, at\n{public_url}\n\n\
+        {inviter} invited you to an organization on Hookstream, at\n{public_url}\n\n\
         Organization: {organization}\n\
         Your role:    {role}\n\n\
         To accept the invitation, open this link by {until}:\n\n\

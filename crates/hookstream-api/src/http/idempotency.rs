@@ -93,7 +93,7 @@ fn read(value: &HeaderValue) -> Result<&str, ApiError> {
 
 /// Returns the key of a request, after [`claim`].
 ///
-/// `operation` and `body` are what the key stands for: the same key with another operation or body is an error.
+/// The key is bound to `operation` and `body`: the same key with others is an error.
 pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let key = value.to_str().map_err(|_| ApiError::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters"))?;
@@ -111,7 +111,7 @@ pub(crate) async fn answer_once(api: &Api, request: Request, next: Next) -> Resp
     let is_for_us = request.headers().contains_key(HEADER)
         && is_honoured(request.method(), pattern)
         && !KEPT_BY_OPERATION.contains(&pattern)
-        && request.extensions().get::<Credentials>().is_some_and(|presented| !matches!(presented.principal(), Principal::Nothing));
+        && request.extensions().get::<Credentials>().is_some_and(|credentials| !matches!(credentials.principal(), Principal::Nothing));
     if !is_for_us {
         return next.run(request).await;
     }
@@ -128,7 +128,7 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     let Some(key) = key(&parts.headers, &operation, &body)? else {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
-    let Some(_turn) = api.under_way.begin(&key.key) else { return Err(conflict()) };
+    let Some(_guard) = api.under_way.begin(&key.key) else { return Err(conflict()) };
     if let Some(answer) = repeated(api, tenant, Some(&key)).await? {
         return Ok(answer);
     }

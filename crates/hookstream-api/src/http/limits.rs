@@ -155,12 +155,12 @@ mod tests {
     #[test]
     fn rate_over_time_stays_within_the_limit() {
         let (limiter, begin) = (Limiter::default(), Instant::now());
-        let mut went = 0;
+        let mut allowed = 0;
         for millis in 0..10_000 {
             let now = begin + Duration::from_millis(millis);
-            went += (0..3).filter(|_| limiter.count(address(1), limit(100), now).wait.is_none()).count();
+            allowed += (0..3).filter(|_| limiter.count(address(1), limit(100), now).wait.is_none()).count();
         }
-        assert!((1_090..=1_100).contains(&went), "{went}: as many at once, and then so many a second");
+        assert!((1_090..=1_100).contains(&allowed), "{allowed}: a burst, then the limit per second");
     }
 
     #[test]

@@ -50,23 +50,23 @@ pub(crate) fn direction(direction: Option<&str>) -> Result<Direction, ApiError> 
 }
 
 /// Reads a cursor of `N` ids.
-pub(crate) fn place<const N: usize>(cursor: Option<&str>) -> Result<Option<[IdBytes; N]>, ApiError> {
+pub(crate) fn position<const N: usize>(cursor: Option<&str>) -> Result<Option<[IdBytes; N]>, ApiError> {
     let refuse =
         || ApiError::invalid("cursor", "must be the `cursor` or `prev_cursor` of an earlier page. Leave it out for the first page");
     let Some(text) = cursor.filter(|text| !text.is_empty()) else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
     let ids = bytes.strip_prefix(&[VERSION]).filter(|ids| ids.len() == 16 * N).ok_or_else(refuse)?;
-    let mut place = [[0; 16]; N];
-    for (id, bytes) in place.iter_mut().zip(ids.chunks_exact(16)) {
+    let mut position = [[0; 16]; N];
+    for (id, bytes) in position.iter_mut().zip(ids.chunks_exact(16)) {
         id.copy_from_slice(bytes);
     }
-    Ok(Some(place))
+    Ok(Some(position))
 }
 
 /// Encodes a position as a cursor.
-pub(crate) fn cursor_at<const N: usize>(place: [IdBytes; N]) -> String {
+pub(crate) fn cursor_at<const N: usize>(position: [IdBytes; N]) -> String {
     let mut bytes = vec![VERSION];
-    bytes.extend(place.into_iter().flatten());
+    bytes.extend(position.into_iter().flatten());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn position_round_trips() {
-        assert_eq!(place::<2>(Some(&cursor_at([[1; 16], [2; 16]]))).ok().flatten(), Some([[1; 16], [2; 16]]));
-        assert_eq!(place::<1>(None).ok().flatten(), None);
-        assert!(place::<1>(Some(&cursor_at([[1; 16], [2; 16]]))).is_err());
-        assert!(place::<1>(Some("x")).is_err());
+        assert_eq!(position::<2>(Some(&cursor_at([[1; 16], [2; 16]]))).ok().flatten(), Some([[1; 16], [2; 16]]));
+        assert_eq!(position::<1>(None).ok().flatten(), None);
+        assert!(position::<1>(Some(&cursor_at([[1; 16], [2; 16]]))).is_err());
+        assert!(position::<1>(Some("x")).is_err());
         assert_eq!(above([0xff; 16]), [0xff; 16]);
     }
 

@@ -76,19 +76,19 @@ async fn admit(
     let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
     // Each unknown credential costs a query to the store; an address that has used up its rate gets none.
     let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
-    let presented = Credentials::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
-    let presented = presented.map_err(|unread| match unread {
+    let credentials = Credentials::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
+    let credentials = credentials.map_err(|unread| match unread {
         CredentialsError::NotNow => (exhausted(), ApiError::rate_limited(false)),
         CredentialsError::Store(error) => (None, error.into()),
     })?;
-    let counted = match presented.principal() {
+    let counted = match credentials.principal() {
         Principal::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
         Principal::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
         Principal::Portal(claims) => Some((Subject::Portal(claims.application), PER_PORTAL.min(limits.per_key))),
         Principal::Nothing => address.map(|address| (address, limits.per_address)),
     };
     let rate_limit = counted.map(|(subject, limit)| api.limiter.count(subject, limit, Instant::now()));
-    let is_known = !matches!(presented.principal(), Principal::Nothing);
+    let is_known = !matches!(credentials.principal(), Principal::Nothing);
     if let Some(rate_limit) = rate_limit.filter(|rate_limit| rate_limit.wait.is_some()) {
         return Err((Some(rate_limit), ApiError::rate_limited(is_known)));
     }
@@ -104,11 +104,11 @@ async fn admit(
         body = Body::empty();
         parts.headers.remove(header::CONTENT_LENGTH);
     }
-    idempotency::claim(&mut parts.headers, presented.principal()).map_err(|error| (rate_limit, error))?;
+    idempotency::claim(&mut parts.headers, credentials.principal()).map_err(|error| (rate_limit, error))?;
     if let Some((subject, _)) = counted {
         parts.extensions.insert(subject);
     }
-    parts.extensions.insert(presented);
+    parts.extensions.insert(credentials);
     Ok((rate_limit, Request::from_parts(parts, body)))
 }
 

@@ -58,8 +58,8 @@ mod tests {
     fn repeated_parameter_becomes_a_list() {
         let check = |query: &str, expected: &[(&str, &str)]| {
             let uri: Uri = format!("/v1/messages?{query}").parse().expect("an address");
-            let joined = joined(&uri).expect("it can be read");
-            let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&joined).expect("it can be read");
+            let joined = joined(&uri).expect("a readable query");
+            let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&joined).expect("a readable query");
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(pairs, expected, "{query}");
         };

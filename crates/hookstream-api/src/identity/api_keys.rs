@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
         credentials::Credentials,
         refusal::organization_key_needed,
     },
@@ -239,15 +239,17 @@ pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
     acting: AuditedCaller,
-    Extension(presented): Extension<Credentials>,
+    Extension(credentials): Extension<Credentials>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateApiKey<'_> = body.parse()?;
-    let caller = match caller.who {
+    let caller = match caller.identity {
         // A key of the level `organization` may create keys in each environment of the organization.
-        Who::Key(_, KeyLevel::Organization) => in_environment(&api, caller, input.org_id.as_deref(), input.env_id.as_deref()).await?,
-        Who::Key(_, KeyLevel::Environment) | Who::Person(..) => {
+        CallerIdentity::Key(_, KeyLevel::Organization) => {
+            in_environment(&api, caller, input.org_id.as_deref(), input.env_id.as_deref()).await?
+        }
+        CallerIdentity::Key(_, KeyLevel::Environment) | CallerIdentity::Person(..) => {
             caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?
         }
     };
@@ -266,7 +268,7 @@ pub(crate) async fn create(
     };
     check_grants(caller, key.scopes)?;
     check_level(caller, key.level)?;
-    check_parent(&presented, &key)?;
+    check_parent(&credentials, &key)?;
     let mode = match input.mode.as_deref() {
         None | Some("live") => KeyMode::Live,
         Some("test") => KeyMode::Test,
@@ -309,7 +311,7 @@ pub(crate) async fn rotate(
     State(api): State<Api>,
     caller: Caller,
     acting: AuditedCaller,
-    Extension(presented): Extension<Credentials>,
+    Extension(credentials): Extension<Credentials>,
     PathParams(old): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -336,12 +338,12 @@ pub(crate) async fn rotate(
         // The same lifetime as the old key, and at most that of the calling key.
         None => {
             let as_long = old.expires_at.map(|end| now + end.since(created_at));
-            let own_end = presented.key().and_then(|key| key.expires_at);
+            let own_end = credentials.key().and_then(|key| key.expires_at);
             as_long.into_iter().chain(own_end).min()
         }
     };
     let key = Model { id: api.engine.new_id().into(), expires_at, ..old.clone() };
-    check_parent(&presented, &key)?;
+    check_parent(&credentials, &key)?;
     let mode = if prefix.starts_with("hs_test_") { KeyMode::Test } else { KeyMode::Live };
     let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
     let until = now + Duration::from_secs(u64::from(overlap));
@@ -376,10 +378,10 @@ pub(crate) async fn revoke(
     let found = api_keys::find_listed(&*api.store, caller.tenant, key).await?.ok_or_else(not_found)?;
     check_grants(caller, found.key.scopes)?;
     check_level(caller, found.key.level)?;
-    let was_good = api_keys::revoke(&*api.store, &acting.act(&api), caller.tenant, key).await?;
+    let was_valid = api_keys::revoke(&*api.store, &acting.act(&api), caller.tenant, key).await?;
     api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
-    if was_good { Ok(Json(Success::new())) } else { Err(not_found()) }
+    if was_valid { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
 /// Returns the caller for one of the environments of its organization.
@@ -394,16 +396,16 @@ async fn in_environment(api: &Api, caller: Caller, org_id: Option<&str>, env_id:
 
 /// Refuses callers of a lower level than the key's.
 fn check_level(caller: Caller, level: KeyLevel) -> Result<(), ApiError> {
-    let reaches = match caller.who {
-        Who::Key(_, own) => own >= level,
-        Who::Person(_, role) => level == KeyLevel::Environment || role >= Role::Admin,
+    let reaches = match caller.identity {
+        CallerIdentity::Key(_, own) => own >= level,
+        CallerIdentity::Person(_, role) => level == KeyLevel::Environment || role >= Role::Admin,
     };
     if reaches { Ok(()) } else { Err(organization_key_needed()) }
 }
 
 /// Refuses a key that has wider networks or a later expiry than the key that creates or rotates it.
-fn check_parent(presented: &Credentials, child: &Model) -> Result<(), ApiError> {
-    Ok(presented.key().map_or(Ok(()), |key| key.check_child(child))?)
+fn check_parent(credentials: &Credentials, child: &Model) -> Result<(), ApiError> {
+    Ok(credentials.key().map_or(Ok(()), |key| key.check_child(child))?)
 }
 
 /// Refuses to create, rotate or revoke a key with more scopes than the caller's.

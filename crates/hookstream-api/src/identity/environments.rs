@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
     },
     http::{
         body::{Field, Flag, RawBody, Whole},
@@ -250,7 +250,7 @@ pub(crate) async fn update(
     let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
     let portal_reveal_secrets = portal_reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set);
     let found = find(&api, caller, &environment).await?;
-    let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));
+    let is_of_organization = matches!(caller.identity, CallerIdentity::Key(_, KeyLevel::Organization) | CallerIdentity::Person(..));
     if found.id != caller.tenant.environment && !is_of_organization {
         let message = "The API key belongs to another environment. Use a key of this environment, or a key with the level `organization`.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));

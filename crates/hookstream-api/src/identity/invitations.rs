@@ -30,7 +30,7 @@ use super::{sessions::SessionAnswer, sign_in};
 use crate::{
     auth::{
         audited_caller::{AuditedCaller, ClientDetails},
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
         credentials::{Credentials, Principal},
         same_origin::SameOrigin,
     },
@@ -210,9 +210,11 @@ pub(crate) async fn create(
     }
     let act = acting.act(&api);
     let now = act.at;
-    let invited_by = match caller.who {
-        Who::Person(user, _) => users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string()),
-        Who::Key(..) => "an API key".to_owned(),
+    let invited_by = match caller.identity {
+        CallerIdentity::Person(user, _) => {
+            users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string())
+        }
+        CallerIdentity::Key(..) => "an API key".to_owned(),
     };
     let token = SessionText::generate(&api.engine.random_bytes());
     let id = api.engine.new_id().into();
@@ -221,9 +223,9 @@ pub(crate) async fn create(
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
     // The email is sent first: if that fails, nothing was changed, and an earlier invitation stays valid.
     if let Some(mail_queue) = &api.mail_queue {
-        let by = match caller.who {
-            Who::Person(user, _) => Some(user),
-            Who::Key(..) => None,
+        let by = match caller.identity {
+            CallerIdentity::Person(user, _) => Some(user),
+            CallerIdentity::Key(..) => None,
         };
         send(&api, mail_queue, &invitation, by, &url).await?;
         invitation.sent_at = Some(now);
@@ -239,8 +241,8 @@ async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<
     sign_in::admit_mail(api, &counters_of_invitation_mail(&invitation.email, invitation.organization, by)).await?;
     let organization = store_organizations::find(&*api.store, invitation.organization).await?;
     let name = organization.ok_or_else(|| ApiError::not_found("Organization"))?.name;
-    let letter = mail::invitation(invitation, &name, &api.options.public_url, url);
-    mail::send(api, mail_queue, invitation.email.clone(), letter).await
+    let email = mail::invitation(invitation, &name, &api.options.public_url, url);
+    mail::send(api, mail_queue, invitation.email.clone(), email).await
 }
 
 /// Delete an invitation
@@ -299,13 +301,13 @@ pub(crate) async fn accept(
     State(api): State<Api>,
     _: SameOrigin,
     origin: ClientDetails,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let AcceptInvitation { token, name, password } = body.parse()?;
     let (invitation, _) = find(&api, &token).await?;
     let hash = KeyHash::of(&token);
-    if let Principal::Session(signed_in) = presented.principal()
+    if let Principal::Session(signed_in) = credentials.principal()
         && signed_in.user.email == invitation.email
     {
         let act = origin.act(&api, Actor::of_person(&signed_in.user));

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
     },
     http::{
         body::RawBody,
@@ -150,7 +150,7 @@ pub(crate) async fn remove(
 ) -> Result<Json<Success>, ApiError> {
     let organization = own(caller, &organization)?;
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
-    let is_self = matches!(caller.who, Who::Person(user, _) if user == member.user.id);
+    let is_self = matches!(caller.identity, CallerIdentity::Person(user, _) if user == member.user.id);
     if !is_self {
         check_may(caller, Some(member.role), None)?;
     }
@@ -162,12 +162,12 @@ pub(crate) async fn remove(
 /// owners. A key can only grant or change roles that have no more scopes than the key itself.
 pub(crate) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> Result<(), ApiError> {
     use hookstream_model::identity::scopes::{Resource, Scope};
-    let role = match caller.who {
-        Who::Person(_, role) => role,
-        Who::Key(..) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
-        Who::Key(..) => Role::Viewer,
+    let role = match caller.identity {
+        CallerIdentity::Person(_, role) => role,
+        CallerIdentity::Key(..) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
+        CallerIdentity::Key(..) => Role::Viewer,
     };
-    if let Who::Key(..) = caller.who
+    if let CallerIdentity::Key(..) = caller.identity
         && let Some((role, lacking)) =
             now.into_iter().chain(to).find_map(|role| caller.scopes.lack(role.scopes()).map(|lacking| (role, lacking)))
     {

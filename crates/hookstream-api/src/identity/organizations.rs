@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
         person::Person,
     },
     http::{body::RawBody, error::ApiError, params::PathParams, shapes::Success},
@@ -269,12 +269,12 @@ pub(crate) async fn transfer(
     let TransferOwnership { user_id } = body.parse()?;
     let id = own(caller, &organization)?;
     let owner = owner(caller)?;
-    let to: UserId = user_id.parse().map_err(|_| ApiError::not_found("Member"))?;
-    let member = members::find(&*api.store, id, to).await?.ok_or_else(|| ApiError::not_found("Member"))?;
-    if to == owner {
+    let new_owner: UserId = user_id.parse().map_err(|_| ApiError::not_found("Member"))?;
+    let member = members::find(&*api.store, id, new_owner).await?.ok_or_else(|| ApiError::not_found("Member"))?;
+    if new_owner == owner {
         return Err(ApiError::invalid("user_id", "is your own id, and you are already an owner. Send the id of another member"));
     }
-    match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, to, member.role).await? {
+    match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, new_owner, member.role).await? {
         Changed::Done => Ok(Json(Success::new())),
         Changed::Moved | Changed::LastOwner => Err(crate::identity::organization_access::moved()),
     }
@@ -282,18 +282,18 @@ pub(crate) async fn transfer(
 
 async fn answer(api: &Api, caller: Caller, id: OrganizationId) -> Result<Json<OrganizationAnswer>, ApiError> {
     let found = organizations::find(&*api.store, id).await?.ok_or_else(not_found)?;
-    let role = match caller.who {
-        Who::Person(_, role) => Some(role),
-        Who::Key(..) => None,
+    let role = match caller.identity {
+        CallerIdentity::Person(_, role) => Some(role),
+        CallerIdentity::Key(..) => None,
     };
     Ok(Json(OrganizationAnswer { organization: Organization::new(found, role) }))
 }
 
 /// Returns the signed-in owner. Keys cannot delete or transfer an organization.
 fn owner(caller: Caller) -> Result<UserId, ApiError> {
-    match caller.who {
-        Who::Person(user, Role::Owner) => Ok(user),
-        Who::Person(..) | Who::Key(..) => {
+    match caller.identity {
+        CallerIdentity::Person(user, Role::Owner) => Ok(user),
+        CallerIdentity::Person(..) | CallerIdentity::Key(..) => {
             let message = "Only a signed-in owner can do this. API keys cannot.";
             Err(ApiError::new(StatusCode::FORBIDDEN, "owner_needed", message))
         }

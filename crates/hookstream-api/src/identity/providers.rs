@@ -94,9 +94,9 @@ pub(crate) struct EndWithProvider {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
 ) -> Result<Json<ProviderList>, ApiError> {
-    let connected = match presented.principal() {
+    let connected = match credentials.principal() {
         Principal::Session(signed_in) => users::issuers(&*api.store, signed_in.user.id).await?,
         Principal::Key(_) | Principal::Portal(_) | Principal::Nothing => Vec::new(),
     };
@@ -124,16 +124,16 @@ pub(crate) async fn list(
 pub(crate) async fn begin(
     State(api): State<Api>,
     _: SameOrigin,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
     PathParams(name): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let provider = find(&api, &name)?;
     let BeginWithProvider { connect } = body.parse_optional()?;
-    let connecting = match (connect, presented.principal()) {
+    let connecting = match (connect, credentials.principal()) {
         (false, _) => None,
         (true, Principal::Session(signed_in)) => Some(signed_in.user.id),
-        (true, Principal::Key(_) | Principal::Portal(_) | Principal::Nothing) => return Err(presented.unauthorized()),
+        (true, Principal::Key(_) | Principal::Portal(_) | Principal::Nothing) => return Err(credentials.unauthorized()),
     };
     let random = [api.engine.random_bytes(), api.engine.random_bytes(), api.engine.random_bytes()];
     let flow = Flow::begin(&provider.name, connecting, random, api.now());
@@ -164,7 +164,7 @@ pub(crate) async fn end(
     State(api): State<Api>,
     _: SameOrigin,
     origin: ClientDetails,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -183,7 +183,7 @@ pub(crate) async fn end(
     if !api.flows.use_once(&flow.state, api.now()) {
         return Err(flow_is_over());
     }
-    let connecting = match (&flow.connecting, presented.principal()) {
+    let connecting = match (&flow.connecting, credentials.principal()) {
         (None, _) => None,
         // The signed-in user must be the one who began the flow.
         (Some(user), Principal::Session(signed_in)) if signed_in.user.id.to_string() == *user => Some(signed_in),
@@ -192,7 +192,7 @@ pub(crate) async fn end(
     let redirect_uri = redirect_uri(&api, provider);
     let back = Callback { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
     let claims = {
-        let _turn = api.provider_permits.acquire().await.expect("the semaphore is never closed");
+        let _permit = api.provider_permits.acquire().await.expect("the semaphore is never closed");
         provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?
     };
     users::reset_failures(&*api.store, &counters).await?;

@@ -126,15 +126,15 @@ impl SessionAnswer {
             .filter(|(organization, _)| organization.deleted_at.is_none())
             .map(|(organization, role)| Membership { org_id: organization.id.to_string(), name: organization.name, role: role.as_str() })
             .collect();
-        let seat = tenant_context::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
+        let current = tenant_context::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
         Ok(Self {
             session: Session::new(session, true, api),
             user: user.into(),
             second_factor: u8::from(account.is_confirmed),
             recovery_codes: account.recovery.len(),
             memberships,
-            org_id: seat.map(|tenant| tenant.organization.to_string()),
-            env_id: seat.map(|tenant| tenant.environment.to_string()),
+            org_id: current.map(|tenant| tenant.organization.to_string()),
+            env_id: current.map(|tenant| tenant.environment.to_string()),
         })
     }
 }

@@ -74,7 +74,7 @@ fn compress() -> Option<Bytes> {
 /// this server (CSP level 3).
 fn policy_of(page: &str) -> String {
     let (_, rest) = page.rsplit_once("<script>").expect("the page has a script");
-    let (text, _) = rest.split_once("</script>").expect("it ends");
+    let (text, _) = rest.split_once("</script>").expect("the script has an end");
     let hash = STANDARD.encode(Sha256::digest(text));
     format!(
         "default-src 'none'; script-src 'self' 'sha256-{hash}'; style-src 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; \

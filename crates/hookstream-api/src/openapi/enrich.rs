@@ -267,13 +267,13 @@ mod tests {
 
     #[test]
     fn only_examples_are_null() {
-        fn look(place: &str, value: &Value, nulls: &mut Vec<String>) {
+        fn look(path: &str, value: &Value, nulls: &mut Vec<String>) {
             match value {
-                Value::Null => nulls.push(place.to_owned()),
-                Value::Array(items) => items.iter().for_each(|item| look(place, item, nulls)),
+                Value::Null => nulls.push(path.to_owned()),
+                Value::Array(items) => items.iter().for_each(|item| look(path, item, nulls)),
                 Value::Object(fields) => {
                     let fields = fields.iter().filter(|(name, _)| !["default", "enum", "example", "examples"].contains(&name.as_str()));
-                    fields.for_each(|(name, value)| look(&format!("{place}/{name}"), value, nulls));
+                    fields.for_each(|(name, value)| look(&format!("{path}/{name}"), value, nulls));
                 }
                 _ => {}
             }
@@ -299,9 +299,9 @@ mod tests {
         let mut odd = Vec::new();
         for (name, schema) in schemas().as_object().expect("schemas") {
             for (field, property) in schema["properties"].as_object().into_iter().flatten() {
-                let is_said = property["description"].is_string() || !property["$ref"].is_null() || !property["oneOf"].is_null();
+                let is_described = property["description"].is_string() || !property["$ref"].is_null() || !property["oneOf"].is_null();
                 let is_list = property["items"]["$ref"].is_string();
-                if !(is_said || is_list) || property["description"].as_str().is_some_and(|text| text.contains('\n')) {
+                if !(is_described || is_list) || property["description"].as_str().is_some_and(|text| text.contains('\n')) {
                     odd.push(format!("{name}.{field}"));
                 }
             }

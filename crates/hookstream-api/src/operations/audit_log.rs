@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::caller::{Caller, Who},
+    auth::caller::{Caller, CallerIdentity},
     http::{error::ApiError, page, params::QueryParams, shapes::ListQuery},
     state::Api,
 };
@@ -205,9 +205,9 @@ pub(crate) async fn export(
 /// Returns the reach of a caller: a key's environment; for a signed-in user the organization, or the named
 /// environment.
 const fn reach(caller: Caller, env_id: Option<&str>) -> Reach {
-    match (caller.who, env_id) {
-        (Who::Person(..), None) => Reach::Organization(caller.tenant.organization),
-        (Who::Key(..), _) | (Who::Person(..), Some(_)) => Reach::Environment(caller.tenant),
+    match (caller.identity, env_id) {
+        (CallerIdentity::Person(..), None) => Reach::Organization(caller.tenant.organization),
+        (CallerIdentity::Key(..), _) | (CallerIdentity::Person(..), Some(_)) => Reach::Environment(caller.tenant),
     }
 }
 

@@ -282,7 +282,7 @@ pub(crate) struct JobQuery {
 )]
 pub(crate) async fn recover(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
@@ -299,7 +299,7 @@ pub(crate) async fn recover(
         rate_limit: rate_limit.map(Whole::number),
         max_messages: None,
     };
-    start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
+    start(&api, &scope, acting, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// Replay messages to an endpoint
@@ -318,7 +318,7 @@ pub(crate) async fn recover(
 )]
 pub(crate) async fn replay(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
@@ -335,7 +335,7 @@ pub(crate) async fn replay(
         rate_limit: rate_limit.map(Whole::number),
         max_messages: max_messages.map(Whole::number),
     };
-    start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
+    start(&api, &scope, acting, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// List jobs
@@ -373,8 +373,8 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job):
 }
 
 /// Returns the job if it is of this application.
-pub(crate) async fn get_of(api: &Api, place: &ApplicationScope, job: &str) -> Result<Json<JobAnswer>, ApiError> {
-    let (job, application) = (find(api, place.tenant, job).await?, place.resolve(api).await?);
+pub(crate) async fn get_of(api: &Api, scope: &ApplicationScope, job: &str) -> Result<Json<JobAnswer>, ApiError> {
+    let (job, application) = (find(api, scope.tenant, job).await?, scope.resolve(api).await?);
     if job.application_id == application { Ok(Json(JobAnswer::new(job))) } else { Err(not_found()) }
 }
 
@@ -412,7 +412,7 @@ pub(crate) async fn cancel(
 /// Starts the requested job, or returns the forecast of a dry run.
 async fn start(
     api: &Api,
-    place: &ApplicationScope,
+    scope: &ApplicationScope,
     acting: AuditedCaller,
     endpoint: &str,
     query: &DryRunQuery,
@@ -420,14 +420,14 @@ async fn start(
     request: &JobRequest,
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
-    let (routes, endpoint) = place.endpoint(api, endpoint).await?;
+    let (routes, endpoint) = scope.endpoint(api, endpoint).await?;
     let application = routes.application.id;
     let operation = format!("POST /v1/applications/{application}/endpoints/{endpoint}/{}", request.kind.as_str());
     let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
-    if let Some(answer) = idempotency::repeated(api, place.tenant, key.as_ref()).await? {
+    if let Some(answer) = idempotency::repeated(api, scope.tenant, key.as_ref()).await? {
         return Ok(answer);
     }
-    let (job, forecast) = api.engine.plan(place.tenant, &application.to_string(), endpoint, request).await?;
+    let (job, forecast) = api.engine.plan(scope.tenant, &application.to_string(), endpoint, request).await?;
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }
@@ -438,7 +438,7 @@ async fn start(
         is_there = true;
         ApiError::new(StatusCode::CONFLICT, "conflict", "An identical job has just started and ended. Retry the request.")
     };
-    let answer = idempotency::create_once(api, place.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
+    let answer = idempotency::create_once(api, scope.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
         if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
             return Ok(Created::NameTaken);
         }
@@ -447,7 +447,7 @@ async fn start(
     .await;
     api.engine.note_job();
     if is_there && let Some(same) = jobs::find_same(&*api.store, &job, double_click).await? {
-        return idempotency::answer_with(api, place.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
+        return idempotency::answer_with(api, scope.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
     }
     answer
 }

@@ -118,12 +118,12 @@ pub(crate) struct AttemptList {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     SeveralParams(query): SeveralParams<AttemptQuery>,
 ) -> Result<Json<AttemptList>, ApiError> {
-    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
-    let (routes, endpoint) = place.endpoint(&api, &endpoint).await?;
+    scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let (routes, endpoint) = scope.endpoint(&api, &endpoint).await?;
     let query = AllAttemptsQuery {
         application_id: None,
         endpoint_id: None,
@@ -138,7 +138,7 @@ pub(crate) async fn list(
         org_id: None,
         env_id: None,
     };
-    find(&api, place.tenant, Some(routes.application.id), Some(endpoint.into()), &query).await
+    find(&api, scope.tenant, Some(routes.application.id), Some(endpoint.into()), &query).await
 }
 
 /// List attempts of an environment
@@ -175,8 +175,8 @@ async fn find(
 ) -> Result<Json<AttemptList>, ApiError> {
     let limit = page::limit(query.limit.as_deref())?;
     let direction = page::direction(query.direction.as_deref())?;
-    let place = page::place::<2>(query.cursor.as_deref())?;
-    let from = place.map(|[message, attempt]| AttemptPosition { message, attempt });
+    let position = page::position::<2>(query.cursor.as_deref())?;
+    let from = position.map(|[message, attempt]| AttemptPosition { message, attempt });
     let filter = AttemptFilter {
         target,
         succeeded: succeeded(query.status.as_deref())?,

@@ -393,12 +393,12 @@ fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     SeveralParams(query): SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
-    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
-    let routes = place.routes(&api).await?;
-    find(&api, place.tenant, Some(&routes), &query).await
+    scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let routes = scope.routes(&api).await?;
+    find(&api, scope.tenant, Some(&routes), &query).await
 }
 
 /// List messages of an environment
@@ -421,7 +421,7 @@ pub(crate) async fn list_all(
 async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, query: &MessageQuery) -> Result<Json<MessageList>, ApiError> {
     let limit = page::limit(query.limit.as_deref())?;
     let direction = page::direction(query.direction.as_deref())?;
-    let place = page::place::<1>(query.cursor.as_deref())?.map(|[place]| place);
+    let position = page::position::<1>(query.cursor.as_deref())?.map(|[position]| position);
     let filter = MessageFilter {
         statuses: several::list(query.status.as_deref()).map(MessageStatus::parse).collect::<Result<_, _>>()?,
         event_types: event_types(query.event_type.as_deref())?,
@@ -440,22 +440,22 @@ async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, que
         below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
         direction,
     };
-    let found = api.store.find_messages(MessageSearch { range: continued(range, place), filter, limit }).await?;
+    let found = api.store.find_messages(MessageSearch { range: continued(range, position), filter, limit }).await?;
     let prev_cursor = found.items.first().map(|message| page::cursor_at([page::above(*message.id.as_bytes())]));
     Ok(Json(MessageList {
         has_more: found.next.is_some(),
-        cursor: found.next.map(|place| page::cursor_at([place])),
+        cursor: found.next.map(|position| page::cursor_at([position])),
         prev_cursor: prev_cursor.or_else(|| query.cursor.clone()),
         messages: found.items.into_iter().map(|message| Message::from_stored(tenant, message)).collect(),
     }))
 }
 
 /// Returns the part of a range behind a cursor: messages older than its position, or newer.
-pub(crate) fn continued(range: Range, place: Option<IdBytes>) -> Range {
-    match (place, range.direction) {
+pub(crate) fn continued(range: Range, position: Option<IdBytes>) -> Range {
+    match (position, range.direction) {
         (None, _) => range,
-        (Some(place), Direction::Older) => Range { below: place.min(range.below), ..range },
-        (Some(place), Direction::Newer) => Range { lowest: place.max(range.lowest), ..range },
+        (Some(position), Direction::Older) => Range { below: position.min(range.below), ..range },
+        (Some(position), Direction::Newer) => Range { lowest: position.max(range.lowest), ..range },
     }
 }
 
@@ -492,13 +492,13 @@ pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
 ) -> Result<Json<MessageDetail>, ApiError> {
-    let routes = place.routes(&api).await?;
+    let routes = scope.routes(&api).await?;
     let message = id(&message, "Message")?;
-    let found = api.store.message(place.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
-    Ok(Json(show_detail(place.tenant, &routes, found)))
+    let found = api.store.message(scope.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    Ok(Json(show_detail(scope.tenant, &routes, found)))
 }
 
 /// Get a message by its id
@@ -572,7 +572,7 @@ pub(crate) struct RetryMessage {
 )]
 pub(crate) async fn retry(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     acting: AuditedCaller,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
     QueryParams(query): QueryParams<RetryQuery>,
@@ -586,7 +586,7 @@ pub(crate) async fn retry(
         Some("failed") => true,
         Some(_) => return Err(ApiError::invalid("only", "must be `failed`. Leave it out to retry all matching endpoints")),
     };
-    let routes = place.routes(&api).await?;
+    let routes = scope.routes(&api).await?;
     let application = routes.application.id;
     let endpoint = match &endpoint_id {
         None => None,
@@ -595,7 +595,7 @@ pub(crate) async fn retry(
             Some(route.endpoint.id)
         }
     };
-    let retried = api.engine.retry(place.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
+    let retried = api.engine.retry(scope.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
     if retried > 0 {
         let fields = Fields::default()
             .with("application_id", application.to_string())
@@ -603,7 +603,7 @@ pub(crate) async fn retry(
             .with("endpoints", retried);
         let resource = ResourceId::from_bytes(*message.as_bytes());
         let change = Change::done(&fields);
-        audit_log::record(&*api.store, &acting.act(&api), place.tenant, Action::MessageRetry, resource, &change).await?;
+        audit_log::record(&*api.store, &acting.act(&api), scope.tenant, Action::MessageRetry, resource, &change).await?;
     }
     Ok(Json(Retried { retried: retried > 0 }))
 }

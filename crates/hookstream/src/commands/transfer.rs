@@ -259,9 +259,9 @@ mod tests {
 
     #[test]
     fn location_is_a_directory_or_database_without_password() {
-        let name = |text: &str| StoreLocation::parse(text).and_then(|place| place.name());
-        assert_eq!(name("sqlite:/nowhere/data").expect("a place"), "sqlite:/nowhere/data");
-        assert_eq!(name("postgres://u:hunter2@h/db").expect("a place"), "postgres://h:5432/db");
+        let name = |text: &str| StoreLocation::parse(text).and_then(|location| location.name());
+        assert_eq!(name("sqlite:/nowhere/data").expect("a location"), "sqlite:/nowhere/data");
+        assert_eq!(name("postgres://u:hunter2@h/db").expect("a location"), "postgres://h:5432/db");
         for wrong in ["postgre://u:hunter2@h/db", "sqlite:", "/var/lib/hookstream", "postgres://u:hunter2@h:port/db"] {
             let error = format!("{:#}", name(wrong).expect_err(wrong));
             assert!(!error.contains("hunter2"), "{error}");

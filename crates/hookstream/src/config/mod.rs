@@ -816,7 +816,7 @@ mod tests {
         let mut sources = Server::try_parse_from([&["server"], arguments].concat())?.sources;
         if let Some(text) = file {
             let path = directory.path().join("hookstream.toml");
-            std::fs::write(&path, text).expect("written");
+            std::fs::write(&path, text).expect("the file is written");
             sources.config = Some(path);
         }
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -25,7 +25,7 @@ pub(crate) const IDLE: Duration = Duration::from_secs(75);
 /// Maximum time without progress while a request is open: no part of its body arrived and no part of a response was
 /// sent. Longer than any operation takes.
 const STALLED: Duration = Duration::from_secs(150);
-/// Maximum time for which a peer may read nothing of what is written to it.
+/// Maximum time for which a peer may read nothing that is written to it.
 const UNREAD: Duration = Duration::from_secs(60);
 
 /// Activity on a connection.
@@ -215,7 +215,7 @@ mod tests {
         let mut stream = WatchedStream::new(ours);
         stream.write_all(b"1234").await.expect("there is room");
         let begun = Instant::now();
-        let refused = stream.write_all(b"5").await.expect_err("nobody reads");
+        let refused = stream.write_all(b"5").await.expect_err("the peer does not read");
         assert_eq!((refused.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, UNREAD));
         let mut read = [0; 4];
         peer.read_exact(&mut read).await.expect("four bytes");

@@ -85,11 +85,11 @@ impl Listen {
         let room = Arc::new(Semaphore::new(max_connections));
         let connections = TaskTracker::new();
         loop {
-            let place = tokio::select! {
-                place = Arc::clone(&room).acquire_owned() => place,
+            let permit = tokio::select! {
+                permit = Arc::clone(&room).acquire_owned() => permit,
                 () = stop.cancelled() => break,
             };
-            let Ok(place) = place else { break };
+            let Ok(permit) = permit else { break };
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok(accepted) => accepted,
@@ -110,7 +110,7 @@ impl Listen {
             let (router, acceptor, stop) = (router.clone(), tls.as_ref().map(Tls::acceptor), stop.clone());
             connections.spawn(async move {
                 serve_connection(stream, peer, router, acceptor, stop).await;
-                drop((share, place));
+                drop((share, permit));
             });
         }
         drop(listener);

@@ -87,12 +87,12 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
 }
 
 /// Performs a request on a store, or through the server that uses the data directory, and prints the result.
-async fn perform(place: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
-    let config = place.config(settings)?;
+async fn perform(existing: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
+    let config = existing.config(settings)?;
     if let Request::RotateKey(rotation) = &mut request {
         rotation.current = keys::given(&config)?.map(|keys| keys.current().id().to_string());
     }
-    let text = match place.open(&config).await? {
+    let text = match existing.open(&config).await? {
         Opened::Store(store) => {
             let done = directly(&*store, &config, request).await;
             store.close().await;

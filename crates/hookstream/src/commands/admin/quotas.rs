@@ -42,7 +42,7 @@ enum QuotasCommand {
         quotas: Vec<String>,
 
         #[command(flatten)]
-        place: QuotaTarget,
+        target: QuotaTarget,
     },
     /// Clear quotas, so that the settings apply
     Clear {
@@ -51,7 +51,7 @@ enum QuotasCommand {
         quotas: Vec<String>,
 
         #[command(flatten)]
-        place: QuotaTarget,
+        target: QuotaTarget,
     },
 }
 
@@ -75,13 +75,13 @@ pub(crate) struct QuotaChange {
 
 /// Reads the arguments: the store, its settings, and the request.
 pub(crate) fn read(arguments: QuotasArgs) -> anyhow::Result<(ExistingStore, Settings, QuotaChange)> {
-    let (set, place) = match arguments.command {
-        QuotasCommand::Show(place) => (Vec::new(), place),
-        QuotasCommand::Set { quotas, place } => (quotas, place),
-        QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
+    let (set, target) = match arguments.command {
+        QuotasCommand::Show(target) => (Vec::new(), target),
+        QuotasCommand::Set { quotas, target } => (quotas, target),
+        QuotasCommand::Clear { quotas, target } => (cleared(&quotas)?, target),
     };
     set.iter().try_for_each(|text| read_setting(text).map(drop))?;
-    Ok((place.store, Settings::default(), QuotaChange { organization: place.organization, set }))
+    Ok((target.store, Settings::default(), QuotaChange { organization: target.organization, set }))
 }
 
 /// Sets quotas and returns the table of those that apply then.
