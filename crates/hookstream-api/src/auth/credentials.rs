@@ -56,8 +56,8 @@ impl From<hookstream_store::Error> for CredentialsError {
 }
 
 impl Credentials {
-    /// Returns the first valid credentials of a request. If the store may not be asked, only cached keys are
-    /// considered.
+    /// Returns the first valid credentials of a request. Without permission to ask the store, only cached keys are
+    /// accepted; other credentials result in [`CredentialsError::NotNow`].
     pub(crate) async fn of(
         path: &str,
         headers: &HeaderMap,

@@ -95,8 +95,8 @@ pub(crate) async fn absent(store: &dyn Store, config: &Config) -> anyhow::Result
     Ok(known.marked.into_iter().filter(|id| !available.contains(id)).collect())
 }
 
-/// Returns the keys of the settings. For decryption only, it adds the directory's key and a key that a transfer from
-/// a database brought.
+/// Returns the keys of the settings, else the directory's key, else a new one. Adds the other known keys for
+/// decryption only: the directory's, and one that a transfer from a database brought.
 fn in_directory(given: Option<Keys>, known: &Known, data_dir: &Path, rng: &mut StdRng) -> anyhow::Result<Keys> {
     let path = own_file(data_dir);
     let own = if path.exists() { Some(read("the data directory's key file", &path)?) } else { None };
@@ -119,7 +119,8 @@ fn in_directory(given: Option<Keys>, known: &Known, data_dir: &Path, rng: &mut S
     Ok(keys.and(known.generated.clone()))
 }
 
-/// Returns the keys of the settings, or the key that the nodes generated and keep in the database.
+/// Returns the keys of the settings, else the key that the nodes share in the database, which the first of them
+/// generates.
 async fn in_database(store: &dyn Database, given: Option<Keys>, known: &Known, rng: &mut StdRng) -> anyhow::Result<Keys> {
     if let Some(given) = given {
         return Ok(given.and(known.generated.clone()));

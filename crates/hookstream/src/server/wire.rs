@@ -137,13 +137,13 @@ impl Server {
         let stop = CancellationToken::new();
         let by_itself = engine.clone();
         let acts = move || AuditContext::of_system(by_itself.new_id(), SystemClock.now());
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_audit_retention(stop.clone()));
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_mail_queue(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().run_maintenance(stop.clone()));
@@ -152,7 +152,7 @@ impl Server {
                 Ok(control) => {
                     let known = engine.clone();
                     let changed = move || known.installation_changed();
-                    #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+                    #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
                     tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, changed, stop.clone()));
                 }
                 Err(error) => tracing::warn!(
@@ -166,7 +166,7 @@ impl Server {
             Role::Worker => hookstream_api::probes(api),
         };
         if let Some(tls) = tls.clone() {
-            #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+            #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
             tokio::spawn(tls.watch(stop.clone()));
         }
         let listen = Listen {
