@@ -238,7 +238,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     Extension(credentials): Extension<Credentials>,
     headers: HeaderMap,
     body: RawBody,
@@ -255,7 +255,7 @@ pub(crate) async fn create(
     };
     let idempotency_key = idempotency::key(&headers, "POST /v1/auth/api-keys", &body.0)?;
     tenancy::check_key_name(&input.name)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let key = Model {
         id: api.engine.new_id().into(),
@@ -310,7 +310,7 @@ pub(crate) async fn get(
 pub(crate) async fn rotate(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     Extension(credentials): Extension<Credentials>,
     PathParams(old): PathParams<String>,
     headers: HeaderMap,
@@ -326,7 +326,7 @@ pub(crate) async fn rotate(
     if let Some(answer) = idempotency::repeated(&api, caller.tenant, idempotency_key.as_ref()).await? {
         return Ok(answer);
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let found = api_keys::find_listed(&*api.store, caller.tenant, id(&old, "API key")?).await?;
     let Listed { key: old, prefix, created_at, .. } =
@@ -371,14 +371,14 @@ pub(crate) async fn rotate(
 pub(crate) async fn revoke(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(key): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let key: ApiKeyId = id(&key, "API key")?;
     let found = api_keys::find_listed(&*api.store, caller.tenant, key).await?.ok_or_else(not_found)?;
     check_grants(caller, found.key.scopes)?;
     check_level(caller, found.key.level)?;
-    let was_valid = api_keys::revoke(&*api.store, &acting.act(&api), caller.tenant, key).await?;
+    let was_valid = api_keys::revoke(&*api.store, &audited.act(&api), caller.tenant, key).await?;
     api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
     if was_valid { Ok(Json(Success::new())) } else { Err(not_found()) }

@@ -193,7 +193,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -208,7 +208,7 @@ pub(crate) async fn create(
             "A member with this address exists. Change the member's role instead.",
         ));
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let invited_by = match caller.identity {
         CallerIdentity::Person(user, _) => {
@@ -254,11 +254,11 @@ async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams((organization, invitation)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = own(caller, &organization)?;
-    if !members::uninvite(&*api.store, &acting.act(&api), organization, id(&invitation, "Invitation")?).await? {
+    if !members::uninvite(&*api.store, &audited.act(&api), organization, id(&invitation, "Invitation")?).await? {
         return Err(ApiError::not_found("Invitation"));
     }
     Ok(Json(Success::new()))

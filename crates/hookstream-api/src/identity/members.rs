@@ -115,7 +115,7 @@ pub(crate) async fn list(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
     body: RawBody,
 ) -> Result<Json<MemberAnswer>, ApiError> {
@@ -125,7 +125,7 @@ pub(crate) async fn update(
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
     check_may(caller, Some(member.role), Some(role))?;
     if member.role != role {
-        done(members::change_role(&*api.store, &acting.act(&api), organization, &member.user, member.role, role).await?)?;
+        done(members::change_role(&*api.store, &audited.act(&api), organization, &member.user, member.role, role).await?)?;
     }
     Ok(Json(MemberAnswer { member: Model { role, ..member }.into() }))
 }
@@ -145,7 +145,7 @@ pub(crate) async fn update(
 pub(crate) async fn remove(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = own(caller, &organization)?;
@@ -154,7 +154,7 @@ pub(crate) async fn remove(
     if !is_self {
         check_may(caller, Some(member.role), None)?;
     }
-    done(members::remove(&*api.store, &acting.act(&api), organization, &member.user, member.role).await?)?;
+    done(members::remove(&*api.store, &audited.act(&api), organization, &member.user, member.role).await?)?;
     Ok(Json(Success::new()))
 }
 

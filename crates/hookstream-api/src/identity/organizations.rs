@@ -115,14 +115,14 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn create(
     State(api): State<Api>,
     Person(person): Person,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     check_may_create(&api, person.user.id).await?;
     let tenant = Tenant { organization: api.engine.new_id().into(), environment: EnvironmentId::from(api.engine.new_id()) };
-    let made = organizations::create_owned(&*api.store, &acting.act(&api), tenant, &name, person.user.id).await?;
+    let made = organizations::create_owned(&*api.store, &audited.act(&api), tenant, &name, person.user.id).await?;
     let answer = OrganizationAnswer { organization: Organization::new(made, Some(Role::Owner)) };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -182,14 +182,14 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     let id = own(caller, &organization)?;
-    if !organizations::rename(&*api.store, &acting.act(&api), id, &name).await? {
+    if !organizations::rename(&*api.store, &audited.act(&api), id, &name).await? {
         return Err(not_found());
     }
     answer(&api, caller, id).await
@@ -207,12 +207,12 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = own(caller, &organization)?;
     let owner = owner(caller)?;
-    if !organizations::delete(&*api.store, &acting.act(&api), id).await? {
+    if !organizations::delete(&*api.store, &audited.act(&api), id).await? {
         return Err(not_found());
     }
     tracing::info!(organization.id = %id, user.id = %owner, "organization deleted");
@@ -235,12 +235,12 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let id = own(caller, &organization)?;
     owner(caller)?;
-    if !organizations::restore(&*api.store, &acting.act(&api), id).await? {
+    if !organizations::restore(&*api.store, &audited.act(&api), id).await? {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or has already been removed."));
     }
     api.engine.environment_changed(caller.tenant.environment);
@@ -262,7 +262,7 @@ pub(crate) async fn restore(
 pub(crate) async fn transfer(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
@@ -274,7 +274,7 @@ pub(crate) async fn transfer(
     if new_owner == owner {
         return Err(ApiError::invalid("user_id", "is your own id, and you are already an owner. Send the id of another member"));
     }
-    match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, new_owner, member.role).await? {
+    match members::transfer_ownership(&*api.store, &audited.act(&api), id, owner, new_owner, member.role).await? {
         Changed::Done => Ok(Json(Success::new())),
         Changed::Moved | Changed::LastOwner => Err(crate::identity::organization_access::moved()),
     }

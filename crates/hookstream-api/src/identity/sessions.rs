@@ -226,10 +226,10 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn end(
     State(api): State<Api>,
     Person(person): Person,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(session): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
-    if !sessions::end(&*api.store, &acting.act(&api), person.user.id, id(&session, "Session")?).await? {
+    if !sessions::end(&*api.store, &audited.act(&api), person.user.id, id(&session, "Session")?).await? {
         return Err(ApiError::not_found("Session"));
     }
     Ok(Json(Success::new()))
@@ -242,8 +242,8 @@ pub(crate) async fn end(
     delete, path = "/auth/sessions", operation_id = "endAllSessions", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "Ended.", body = Success))
 )]
-pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acting: AuditedCaller) -> Result<Response, ApiError> {
-    sessions::end_all(&*api.store, &acting.act(&api), person.user.id).await?;
+pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, audited: AuditedCaller) -> Result<Response, ApiError> {
+    sessions::end_all(&*api.store, &audited.act(&api), person.user.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
@@ -256,12 +256,12 @@ pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acti
 pub(crate) async fn rename(
     State(api): State<Api>,
     Person(person): Person,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     body: RawBody,
 ) -> Result<Json<UserAnswer>, ApiError> {
     let UpdateProfile { name } = body.parse()?;
     check_name(&name)?;
-    users::rename(&*api.store, &acting.act(&api), &person.user, &name).await?;
+    users::rename(&*api.store, &audited.act(&api), &person.user, &name).await?;
     let user = UserModel { name, ..person.user.clone() };
     Ok(Json(UserAnswer { user: (&user).into() }))
 }

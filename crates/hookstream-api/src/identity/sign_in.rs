@@ -178,8 +178,8 @@ pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &Clien
     post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "Signed out.", body = Success))
 )]
-pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, acting: AuditedCaller) -> Result<Response, ApiError> {
-    sessions::end(&*api.store, &acting.act(&api), person.user.id, person.session.id).await?;
+pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, audited: AuditedCaller) -> Result<Response, ApiError> {
+    sessions::end(&*api.store, &audited.act(&api), person.user.id, person.session.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 

@@ -283,7 +283,7 @@ pub(crate) struct JobQuery {
 pub(crate) async fn recover(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -299,7 +299,7 @@ pub(crate) async fn recover(
         rate_limit: rate_limit.map(Whole::number),
         max_messages: None,
     };
-    start(&api, &scope, acting, &endpoint, &query, (&headers, &body), &request).await
+    start(&api, &scope, audited, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// Replay messages to an endpoint
@@ -319,7 +319,7 @@ pub(crate) async fn recover(
 pub(crate) async fn replay(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -335,7 +335,7 @@ pub(crate) async fn replay(
         rate_limit: rate_limit.map(Whole::number),
         max_messages: max_messages.map(Whole::number),
     };
-    start(&api, &scope, acting, &endpoint, &query, (&headers, &body), &request).await
+    start(&api, &scope, audited, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// List jobs
@@ -396,10 +396,10 @@ async fn find(api: &Api, tenant: Tenant, job: &str) -> Result<Model, ApiError> {
 pub(crate) async fn cancel(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(job): PathParams<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
-    let job = jobs::cancel(&*api.store, &acting.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
+    let job = jobs::cancel(&*api.store, &audited.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
     match job.state {
         JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
         JobState::Completed { .. } | JobState::Failed { .. } => {
@@ -413,7 +413,7 @@ pub(crate) async fn cancel(
 async fn start(
     api: &Api,
     scope: &ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     endpoint: &str,
     query: &DryRunQuery,
     (headers, body): (&HeaderMap, &RawBody),
@@ -431,7 +431,7 @@ async fn start(
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }
-    let act = acting.act(api);
+    let act = audited.act(api);
     let double_click = job.selection.asked_at - std::time::Duration::from_secs(DOUBLE_CLICK_S);
     let mut is_there = false;
     let taken = || {

@@ -194,7 +194,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -208,7 +208,7 @@ pub(crate) async fn create(
     if let Some(description) = &input.description {
         rules::check_description(description)?;
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let application = Model {
         id: api.engine.new_id().into(),
@@ -261,7 +261,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(app): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<ApplicationAnswer>, ApiError> {
@@ -287,7 +287,7 @@ pub(crate) async fn update(
     if let Some(Some(uid)) = &uid {
         check_uid(&api, caller, uid, Some(id)).await?;
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let changed = applications::update(&*api.store, &act, caller.tenant, id, |application: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
@@ -328,11 +328,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = resolve(&api, caller, &app).await?;
-    let was_there = applications::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
+    let was_there = applications::delete(&*api.store, &audited.act(&api), caller.tenant, id).await?;
     api.engine.application_changed(id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }

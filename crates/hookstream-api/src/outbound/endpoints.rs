@@ -526,7 +526,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -539,7 +539,7 @@ pub(crate) async fn create(
     }
     let algorithm = input.signing_algorithm.as_deref().map(SigningAlgorithm::parse).transpose()?;
     let secret = signing_secret(&api, algorithm, input.signing_secret)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     if let Some(uid) = &input.uid {
         check_uid(&scope, &api, uid, None).await?;
@@ -615,7 +615,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
@@ -627,7 +627,7 @@ pub(crate) async fn update(
     if let Some(url) = &change.url {
         api.transport.check(&Target::http(url)).await?;
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Model| -> Result<(), ApiError> {
         change.check_moved_by(&scope, endpoint)?;
@@ -657,11 +657,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
     let key = key(&api, &scope, &endpoint).await?;
-    let was_there = endpoints::delete(&*api.store, &acting.act(&api), key).await?;
+    let was_there = endpoints::delete(&*api.store, &audited.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
@@ -682,7 +682,7 @@ pub(crate) async fn delete(
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<RotateQuery>,
     headers: HeaderMap,
@@ -698,7 +698,7 @@ pub(crate) async fn rotate_secret(
     let idempotency_key = idempotency::key(&headers, &operation, &body.0)?;
     let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
     let secret = signing_secret(&api, Some(endpoint.signing_algorithm), input.signing_secret)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let old_until = act.at + grace;
     let answer = RotatedSecret {
         public_key: SigningKey::parse(&secret)?.public_key(),
@@ -759,7 +759,7 @@ fn too_many_secrets(until: Timestamp) -> ApiError {
 pub(crate) async fn reveal_secret(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Response, ApiError> {
     if !api.options.reveal_secrets {
@@ -774,7 +774,7 @@ pub(crate) async fn reveal_secret(
         }
     }
     let key = key(&api, &scope, &endpoint).await?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let found = endpoints::reveal_secrets(&*api.store, &act, key).await?.ok_or_else(not_found)?;
     let mut rotated = found.rotated;
     rotated.retain(|(_, until)| *until > act.at);
@@ -801,11 +801,11 @@ pub(crate) async fn reveal_secret(
 pub(crate) async fn reset_circuit(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let key = key(&api, &scope, &endpoint).await?;
-    let was_there = endpoints::reset_hold(&*api.store, &acting.act(&api), key).await?;
+    let was_there = endpoints::reset_hold(&*api.store, &audited.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
@@ -826,7 +826,7 @@ pub(crate) async fn reset_circuit(
 pub(crate) async fn test(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
@@ -859,7 +859,7 @@ pub(crate) async fn test(
     };
     let accepted = api.engine.send_test(scope.tenant, &application_id.to_string(), endpoint, draft).await?;
     // The entry has the message's id, so that a repeated request leaves one entry.
-    let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
+    let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..audited.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
     audit_log::record(&*api.store, &act, scope.tenant, Action::EndpointTest, resource, &RecordedChange::done(&fields)).await?;

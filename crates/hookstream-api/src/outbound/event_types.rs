@@ -162,7 +162,7 @@ pub(crate) async fn list_of(api: &Api, tenant: Tenant, query: &ListQuery) -> Res
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -177,7 +177,7 @@ pub(crate) async fn create(
         Some(raw) => Some(schema(&api, caller.tenant, raw).await?),
         None => None,
     };
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let event_type = Model {
         id: api.engine.new_id().into(),
@@ -224,7 +224,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(given): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EventTypeAnswer>, ApiError> {
@@ -243,7 +243,7 @@ pub(crate) async fn update(
     };
     let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
     let id = find(&api, caller, &given).await?.id;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let changed = event_types::update(&*api.store, &act, caller.tenant, id, |event_type: &mut Model| -> Result<(), ApiError> {
         if let Some(description) = &description {
@@ -273,11 +273,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = find(&api, caller, &given).await?.id;
-    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
+    let was_there = event_types::delete(&*api.store, &audited.act(&api), caller.tenant, id).await?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }

@@ -573,7 +573,7 @@ pub(crate) struct RetryMessage {
 pub(crate) async fn retry(
     State(api): State<Api>,
     scope: ApplicationScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
     QueryParams(query): QueryParams<RetryQuery>,
     body: RawBody,
@@ -603,7 +603,7 @@ pub(crate) async fn retry(
             .with("endpoints", retried);
         let resource = ResourceId::from_bytes(*message.as_bytes());
         let change = Change::done(&fields);
-        audit_log::record(&*api.store, &acting.act(&api), scope.tenant, Action::MessageRetry, resource, &change).await?;
+        audit_log::record(&*api.store, &audited.act(&api), scope.tenant, Action::MessageRetry, resource, &change).await?;
     }
     Ok(Json(Retried { retried: retried > 0 }))
 }

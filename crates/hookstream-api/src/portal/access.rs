@@ -45,7 +45,7 @@ pub(crate) struct PortalAccess {
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<PortalAccess>, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
@@ -55,7 +55,7 @@ pub(crate) async fn create(
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "application_disabled", message));
     }
     let key = api.portal_key().await?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let ends = act.at + portal_token::validity();
     let recorded = Change::done(&Fields::default().with("expires_at", ends.to_string()));
     let resource = ResourceId::from_bytes(*application.id.as_bytes());

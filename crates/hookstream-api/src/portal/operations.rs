@@ -103,11 +103,11 @@ pub(crate) async fn list_endpoints(
 pub(crate) async fn create_endpoint(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::create(api, scope, acting, headers, body).await
+    endpoints::create(api, scope, audited, headers, body).await
 }
 
 /// Get an endpoint in the portal
@@ -137,11 +137,11 @@ pub(crate) async fn get_endpoint(
 pub(crate) async fn update_endpoint(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    endpoints::update(api, scope, acting, path, body).await
+    endpoints::update(api, scope, audited, path, body).await
 }
 
 /// Delete an endpoint in the portal
@@ -155,10 +155,10 @@ pub(crate) async fn update_endpoint(
 pub(crate) async fn delete_endpoint(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
-    endpoints::delete(api, scope, acting, path).await
+    endpoints::delete(api, scope, audited, path).await
 }
 
 /// Rotate an endpoint's signing secret in the portal
@@ -177,13 +177,13 @@ pub(crate) async fn delete_endpoint(
 pub(crate) async fn rotate_secret(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     query: QueryParams<RotateQuery>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::rotate_secret(api, scope, acting, path, query, headers, body).await
+    endpoints::rotate_secret(api, scope, audited, path, query, headers, body).await
 }
 
 /// Reveal an endpoint's signing secret in the portal
@@ -200,10 +200,10 @@ pub(crate) async fn rotate_secret(
 pub(crate) async fn reveal_secret(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Response, ApiError> {
-    endpoints::reveal_secret(api, scope, acting, path).await
+    endpoints::reveal_secret(api, scope, audited, path).await
 }
 
 /// Send a test message in the portal
@@ -221,12 +221,12 @@ pub(crate) async fn reveal_secret(
 pub(crate) async fn test_endpoint(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::test(api, scope, acting, path, headers, body).await
+    endpoints::test(api, scope, audited, path, headers, body).await
 }
 
 /// Recover an endpoint in the portal
@@ -245,13 +245,13 @@ pub(crate) async fn test_endpoint(
 pub(crate) async fn recover(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     query: QueryParams<DryRunQuery>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    jobs::recover(api, scope, acting, path, query, headers, body).await
+    jobs::recover(api, scope, audited, path, query, headers, body).await
 }
 
 /// Get a job in the portal
@@ -342,10 +342,10 @@ pub(crate) async fn get_message(
 pub(crate) async fn retry_message(
     api: State<Api>,
     CustomerScope(scope): CustomerScope,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     path: PathParams<OfMessage>,
     query: QueryParams<RetryQuery>,
     body: RawBody,
 ) -> Result<Json<Retried>, ApiError> {
-    messages::retry(api, scope, acting, path, query, body).await
+    messages::retry(api, scope, audited, path, query, body).await
 }
