@@ -1,4 +1,4 @@
-//! URLs that customers type, and the policy about where they may lead.
+//! URLs of endpoints, and the policy of allowed addresses.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The configuration file.
+//! Configuration files.
 
 #![no_main]
 

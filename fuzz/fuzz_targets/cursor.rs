@@ -1,4 +1,4 @@
-//! The cursors and limits of lists.
+//! Cursors and limits of lists.
 
 #![no_main]
 

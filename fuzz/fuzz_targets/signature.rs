@@ -1,4 +1,4 @@
-//! Signing secrets, and what a receiver is sent as a signature.
+//! Signing secrets, and signatures as a receiver gets them.
 
 #![no_main]
 

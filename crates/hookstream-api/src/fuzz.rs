@@ -1,12 +1,12 @@
-//! What must hold for any bytes at all: the body of the fuzz target `cursor` (`fuzz/`), and a test with its seeds. In no
-//! build but those.
+//! Invariants for arbitrary bytes: the body of the fuzz target `cursor` (`fuzz/`) and a test with its seeds. Compiled
+//! for these only.
 
 use hookstream_store::{Page, PageRequest};
 
 use crate::http::page;
 
-/// A cursor, and a limit behind a line end. A cursor that is read is written as it was; one that is written is read; a
-/// limit is within its bounds; and no bytes do harm.
+/// Reads a cursor and, after a line end, a limit. A cursor that is accepted encodes to the same text and decodes
+/// again; a limit is within its bounds; no input panics.
 pub fn cursor(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (cursor, limit) = text.split_once('\n').map_or((&*text, None), |(cursor, limit)| (cursor, Some(limit)));
@@ -14,18 +14,18 @@ pub fn cursor(data: &[u8]) {
         assert!((1..=100).contains(&read) && limit.is_none_or(|limit| limit.parse() == Ok(read)), "{limit:?} was read as {read}");
         assert_eq!(after.is_none(), cursor.is_empty());
         if let Some(id) = after {
-            assert_eq!(written(id), cursor, "two texts are one cursor");
+            assert_eq!(encoded(id), cursor, "two texts decode to one cursor");
         }
     }
     let mut id = [0; 16];
     for (byte, given) in id.iter_mut().zip(data) {
         *byte = *given;
     }
-    let read = page::request(None, Some(&written(id)), |id| id).map(|request| request.after);
+    let read = page::request(None, Some(&encoded(id)), |id| id).map(|request| request.after);
     assert_eq!(read.ok().flatten(), Some(id));
 }
 
-fn written(id: [u8; 16]) -> String {
+fn encoded(id: [u8; 16]) -> String {
     page::cursor(&Page { items: vec![id], has_more: true }, |id| *id).expect("more follows")
 }
 
@@ -38,7 +38,7 @@ mod tests {
     use super::seeds;
 
     #[test]
-    fn the_seeds_of_cursor_hold() {
+    fn cursor_seeds_hold() {
         seeds::each("cursor", super::cursor);
     }
 }

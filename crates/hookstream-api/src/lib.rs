@@ -1,8 +1,9 @@
-//! The HTTP API under `/v1`, its OpenAPI document and its reference page.
+//! HTTP API under `/v1`, its OpenAPI document and its reference page.
 //!
-//! A request passes [`request`] (its id, panics, the rendering of errors), is authenticated by the
-//! [`crate::auth::caller::Caller`] extractor, and ends in a handler of [`mod@routes`], one file a resource. Handlers
-//! return [`crate::http::error::ApiError`]; that one file decides on status codes.
+//! A request passes through [`request`] (request id, panics, rendering of errors). The
+//! [`crate::auth::caller::Caller`] extractor authenticates it, and a handler of [`mod@routes`] answers it; each
+//! resource has a file of handlers. Handlers return [`crate::http::error::ApiError`]; only that file decides on
+//! status codes.
 
 mod auth;
 mod background;
@@ -27,7 +28,7 @@ pub use self::{
 pub use crate::auth::providers::IdentityProvider;
 use crate::http::error::ApiError;
 
-/// The whole HTTP service over `api`.
+/// Returns the whole HTTP service.
 pub fn router(api: Api) -> Router {
     let (versioned, _) = versioned().split_for_parts();
     let routes = Router::new()
@@ -40,7 +41,7 @@ pub fn router(api: Api) -> Router {
     serve(routes, api)
 }
 
-/// What a node answers that only delivers: whether it lives and is ready.
+/// Returns the service of a node that only delivers: its health probes.
 pub fn probes(api: Api) -> Router {
     let routes = Router::new()
         .route("/v1/health", routing::get(crate::operations::health::live))

@@ -1,7 +1,7 @@
-//! The pages on which people sign in, set themselves up, accept an invitation, and allow a device.
+//! Pages for signing in, setting up an account, accepting an invitation and allowing a device.
 //!
-//! They are one document with one script, which speaks to the API as any program does. A link's token stands after the
-//! `#`, so that it reaches neither this server nor a log as part of an address.
+//! All pages are one document with one script, which uses the API as any client does. The token of a link is behind
+//! the `#`, so the address that reaches this server and its logs does not contain it.
 
 use axum::{
     Router,
@@ -16,15 +16,15 @@ const PAGE: &str = include_str!("../assets/account.html");
 const SCRIPT: &str = include_str!("../assets/account.js");
 const STYLE: &str = include_str!("../assets/account.css");
 
-/// Where they are.
+/// Paths of the pages.
 pub(crate) const PATHS: [&str; 7] =
     ["/sign-in", "/sign-in/callback/{provider}", "/setup", "/invitation", "/forgot-password", "/reset-password", "/dashboard/cli-auth"];
 
-/// Nothing but what is served here, in no frame, with no base that moves its addresses.
+/// Content security policy: only own resources, no frames, no change of the base address.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
-/// Their routes.
+/// Returns the routes of the pages.
 pub(crate) fn routes() -> Router<Api> {
     let pages = PATHS.into_iter().fold(Router::new(), |router, path| router.route(path, routing::get(page)));
     pages
@@ -40,6 +40,6 @@ async fn page() -> Response {
 }
 
 fn asset(text: &'static str, content_type: &'static str) -> Response {
-    // Another version of the program has others.
+    // Another version of the program may have other assets.
     ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }

@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! State that the handlers share.
 
 use std::{
     collections::HashMap,
@@ -43,94 +43,94 @@ use crate::{
     http::{in_flight::InFlight, keys_in_use::KeysInUse, limits::Limiter, request_id::RequestId},
 };
 
-/// The most API keys remembered; at this many, all are read again when they come.
+/// Maximum number of cached API keys. At this number the cache is emptied and keys are read again on use.
 const KEYS_KEPT: usize = 10_000;
 
-/// How many people's codes are redeemed at once: a provider is not asked more often than people sign in.
-const ASKING_AT_ONCE: usize = 32;
+/// Maximum number of codes redeemed at once. This bounds the requests to identity providers.
+const PROVIDER_REQUESTS: usize = 32;
 
-/// What the API works with.
+/// Parts that the API is built from.
 pub struct Parts {
     /// The delivery engine.
     pub engine: Handle,
-    /// Where resources are kept.
+    /// Store of all resources.
     pub store: Arc<dyn Store>,
-    /// What knows which addresses are allowed.
+    /// Transport, which knows the allowed addresses.
     pub transport: Arc<dyn Transport>,
-    /// Where the present comes from.
+    /// Clock.
     pub clock: Arc<dyn Clock>,
-    /// Signs what browsers keep while their owners are at a provider.
+    /// Key that signs the cookies of sign-ins through a provider.
     pub sign_in_key: Secret,
-    /// What mail goes out with, where the operator has set that up.
+    /// Mailer, if the operator has configured one.
     pub mailer: Option<Arc<Mailer>>,
-    /// What people may sign in with besides passwords.
+    /// Identity providers.
     pub providers: Vec<IdentityProvider>,
 }
 
-/// What an operator may set about the API.
+/// Options that the operator sets.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address under which people reach this installation, without a slash at its end.
+    /// Public URL of this installation, without a trailing slash.
     pub public_url: String,
-    /// How long a rotated signing secret goes on to sign, where the request does not say.
+    /// Time for which a rotated signing secret still signs, if the request does not give one.
     pub secret_grace: Duration,
-    /// Whether anybody may be shown the signing secrets of endpoints.
+    /// True if callers may read the signing secrets of endpoints.
     pub reveal_secrets: bool,
-    /// How many endpoints of an application a customer may create in the portal; `None` for no limit of its own.
+    /// Maximum number of endpoints per application that a customer may create in the portal; `None` for no limit.
     pub portal_endpoints: Option<u64>,
-    /// Proxies that are believed about where a request comes from.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How many requests are taken.
+    /// Rate limits.
     pub rate_limits: RateLimits,
-    /// For how many days entries of the audit log are kept.
+    /// Retention of audit log entries, in days.
     pub audit_retention_days: u32,
-    /// For how long a key signs portal tokens before another does.
+    /// Age at which the key that signs portal tokens is replaced.
     pub portal_key_age: Duration,
-    /// For how long sessions last.
+    /// Lifetimes of sessions.
     pub sessions: Policy,
-    /// Who may create organizations.
+    /// Users who may create organizations.
     pub allow_organizations: AllowOrganizations,
-    /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
+    /// True if the server itself speaks TLS. Responses then ask browsers to use HTTPS only.
     pub is_secure: bool,
 }
 
-/// Who may create organizations.
+/// Users who may create organizations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AllowOrganizations {
-    /// Owners of the first organization: the people who run the installation.
+    /// Owners of the first organization, who run the installation.
     Operator,
-    /// Everybody with an account.
+    /// Every user with an account.
     Anyone,
-    /// Nobody.
+    /// No user.
     Nobody,
 }
 
-/// How many requests a second are taken, and as many at once, by each node.
+/// Requests per second that each node accepts; also the size of a burst.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimits {
-    /// Of each API key.
+    /// Limit of each API key.
     pub per_key: NonZeroU32,
-    /// Of each address without a valid key.
+    /// Limit of each address that sends no valid key.
     pub per_address: NonZeroU32,
 }
 
-/// The API's state; clones are of the same.
+/// State of the API; clones share it.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
-/// API keys that were read in a generation of what this node has heard.
+/// Cache of API keys, valid for one generation of the node's change feed.
 #[derive(Default)]
 struct Keys {
     generation: u64,
     by_hash: HashMap<KeyHash, Arc<ApiKey>>,
 }
 
-/// How often it is written how often keys were used.
+/// Period after which the uses of API keys are stored.
 const USES_PERIOD: Duration = Duration::from_secs(5);
-/// After how many of these periods sessions that have ended are forgotten, and keys of the portal looked after: ten minutes.
+/// Number of these periods after which ended sessions are deleted and portal keys are checked: ten minutes.
 const FORGET_EVERY: u32 = 120;
 
-/// What the clones of an [`Api`] share.
+/// State shared by the clones of an [`Api`].
 pub struct Inner {
     pub(crate) engine: Handle,
     pub(crate) store: Arc<dyn Store>,
@@ -142,18 +142,17 @@ pub struct Inner {
     pub(crate) under_way: KeysInUse,
     pub(crate) flows: Flows,
     keys: RwLock<Keys>,
-    /// How often keys were used since that was last written.
+    /// Uses of each key that are not stored yet.
     uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
     pub(crate) passwords: Passwords,
-    /// Where mail goes out; `None` where none does.
+    /// Mail queue; `None` if no mailer is configured.
     pub(crate) mail_queue: Option<MailQueue>,
     pub(crate) providers: Vec<IdentityProvider>,
     pub(crate) sign_in_key: Secret,
-    /// How many may be asked at once who somebody is.
-    pub(crate) asking: Semaphore,
-    /// Held while it is seen whether somebody may try to sign in, and counted that they do: so many at once are no
-    /// more than one after the other.
+    /// Permits to ask an identity provider.
+    pub(crate) provider_permits: Semaphore,
+    /// Makes check-and-increment of sign-in counters atomic, so that parallel guesses cannot bypass the limit.
     pub(crate) sign_ins: tokio::sync::Mutex<()>,
 }
 
@@ -166,7 +165,7 @@ impl std::ops::Deref for Api {
 }
 
 impl Api {
-    /// The state over `parts`.
+    /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
         let Parts { engine, store, transport, clock, sign_in_key, mailer, providers } = parts;
         let random = engine.random_bytes();
@@ -189,16 +188,16 @@ impl Api {
             mail_queue: mailer.map(MailQueue::new),
             providers,
             sign_in_key,
-            asking: Semaphore::new(ASKING_AT_ONCE),
+            provider_permits: Semaphore::new(PROVIDER_REQUESTS),
             sign_ins: tokio::sync::Mutex::default(),
         }))
     }
 }
 
 impl Api {
-    /// Writes now and then how often keys were used, and once more when `stop` is over; forgets sessions that have ended;
-    /// and has another key sign portal tokens where the one that does is old.
-    pub async fn keep_house(self, stop: CancellationToken) {
+    /// Runs maintenance until `stop`: stores the uses of keys (once more at the end), deletes ended sessions and
+    /// rotates old portal keys.
+    pub async fn run_maintenance(self, stop: CancellationToken) {
         let mut rounds = 0_u32;
         loop {
             let stopping = tokio::select! {
@@ -212,7 +211,7 @@ impl Api {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not delete ended sessions");
             }
             if rounds.is_multiple_of(FORGET_EVERY)
-                && let Err(error) = self.keep_portal_keys().await
+                && let Err(error) = self.maintain_portal_keys().await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not rotate the keys of portal tokens");
             }
@@ -231,7 +230,7 @@ impl Api {
             return;
         }
         if let Err(error) = api_keys::record_uses(&*self.store, &uses).await {
-            // They are figures for people, and the next seconds are counted again.
+            // The figures are informative only, so a lost batch is acceptable.
             tracing::warn!(error = &error as &dyn std::error::Error, "could not record the use of API keys");
         }
     }
@@ -242,31 +241,32 @@ impl Inner {
         self.clock.now()
     }
 
-    /// The present as the machine's clock shows it, which is what authenticators go by.
+    /// Wall clock time, which authenticator apps use.
     pub(crate) fn wall(&self) -> Timestamp {
         self.clock.wall()
     }
 
-    /// Whether browsers reach this installation over TLS.
+    /// Returns true if browsers reach this installation over TLS.
     pub(crate) fn is_reached_by_https(&self) -> bool {
         self.options.public_url.starts_with("https://")
     }
 
-    /// The id of the next request, different for 2^48 requests.
+    /// Returns the next request id; ids repeat after 2^48 requests.
     pub(crate) fn next_request_id(&self) -> RequestId {
         // An odd step visits every value once, in an order that does not look like counting.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         RequestId(self.requests.fetch_add(STEP, Ordering::Relaxed) & 0xffff_ffff_ffff)
     }
 
-    /// The API key with this hash, where it is in memory. Memory counts only while this node has heard of all changes.
+    /// Returns the API key with this hash if it is cached. The cache is valid only while this node's change feed is
+    /// current.
     pub(crate) fn known_key(&self, hash: KeyHash) -> Option<Arc<ApiKey>> {
         let generation = self.engine.generation()?;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.by_hash.get(&hash).filter(|_| keys.generation == generation).cloned()
     }
 
-    /// The API key with this hash, from the store.
+    /// Returns the API key with this hash from the store.
     pub(crate) async fn find_key(&self, hash: KeyHash) -> Result<Option<Arc<ApiKey>>, Error> {
         let generation = self.engine.generation();
         let found = api_keys::find(&*self.store, hash).await?.map(Arc::new);
@@ -275,7 +275,7 @@ impl Inner {
             if keys.generation < generation || keys.by_hash.len() >= KEYS_KEPT {
                 *keys = Keys { generation, by_hash: HashMap::new() };
             }
-            // Read before a change that was heard of meanwhile, it may be another by now.
+            // If the generation changed meanwhile, the key may be outdated.
             if keys.generation == generation {
                 keys.by_hash.insert(hash, Arc::clone(key));
             }
@@ -283,18 +283,18 @@ impl Inner {
         Ok(found)
     }
 
-    /// Notes that a key was used.
+    /// Counts a use of a key.
     pub(crate) fn note_use(&self, id: ApiKeyId) {
         *self.uses.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default() += 1;
     }
 
-    /// The largest request body with a payload, in bytes.
+    /// Maximum size of a request body with a payload, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
         body_limit(self.engine.options().payload_limit)
     }
 }
 
-/// The largest body with a payload: escapes may double the payload, and other fields stand beside it.
+/// Maximum size of a body with a payload: escapes may double the payload, and the body has other fields.
 fn body_limit(payload_limit: usize) -> usize {
     payload_limit * 2 + 64 * 1024
 }

@@ -1,8 +1,9 @@
-//! The command line together with the environment. Each flag that names a variable is set by it, unless the flag is given.
+//! Command line and environment. Each flag that names a variable takes its value from the variable, unless the flag
+//! is given.
 //!
-//! Variables are read here and not by clap, so that all follow the same rules: blanks and line ends around a value do not count, an
-//! empty variable counts as unset, a flag wins over a variable that contradicts it, and an error names the variable, its value and
-//! what is allowed.
+//! This file reads the variables instead of clap, so that all follow the same rules: blanks and line ends around a
+//! value do not count, an empty variable counts as unset, a flag wins over a variable that contradicts it, and an
+//! error names the variable, its value and the allowed values.
 
 use std::{error::Error as _, ffi::OsString};
 
@@ -12,22 +13,22 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-/// A variable that Kubernetes sets to an address where a service is named `hookstream`.
+/// Variable that Kubernetes sets to an address if a service is named `hookstream`.
 const KUBERNETES_PORT: &str = "HOOKSTREAM_PORT";
 
-/// Why a command line is not taken.
+/// Reason to refuse a command line.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// clap's own answer: help, the version, or what is wrong with the arguments.
+    /// clap's own output: help, the version, or an error in the arguments.
     Usage(clap::Error),
-    /// A variable has a value that is not allowed.
+    /// A variable with a value that is not allowed.
     Variable(String),
 }
 
-/// Reads the arguments of a command, its subcommands included, with the environment for what they leave out.
+/// Reads the arguments of a command, its subcommands included; the environment supplies the missing ones.
 ///
 /// # Errors
-/// Help and the version are among them, as with clap.
+/// Help and the version count as errors, as with clap.
 pub(crate) fn parse(command: Command, arguments: &[OsString], environment: &[(String, OsString)]) -> Result<clap::ArgMatches, Refusal> {
     let (leaf, begin) = leaf_of(&command, arguments);
     let set = variables_for(leaf, &arguments[begin..], environment);
@@ -40,7 +41,7 @@ pub(crate) fn parse(command: Command, arguments: &[OsString], environment: &[(St
     })
 }
 
-/// A variable that counts, as the argument it stands for.
+/// Variable that applies, in the form of its argument.
 struct Variable {
     name: String,
     flag: String,
@@ -48,7 +49,7 @@ struct Variable {
     argument: OsString,
 }
 
-/// The subcommand that the arguments name, and where its own arguments begin.
+/// Returns the subcommand that the arguments name, and the index where its own arguments begin.
 fn leaf_of<'a>(command: &'a Command, arguments: &[OsString]) -> (&'a Command, usize) {
     let mut leaf = command;
     let mut begin = arguments.len().min(1);
@@ -85,7 +86,7 @@ fn variables_for(leaf: &Command, given: &[OsString], environment: &[(String, OsS
     arguments.filter_map(variable).collect()
 }
 
-/// Whether an argument is among those that were typed, by its long name or an alias of that.
+/// Returns true if an argument was typed, by its long name or an alias.
 fn is_given(argument: &Arg, given: &[OsString]) -> bool {
     let names: Vec<&str> = argument.get_long_and_visible_aliases().unwrap_or_default();
     let flags = given.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
@@ -93,7 +94,7 @@ fn is_given(argument: &Arg, given: &[OsString]) -> bool {
     flags.any(|flag| names.contains(&flag))
 }
 
-/// A value without blanks and line ends around it; `None` where nothing is left.
+/// Returns a value without blanks and line ends around it; `None` if nothing remains.
 fn trimmed(value: &OsString) -> Option<OsString> {
     match value.to_str() {
         Some(text) => Some(text.trim()).filter(|text| !text.is_empty()).map(OsString::from),
@@ -101,7 +102,7 @@ fn trimmed(value: &OsString) -> Option<OsString> {
     }
 }
 
-/// The same command, of which clap reads no variable; the help names them still.
+/// Returns the command with its variables removed, so that clap reads none; the help still names them.
 fn without_variables(command: Command) -> Command {
     let command = command.mut_args(|argument| {
         let Some(name) = argument.get_env().map(|name| name.to_string_lossy().into_owned()) else { return argument };
@@ -111,7 +112,7 @@ fn without_variables(command: Command) -> Command {
     command.mut_subcommands(without_variables)
 }
 
-/// What is wrong with a variable, where an error is about one.
+/// Returns the message for an error that is about a variable.
 fn about_variable(error: &clap::Error, set: &[Variable]) -> Option<String> {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         return None;
@@ -122,12 +123,12 @@ fn about_variable(error: &clap::Error, set: &[Variable]) -> Option<String> {
     let problem = problem_of(error);
     let name = &variable.name;
     match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value)) if !variable.is_secret => Some(told(&format!("{name} is {value:?}"), &problem)),
-        _ => Some(told(name, &problem)),
+        Some(ContextValue::String(value)) if !variable.is_secret => Some(sentence(&format!("{name} is {value:?}"), &problem)),
+        _ => Some(sentence(name, &problem)),
     }
 }
 
-/// What a parser of values said: a text that begins with `must be`, for all parsers of our own.
+/// Returns the message of a value parser. All parsers of this crate begin it with `must be`.
 pub(crate) fn problem_of(error: &clap::Error) -> String {
     if let Some(source) = error.source() {
         return source.to_string();
@@ -138,8 +139,8 @@ pub(crate) fn problem_of(error: &clap::Error) -> String {
     }
 }
 
-/// A sentence of a subject and what a parser said about its value.
-pub(crate) fn told(subject: &str, problem: &str) -> String {
+/// Returns a sentence of a subject and a parser's message about its value.
+pub(crate) fn sentence(subject: &str, problem: &str) -> String {
     if problem.starts_with("must ") && subject.contains(" is ") {
         format!("{subject}; it {problem}")
     } else {
@@ -147,7 +148,7 @@ pub(crate) fn told(subject: &str, problem: &str) -> String {
     }
 }
 
-/// The known name that is most like `given`, where one is like it at all.
+/// Returns the known name that is most similar to `given`, if any is similar.
 pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.map(|name| (strsim::jaro_winkler(given, name), name));
     scored.filter(|(likeness, _)| *likeness > 0.8).max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, name)| name)
@@ -191,19 +192,19 @@ mod tests {
             Refusal::Usage(error) => error.to_string(),
             Refusal::Variable(text) => text,
         })?;
-        let Program { command: Word::Work(work) } = Program::from_arg_matches(&matches).expect("they were checked");
+        let Program { command: Word::Work(work) } = Program::from_arg_matches(&matches).expect("the arguments were checked");
         Ok(work)
     }
 
     #[test]
-    fn a_variable_sets_its_flag_and_the_flag_wins() {
+    fn variable_sets_its_flag_and_the_flag_wins() {
         assert_eq!(work(&[], &[("HOOKSTREAM_DAYS", "7")]).expect("taken").days, Some(7));
         assert_eq!(work(&["--days", "3"], &[("HOOKSTREAM_DAYS", "7")]).expect("taken").days, Some(3));
         assert_eq!(work(&["--days=3"], &[("HOOKSTREAM_DAYS", "junk")]).expect("taken").days, Some(3));
     }
 
     #[test]
-    fn blanks_around_a_value_do_not_count_and_an_empty_one_is_unset() {
+    fn blanks_are_trimmed_and_empty_variable_is_unset() {
         assert_eq!(work(&[], &[("HOOKSTREAM_DAYS", " 7\r\n")]).expect("taken").days, Some(7));
         assert_eq!(work(&[], &[("HOOKSTREAM_FROM", "a b\n")]).expect("taken").url.as_deref(), Some("a b"));
         for empty in ["", " ", "\n"] {
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_wins_over_a_variable_that_contradicts_it() {
+    fn typed_argument_wins_over_conflicting_variable() {
         let both = [("HOOKSTREAM_DIR", "d"), ("HOOKSTREAM_FROM", "u")];
         assert_eq!(work(&["--dir", "x"], &both).expect("taken").url, None);
         assert_eq!(work(&["--url", "x"], &both).expect("taken").dir, None);
@@ -223,29 +224,29 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_variable_its_value_and_what_is_allowed() {
-        let told = work(&[], &[("HOOKSTREAM_DAYS", "ever")]).expect_err("refused");
-        assert_eq!(told, "HOOKSTREAM_DAYS is \"ever\"; it must be a whole number from 1 to 9");
-        let told = work(&[], &[("HOOKSTREAM_PIN", "1234567")]).expect_err("refused");
-        assert_eq!(told, "HOOKSTREAM_PIN must be a whole number from 1 to 9");
-        let told = work(&["--days", "10"], &[]).expect_err("refused");
-        assert!(told.contains("'10' for '--days <DAYS>': must be a whole number from 1 to 9"), "{told}");
+    fn error_names_variable_value_and_allowed_range() {
+        let sentence = work(&[], &[("HOOKSTREAM_DAYS", "ever")]).expect_err("refused");
+        assert_eq!(sentence, "HOOKSTREAM_DAYS is \"ever\"; it must be a whole number from 1 to 9");
+        let sentence = work(&[], &[("HOOKSTREAM_PIN", "1234567")]).expect_err("refused");
+        assert_eq!(sentence, "HOOKSTREAM_PIN must be a whole number from 1 to 9");
+        let sentence = work(&["--days", "10"], &[]).expect_err("refused");
+        assert!(sentence.contains("'10' for '--days <DAYS>': must be a whole number from 1 to 9"), "{sentence}");
     }
 
     #[test]
-    fn the_port_of_kubernetes_is_no_setting() {
+    fn kubernetes_port_variable_is_ignored() {
         assert_eq!(work(&[], &[("HOOKSTREAM_PORT", "tcp://10.0.0.1:8484")]).expect("taken").port, None);
         assert_eq!(work(&[], &[("HOOKSTREAM_PORT", "9999")]).expect("taken").port, Some(9999));
     }
 
     #[test]
-    fn the_help_names_variables_and_never_their_values() {
+    fn help_names_variables_without_their_values() {
         let help = work(&["--help"], &[("HOOKSTREAM_FROM", "hunter2")]).expect_err("it is the help");
         assert!(help.contains("[env: HOOKSTREAM_FROM]") && !help.contains("hunter2"), "{help}");
     }
 
     #[test]
-    fn the_nearest_name_is_one_that_is_like_it() {
+    fn nearest_name_is_similar() {
         let nearest = |given| nearest(given, ["retention_days", "listen", "log"].into_iter());
         assert_eq!((nearest("retention_day"), nearest("lisen"), nearest("zzz")), (Some("retention_days"), Some("listen"), None));
     }

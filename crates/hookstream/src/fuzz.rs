@@ -1,13 +1,13 @@
-//! What must hold for any bytes at all: the body of the fuzz target `config` (`fuzz/`), and a test with its seeds. In no
-//! build but those.
+//! Invariants for arbitrary bytes: the body of the fuzz target `config` (`fuzz/`) and a test with its seeds. Compiled
+//! for these only.
 
 use crate::config::{Config, from_text};
 
-/// Settings that are secrets, or have one in them.
+/// Settings that are secrets or contain one.
 const SECRET: [&str; 3] = ["bootstrap_api_key", "encryption_key", "database_url"];
 
-/// The text of a configuration file. It is refused with a reason or makes settings that are within what is documented;
-/// neither the reason nor the settings show what is secret in it.
+/// Parses a configuration file. The file is refused with a reason, or produces settings within the documented bounds.
+/// Neither the reason nor the settings show its secrets.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let shown = match from_text(&text) {
@@ -25,7 +25,7 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// The bounds of docs/configuration.md.
+/// Checks the bounds of docs/configuration.md.
 fn check(config: &Config) {
     let engine = &config.engine;
     assert!((1..=3_650).contains(&engine.retention_days) && (1..=engine.retention_days).contains(&engine.payload_retention_days));
@@ -48,7 +48,7 @@ fn check(config: &Config) {
     }
 }
 
-/// The secrets that a file gives, as far as it is one; those that stand elsewhere in it as well are none.
+/// Returns the secrets of a file, if it is TOML. A value that occurs elsewhere in the file as well is left out.
 fn secrets(text: &str) -> Vec<String> {
     let Ok(table) = text.parse::<toml::Table>() else { return vec![] };
     let mut found = Vec::new();
@@ -72,7 +72,7 @@ mod tests {
     use super::seeds;
 
     #[test]
-    fn the_seeds_of_config_hold() {
+    fn config_seeds_hold() {
         seeds::each("config", super::config);
     }
 }

@@ -1,5 +1,5 @@
-//! The hookstream program: a webhook gateway in one binary. A library so that its tests and fuzz targets reach it;
-//! `main.rs` does nothing but call [`run`].
+//! The hookstream program: a webhook gateway in one binary. This is a library, so that tests and fuzz targets can use
+//! it; `main.rs` only calls [`run`].
 
 mod arguments;
 mod commands;
@@ -71,7 +71,7 @@ enum Command {
     Completions(commands::completions::CompletionsArgs),
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub fn run() -> ExitCode {
     let cli = match read_arguments() {
         Ok(cli) => cli,
@@ -105,7 +105,7 @@ pub fn run() -> ExitCode {
             Command::Torture(arguments) => hookstream_trials::torture::run(arguments).await,
         }
     });
-    // Work that hangs in a thread must not hold up the end.
+    // A blocked thread must not delay the exit.
     runtime.shutdown_background();
     let done = done.and_then(|()| match hookstream_cli::output::fault() {
         None => Ok(()),
@@ -117,13 +117,13 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The command line and the environment; the exit code where there is nothing more to do.
+/// Reads the command line and the environment. Returns the exit code if there is no command to run.
 fn read_arguments() -> Result<Cli, ExitCode> {
     let variables: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     let matches = arguments::parse(Cli::command(), &std::env::args_os().collect::<Vec<_>>(), &variables);
     let matches = matches.map_err(|refusal| match refusal {
         arguments::Refusal::Usage(error) => {
-            // Help goes to standard output, the rest to standard error; a closed pipe is no failure.
+            // Help goes to standard output, errors to standard error; a closed pipe is not a failure.
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
@@ -143,7 +143,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The environment, as far as it is text: without blanks and line ends around values, and without empty values.
+/// Returns the environment variables that are text, trimmed, without empty values.
 fn environment() -> Vec<(String, String)> {
     let texts = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     texts.map(|(name, value)| (name, value.trim().to_owned())).filter(|(_, value)| !value.is_empty()).collect()

@@ -1,5 +1,5 @@
-//! Whose application a request is about: an operation on one works the same for whoever runs the product, who names it
-//! in the path, and for its customer, whose portal token is of it and of no other.
+//! Application of a request. An operation on an application works alike for the sender, who names the application in
+//! the path, and for its customer, whose portal token is valid for one application only.
 
 use std::sync::Arc;
 
@@ -22,28 +22,27 @@ use crate::{
     state::Api,
 };
 
-/// An application, named by whoever asks. Put it first among a handler's extractors, as [`Caller`], which it takes the
-/// place of.
+/// Application named by the caller. Handlers take it as the first extractor, in place of [`Caller`].
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationScope {
-    /// Whose it is.
+    /// Tenant of the application.
     pub(crate) tenant: Tenant,
-    /// Its id or `uid`, as it was given; nobody has looked yet whether it is there.
+    /// Id or `uid` of the application, as given and not looked up yet.
     pub(crate) application: String,
-    /// Who asks.
-    pub(crate) asks: Requester,
+    /// Kind of caller.
+    pub(crate) requester: Requester,
 }
 
-/// Who asks.
+/// Kind of caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requester {
-    /// Whoever runs the product: a key, or somebody who signed in.
+    /// The sender: a key, or a signed-in user.
     Sender,
-    /// The customer, in their portal.
+    /// The customer, in the portal.
     Customer,
 }
 
-/// The same, of a customer only.
+/// Application scope of a customer only.
 pub(crate) struct CustomerScope(pub(crate) ApplicationScope);
 
 #[derive(Deserialize)]
@@ -58,7 +57,7 @@ impl FromRequestParts<Api> for ApplicationScope {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let Caller { tenant, .. } = Caller::from_request_parts(parts, api).await?;
         let Path(OfApplication { application }) = Path::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
-        Ok(Self { tenant, application, asks: Requester::Sender })
+        Ok(Self { tenant, application, requester: Requester::Sender })
     }
 }
 
@@ -66,34 +65,36 @@ impl FromRequestParts<Api> for CustomerScope {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
-        match presented.principal() {
-            Principal::Portal(pass) => {
-                Ok(Self(ApplicationScope { tenant: pass.tenant, application: pass.application.to_string(), asks: Requester::Customer }))
-            }
-            Principal::Nothing | Principal::Key(_) | Principal::Session(_) => Err(presented.unauthorized()),
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
+        match credentials.principal() {
+            Principal::Portal(claims) => Ok(Self(ApplicationScope {
+                tenant: claims.tenant,
+                application: claims.application.to_string(),
+                requester: Requester::Customer,
+            })),
+            Principal::Nothing | Principal::Key(_) | Principal::Session(_) => Err(credentials.unauthorized()),
         }
     }
 }
 
 impl ApplicationScope {
-    /// Checks an `org_id` and an `env_id` in a query: they must be the caller's own.
+    /// Checks `org_id` and `env_id` of a query: they must be the caller's own.
     pub(crate) fn check_tenant(&self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
         check_tenant(self.tenant, org_id, env_id)
     }
 
-    /// The application with its endpoints, as it stands now.
+    /// Returns the current application with its endpoints.
     pub(crate) async fn routes(&self, api: &Api) -> Result<Arc<ApplicationRoutes>, ApiError> {
         let found = api.engine.routes().resolve_now(self.tenant, &self.application).await?;
         found.ok_or_else(|| ApiError::not_found("Application"))
     }
 
-    /// The application's id.
+    /// Returns the id of the application.
     pub(crate) async fn resolve(&self, api: &Api) -> Result<ApplicationId, ApiError> {
         self.routes(api).await.map(|routes| routes.application.id)
     }
 
-    /// The application and one of its endpoints, named by its id or `uid`.
+    /// Returns the application and one of its endpoints, found by id or `uid`.
     pub(crate) async fn endpoint(&self, api: &Api, reference: &str) -> Result<(Arc<ApplicationRoutes>, EndpointId), ApiError> {
         let routes = self.routes(api).await?;
         let found = routes.endpoint_by_reference(reference).map(|route| route.endpoint.id);
@@ -101,9 +102,9 @@ impl ApplicationScope {
         Ok((routes, id))
     }
 
-    /// Refuses what a customer may not say: those of these fields that are given.
+    /// Refuses the fields that a customer may not set, if one of them is given.
     pub(crate) fn refuse_of_customer(&self, fields: &[(&'static str, bool)]) -> Result<(), ApiError> {
-        match (self.asks, fields.iter().find(|(_, is_given)| *is_given)) {
+        match (self.requester, fields.iter().find(|(_, is_given)| *is_given)) {
             (Requester::Customer, Some((field, _))) => {
                 Err(ApiError::invalid(field, "can't be set in the portal. Ask the sender to set it"))
             }

@@ -1,4 +1,4 @@
-//! Who acts, and from where: what the audit log says of a change. Handlers that change something take it.
+//! Caller as the audit log records it: actor, address and request. Handlers that change something take it.
 
 use std::net::IpAddr;
 
@@ -15,24 +15,24 @@ use crate::{
     state::Api,
 };
 
-/// The longest name of a program that is kept.
+/// Maximum length of the stored user agent.
 const USER_AGENT_MAX: usize = 255;
 
-/// Whoever makes a request. It says nothing about what they may do: put it behind [`Caller`](crate::auth::caller::Caller) or
-/// [`Person`](crate::auth::person::Person).
+/// Caller of a request. Says nothing about permissions: handlers take it after
+/// [`Caller`](crate::auth::caller::Caller) or [`Person`](crate::auth::person::Person).
 #[derive(Debug)]
 pub(crate) struct AuditedCaller {
     actor: Actor,
     origin: ClientDetails,
 }
 
-/// Where a request comes from and with which program: what the audit log says, and whoever looks at their sessions later.
-/// Operations that find out themselves who makes the request take it.
+/// Address and program of the client, for the audit log and the list of sessions. Operations that find out the actor
+/// themselves take it.
 #[derive(Debug)]
 pub(crate) struct ClientDetails {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<String>,
-    /// The cookie of a browser that has signed in before.
+    /// Cookie of a browser that has signed in before.
     pub(crate) device: Option<String>,
     request: RequestId,
 }
@@ -41,8 +41,8 @@ impl FromRequestParts<Api> for AuditedCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
-        let actor = presented.actor().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let actor = credentials.actor().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         Ok(Self { actor, origin: ClientDetails::from_request_parts(parts, api).await? })
     }
 }
@@ -51,26 +51,26 @@ impl FromRequestParts<Api> for ClientDetails {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             address: client_address(parts, &api.options.trusted_proxies),
             device: cookies::device(&parts.headers, api.is_reached_by_https()).map(str::to_owned),
             user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
-            request: presented.request,
+            request: credentials.request,
         })
     }
 }
 
 impl AuditedCaller {
-    /// What they do now.
+    /// Returns the audit context of the caller's act at the current time.
     pub(crate) fn act(&self, api: &Api) -> AuditContext {
         self.origin.act(api, self.actor.clone())
     }
 }
 
 impl ClientDetails {
-    /// What somebody does now.
+    /// Returns the audit context of an act of `actor` at the current time.
     pub(crate) fn act(&self, api: &Api, actor: Actor) -> AuditContext {
         let entry = api.engine.new_id().into();
         AuditContext { entry, at: api.now(), actor, address: self.address, request_id: Some(self.request.to_string()) }

@@ -1,20 +1,20 @@
-//! API keys and bearer tokens that a request presents.
+//! API keys and bearer tokens of a request.
 
 use http::{HeaderMap, header};
 
-/// The API keys that a request presents, in the order they count.
+/// Returns the API keys of a request, in order of precedence.
 pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    [key, bearer_of(headers)].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
+    [key, bearer_of(headers)].into_iter().flatten().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The scheme is case-insensitive (RFC 9110 section 11.1).
+/// Returns the token of a bearer header. The scheme is case-insensitive (RFC 9110 section 11.1).
 pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// What is presented as a bearer token.
+/// Returns the bearer token of a request.
 pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer).map(str::trim)
 }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_count_in_their_order() {
+    fn api_key_header_precedes_bearer_token() {
         let mut headers = HeaderMap::new();
         let check = |headers: &HeaderMap, expected: &[&str]| assert_eq!(keys(headers).collect::<Vec<_>>(), expected);
         check(&headers, &[]);

@@ -1,4 +1,4 @@
-//! Who is calling: an API key in `X-API-Key`, else one as a bearer token, else somebody's session in the cookie.
+//! Caller of a request: an API key in `X-API-Key`, else an API key as a bearer token, else the session in the cookie.
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
@@ -24,24 +24,24 @@ use crate::{
     state::Api,
 };
 
-/// A caller that was principal, and what it may do where. Put it first among a handler's extractors: nothing else is
-/// read of a request before but what it presents.
+/// Authenticated caller, with its tenant and scopes. Handlers take it as the first extractor, so that a request
+/// without valid credentials is refused before anything else is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
-    /// Whom it speaks for.
+    /// Tenant of the caller.
     pub(crate) tenant: Tenant,
-    /// What it may do.
+    /// Scopes of the caller.
     pub(crate) scopes: Scopes,
-    /// Who it is.
-    pub(crate) who: Who,
+    /// Identity of the caller.
+    pub(crate) identity: CallerIdentity,
 }
 
-/// Who a caller is.
+/// Identity of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
-    /// A program with a key, and how far that reaches.
+pub(crate) enum CallerIdentity {
+    /// A program with a key, and the key's level.
     Key(ApiKeyId, KeyLevel),
-    /// Somebody who signed in, and what they are in the organization they speak for.
+    /// A signed-in user, and the user's role in the organization.
     Person(UserId, Role),
 }
 
@@ -49,21 +49,21 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let Some(presented) = parts.extensions.get::<Credentials>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
-        match presented.principal() {
+        let Some(credentials) = parts.extensions.get::<Credentials>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
+        match credentials.principal() {
             Principal::Key(key) => Self::with_key(key, parts, api),
             Principal::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 let wanted = Wanted::of(parts, api).await;
                 Self::with_session(signed_in, wanted, needed(parts)?.0, api).await
             }
-            Principal::Nothing | Principal::Portal(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Portal(_) => Err(credentials.unauthorized()),
         }
     }
 }
 
 impl Caller {
-    /// A caller with this key, where it is good for what is asked and from where.
+    /// Returns the caller of this key, if the key is valid and allows the operation from this address.
     fn with_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
         if key.is_expired(api.now()) {
             let message = "The API key has expired. Create a new API key, and rotate keys before they expire.";
@@ -84,10 +84,10 @@ impl Caller {
             return Err(organization_key_needed());
         }
         api.note_use(key.id);
-        Ok(Self { tenant: key.tenant, scopes: key.scopes, who: Who::Key(key.id, key.level) })
+        Ok(Self { tenant: key.tenant, scopes: key.scopes, identity: CallerIdentity::Key(key.id, key.level) })
     }
 
-    /// Somebody who signed in, where what they are there is enough for what is asked.
+    /// Returns the caller of this session, if the user's role allows the operation.
     async fn with_session(signed_in: &SignedIn, wanted: Wanted, needed: Scope, api: &Api) -> Result<Self, ApiError> {
         let (tenant, role) = tenant_context::find(api, signed_in, wanted).await?;
         let scopes = role.scopes();
@@ -95,22 +95,22 @@ impl Caller {
             let message = format!("Your role is {}, which lacks the scope {needed}. Ask an owner or admin.", role.as_str());
             return Err(forbidden(needed, message));
         }
-        Ok(Self { tenant, scopes, who: Who::Person(signed_in.user.id, role) })
+        Ok(Self { tenant, scopes, identity: CallerIdentity::Person(signed_in.user.id, role) })
     }
 
-    /// Checks an `org_id` and an `env_id` in a query: they must be the caller's own, which for somebody who signed in
-    /// they have become ([`tenant_context`]).
+    /// Checks `org_id` and `env_id` of a query: they must be the caller's own. For a signed-in user they already are
+    /// ([`tenant_context`]).
     pub(crate) fn check_tenant(self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
         check_tenant(self.tenant, org_id, env_id)
     }
 
-    /// The caller where a body says which organization and environment are meant. A key has its own; somebody who
-    /// signed in may mean any of theirs, where they have to be enough for `needed` as well.
+    /// Returns the caller for the organization and environment that a body names. A key has one of each; a signed-in
+    /// user may name any of their own, if the role there allows `needed`.
     pub(crate) async fn within(self, api: &Api, org_id: Option<&str>, env_id: Option<&str>, needed: Scope) -> Result<Self, ApiError> {
-        let user = match self.who {
-            Who::Key(..) => return self.check_tenant(org_id, env_id).map(|()| self),
-            Who::Person(..) if org_id.is_none() && env_id.is_none() => return Ok(self),
-            Who::Person(user, _) => user,
+        let user = match self.identity {
+            CallerIdentity::Key(..) => return self.check_tenant(org_id, env_id).map(|()| self),
+            CallerIdentity::Person(..) if org_id.is_none() && env_id.is_none() => return Ok(self),
+            CallerIdentity::Person(user, _) => user,
         };
         let (tenant, role) = tenant_context::of_user(api, user, Some(self.tenant), Wanted::named(org_id, env_id)?).await?;
         let scopes = role.scopes();
@@ -119,11 +119,11 @@ impl Caller {
                 format!("Your role in that environment is {}, which lacks the scope {needed}. Ask an owner or admin.", role.as_str());
             return Err(forbidden(needed, message));
         }
-        Ok(Self { tenant, scopes, who: Who::Person(user, role) })
+        Ok(Self { tenant, scopes, identity: CallerIdentity::Person(user, role) })
     }
 }
 
-/// Checks an `org_id` and an `env_id` that were given: they must be this tenant's.
+/// Checks that the given `org_id` and `env_id` are those of this tenant.
 pub(crate) fn check_tenant(tenant: Tenant, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
     let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
         Some(given) => given.parse::<hookstream_model::base::ids::TargetId>().is_ok_and(|id| id.as_bytes() == own),
@@ -138,13 +138,14 @@ pub(crate) fn check_tenant(tenant: Tenant, org_id: Option<&str>, env_id: Option<
     Ok(())
 }
 
-/// The scope that an operation needs, and how far a key must reach; what has none is not for callers like these.
+/// Returns the scope and the key level that an operation needs. Operations without a scope are not for callers of
+/// this kind.
 fn needed(parts: &Parts) -> Result<(Scope, KeyLevel), ApiError> {
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match permissions::needed(&parts.method, path) {
         Some(Need::Scope(scope)) => Ok((scope, KeyLevel::Environment)),
         Some(Need::Organization(scope)) => Ok((scope, KeyLevel::Organization)),
-        // What no scope is named for is nobody's.
+        // An operation without a scope is refused.
         Some(Need::Person | Need::Customer | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
 }

@@ -20,30 +20,30 @@ use crate::{
     state::Api,
 };
 
-/// What a request presents, as far as it was principal: found once for each, before anything else.
+/// Credentials of a request, looked up once, before anything else.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     principal: Principal,
-    /// Why this is not enough, where it is not.
+    /// Reason to refuse the request if these credentials do not suffice.
     refusal: Refusal,
-    /// With which request.
+    /// Id of the request.
     pub(crate) request: RequestId,
 }
 
-/// What was principal.
+/// Principal that the credentials belong to.
 #[derive(Clone)]
 pub(crate) enum Principal {
     Nothing,
     Key(Arc<ApiKey>),
     Session(Arc<SignedIn>),
-    /// A customer with a portal token, for customers' operations only.
+    /// A customer with a portal token, for operations of customers only.
     Portal(PortalClaims),
 }
 
-/// Why credentials were not looked at.
+/// Reason why credentials were not looked up.
 #[derive(Debug)]
 pub(crate) enum CredentialsError {
-    /// The store would have to be asked, which is not this caller's turn.
+    /// A lookup in the store would be needed, and this client may not cause one now.
     NotNow,
     /// The store failed.
     Store(hookstream_store::Error),
@@ -56,8 +56,8 @@ impl From<hookstream_store::Error> for CredentialsError {
 }
 
 impl Credentials {
-    /// Looks for the first valid credentials that a request presents. Where the store may not be asked, only those in memory
-    /// are.
+    /// Returns the first valid credentials of a request. Without permission to ask the store, only cached keys are
+    /// accepted; other credentials result in [`CredentialsError::NotNow`].
     pub(crate) async fn of(
         path: &str,
         headers: &HeaderMap,
@@ -70,17 +70,17 @@ impl Credentials {
             if portal_token::is_presented(headers) {
                 ask()?;
             }
-            let (principal, refusal) = recognise(headers, api).await?;
+            let (principal, refusal) = portal_principal(headers, api).await?;
             return Ok(Self { principal, refusal, request });
         }
         let mut refusal = Refusal::Nothing;
-        for presented in keys(headers) {
-            if !ApiKeyText::is_shaped(presented) {
+        for text in keys(headers) {
+            if !ApiKeyText::is_shaped(text) {
                 refusal = Refusal::MalformedKey;
                 continue;
             }
             refusal = Refusal::Invalid;
-            let hash = KeyHash::of(presented);
+            let hash = KeyHash::of(text);
             let key = match api.known_key(hash) {
                 Some(key) => Some(key),
                 None => {
@@ -102,12 +102,12 @@ impl Credentials {
         Ok(Self { principal: Principal::Nothing, refusal, request })
     }
 
-    /// What was principal.
+    /// Returns the principal.
     pub(crate) const fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// The API key, where it is one.
+    /// Returns the API key, if the principal is one.
     pub(crate) fn key(&self) -> Option<&ApiKey> {
         match &self.principal {
             Principal::Key(key) => Some(key),
@@ -115,32 +115,32 @@ impl Credentials {
         }
     }
 
-    /// The refusal of a request for which this is not enough.
+    /// Returns the error for a request that needs other credentials.
     pub(crate) fn unauthorized(&self) -> ApiError {
         unauthorized(self.refusal)
     }
 
-    /// Who it is, for the audit log.
+    /// Returns the actor for the audit log.
     pub(crate) fn actor(&self) -> Option<Actor> {
         match &self.principal {
             Principal::Nothing => None,
             Principal::Key(key) => Some(Actor::ApiKey { id: key.id, name: key.name.clone() }),
             Principal::Session(signed_in) => Some(Actor::of_person(&signed_in.user)),
-            Principal::Portal(pass) => Some(Actor::Portal { application: pass.application }),
+            Principal::Portal(claims) => Some(Actor::Portal { application: claims.application }),
         }
     }
 }
 
-/// Looks at the token of a customer's request.
-pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
+/// Looks up the portal token of a customer's request.
+pub(crate) async fn portal_principal(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
     let nothing = |refusal| Ok((Principal::Nothing, refusal));
     let Some(token) = bearer_of(headers) else { return nothing(Refusal::NoToken) };
     let Some(id) = portal_token::key_of(token) else { return nothing(Refusal::InvalidToken) };
     let now = api.now();
     let Some(key) = portal_keys::find(&*api.store, id, now).await? else { return nothing(Refusal::InvalidToken) };
     match portal_token::read(&key, token, now) {
-        TokenState::Good(pass) if applications::is_open(&*api.store, pass.tenant, pass.application).await? => {
-            Ok((Principal::Portal(pass), Refusal::InvalidToken))
+        TokenState::Good(claims) if applications::is_open(&*api.store, claims.tenant, claims.application).await? => {
+            Ok((Principal::Portal(claims), Refusal::InvalidToken))
         }
         TokenState::Good(_) => nothing(Refusal::PortalClosed),
         TokenState::Expired => nothing(Refusal::ExpiredToken),

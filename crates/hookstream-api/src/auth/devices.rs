@@ -1,5 +1,5 @@
-//! Browsers that have signed in before: a signed cookie that says to which account. It lets nobody in; it keeps the failed
-//! attempts of strangers from locking the account's owner out.
+//! Browsers that have signed in before, known by a signed cookie that names the account. The cookie grants no access.
+//! Failures of a known browser are counted separately, so that strangers' failed attempts do not lock the owner out.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use hookstream_model::{
 };
 use sha2::Sha256;
 
-/// How long a browser is remembered: half a year after it last signed in.
+/// Lifetime of the cookie: half a year after the last sign-in.
 pub(crate) const DEVICE_FOR: Duration = Duration::from_secs(180 * 24 * 3600);
 
-/// A browser that signed in.
+/// Browser that has signed in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Device {
-    /// A random id, by which its failures are counted.
+    /// Random id under which failures are counted.
     pub(crate) id: String,
     until: i64,
 }
 
 impl Device {
-    /// One that signs in now.
+    /// Creates the device of a browser that signs in now.
     pub(crate) fn remember(random: [u8; 32], now: Timestamp) -> Self {
         let id = random[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         Self { id, until: (now + DEVICE_FOR).as_millis() }
     }
 
-    /// The cookie's value for this account.
+    /// Returns the cookie's value for this account.
     pub(crate) fn seal(&self, email: &Email, key: &Secret) -> String {
         let signature = self.mac(email, key).finalize().into_bytes();
         let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{}.{}.{signature}", self.id, self.until)
     }
 
-    /// What a cookie says about this account, where it is ours and has not ended.
+    /// Returns the device of a cookie if the cookie is authentic, for this account and not expired.
     pub(crate) fn open(cookie: &str, email: &Email, key: &Secret, now: Timestamp) -> Option<Self> {
         let (signed, signature) = cookie.rsplit_once('.')?;
         let (id, until) = signed.split_once('.')?;
@@ -46,7 +46,7 @@ impl Device {
         (device.until > now.as_millis()).then_some(device)
     }
 
-    /// What is signed says what it is, should the key ever sign something else.
+    /// Computes the signature. The signed text begins with its purpose, so that the key can also sign other things.
     fn mac(&self, email: &Email, key: &Secret) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes a key of any length");
         mac.update(format!("browser that has signed in\n{}\n{}\n{email}", self.id, self.until).as_bytes());
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_known_to_its_own_account_only() {
+    fn device_cookie_is_valid_for_its_account_only() {
         let email = |text: &str| Email::parse(text).expect("an address");
         let (ada, key, now) = (email("ada@example.com"), Secret::new("a key"), Timestamp::from_millis(1_000_000_000_000));
         let cookie = Device::remember([7; 32], now).seal(&ada, &key);

@@ -1,4 +1,4 @@
-//! Who a caller is and what the caller may do.
+//! Authentication and authorization of callers.
 
 pub(crate) mod application_scope;
 pub(crate) mod audited_caller;

@@ -1,5 +1,5 @@
-//! Checking and hashing passwords on threads that may block, few at a time: each takes some 20 ms of a core and 19 MiB,
-//! and whoever signs in must not take those from whoever sends.
+//! Checking and hashing of passwords on blocking threads, few at a time. Each hash takes about 20 ms of a core and 19
+//! MiB, and sign-ins must not take these from senders.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use tokio::sync::Semaphore;
 
 use crate::http::error::ApiError;
 
-/// How many are worked on at once.
+/// Maximum number of concurrent hashes.
 const AT_ONCE: usize = 2;
-/// How many may wait; more than that are turned away.
+/// Maximum number of waiting requests; further ones are refused.
 const WAITING: usize = 100;
 
-/// Where passwords are worked on.
+/// Worker for passwords, with bounded concurrency.
 #[derive(Debug)]
 pub(crate) struct Passwords {
     working: Arc<Semaphore>,
@@ -34,7 +34,7 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// The hash of a password that somebody chose, where it is good enough.
+    /// Hashes a new password, if it is strong enough.
     pub(crate) async fn hash_new(
         &self,
         field: &'static str,
@@ -51,7 +51,8 @@ impl Passwords {
         Ok(self.run(work).await??)
     }
 
-    /// Whether a hash is of a password. Without a hash it takes as long and says no: how long it takes tells nothing.
+    /// Returns true if the password matches the hash. Without a hash, the answer is no after the same time, so the
+    /// time does not reveal whether an account exists.
     pub(crate) async fn verify(&self, hash: Option<PasswordHash>, password: String) -> Result<bool, ApiError> {
         let work = move || match hash {
             Some(hash) => hash.is_of(&password),
@@ -68,11 +69,11 @@ impl Passwords {
             let message = "Too many sign-ins are in progress. Retry in a few seconds.";
             return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
         };
-        let permit = Arc::clone(&self.working).acquire_owned().await.expect("it is never closed");
-        let worked = tokio::task::spawn_blocking(move || {
+        let permit = Arc::clone(&self.working).acquire_owned().await.expect("the semaphore is never closed");
+        let hashed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        worked.await.map_err(|error| ApiError::panicked(error.to_string()))
+        hashed.await.map_err(|error| ApiError::panicked(error.to_string()))
     }
 }

@@ -1,4 +1,4 @@
-//! What each operation needs of whoever asks. An operation that is not here is nobody's: a test names it.
+//! Permission that each operation needs. An operation that is not listed is refused, and a test names it.
 
 use hookstream_model::identity::scopes::{
     Resource::{
@@ -8,27 +8,29 @@ use hookstream_model::identity::scopes::{
 };
 use http::Method;
 
-/// What an operation needs.
+/// Permission that an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// A caller with this scope.
+    /// Caller with this scope.
     Scope(Scope),
-    /// A caller with this scope whose key is of the organization, or a person: it reaches beyond one environment.
+    /// Caller with this scope whose key has the level `organization`, or a user: the operation reaches beyond one
+    /// environment.
     Organization(Scope),
-    /// Somebody who signed in: it is about themselves.
+    /// Signed-in user: the operation concerns the user's own account.
     Person,
-    /// A customer with a portal token.
+    /// Customer with a portal token.
     Customer,
-    /// Nothing: it is there for whoever has yet to prove who they are.
+    /// Nothing: callers of the operation are not authenticated yet.
     Nothing,
 }
 
-/// What an operation needs, by its method and the pattern of its path; `None` where there is no such operation.
+/// Returns the permission that an operation needs, by its method and path pattern; `None` if the operation does not
+/// exist.
 pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
     let (read, write) = (|resource| Need::Scope(Scope::read(resource)), |resource| Need::Scope(Scope::write(resource)));
     let of_organization = (|resource| Need::Organization(Scope::read(resource)), |resource| Need::Organization(Scope::write(resource)));
     let (read_of_organization, write_of_organization) = of_organization;
-    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
+    // HEAD is answered like GET (RFC 9110 section 9.3.2).
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     Some(match (method, path.strip_prefix("/v1")?) {
         ("GET", "/applications" | "/applications/{appId}") => read(Applications),
@@ -56,19 +58,19 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
         ("GET", "/environments" | "/environments/{envId}") => read(Environments),
-        // A key changes its own environment; the handler knows.
+        // The handler lets a key change its own environment only.
         ("PATCH", "/environments/{envId}") => write(Environments),
         ("POST", "/environments" | "/environments/{envId}/restore") | ("DELETE", "/environments/{envId}") => {
             write_of_organization(Environments)
         }
-        // Which organizations somebody has, and that they make one, is about themselves.
+        // Listing and creating organizations concern the user's own account.
         ("GET" | "POST", "/organizations") => Need::Person,
         ("GET", "/organizations/{orgId}") => read(Organization),
         ("PATCH" | "DELETE", "/organizations/{orgId}") => write_of_organization(Organization),
         ("POST", "/organizations/{orgId}/restore" | "/organizations/{orgId}/transfer-ownership") => write_of_organization(Organization),
         ("GET", "/organizations/{orgId}/members" | "/organizations/{orgId}/invitations") => read_of_organization(Members),
         ("PATCH", "/organizations/{orgId}/members/{userId}") => write_of_organization(Members),
-        // Every member may leave; the handler knows.
+        // Every member may leave; the handler decides.
         ("DELETE", "/organizations/{orgId}/members/{userId}") => read_of_organization(Members),
         ("POST", "/organizations/{orgId}/invitations") | ("DELETE", "/organizations/{orgId}/invitations/{id}") => {
             write_of_organization(Members)
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_is_listed_and_only_reading_ones_need_to_read() {
+    fn every_operation_is_listed_and_read_scopes_match_reading_operations() {
         let document = crate::document();
         for (path, item) in &document.paths.paths {
             let operations =

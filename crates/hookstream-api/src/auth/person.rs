@@ -26,7 +26,7 @@ use crate::{
     state::Api,
 };
 
-/// Somebody who signed in, for operations that are about themselves. It goes first among a handler's extractors.
+/// Signed-in user, for operations on the own account. Handlers take it as the first extractor.
 pub(crate) struct Person(pub(crate) Arc<SignedIn>);
 
 impl FromRequestParts<Api> for Person {
@@ -37,8 +37,8 @@ impl FromRequestParts<Api> for Person {
         if permissions::needed(&parts.method, path) != Some(Need::Person) {
             return Err(ApiError::unknown_route());
         }
-        let presented = parts.extensions.get::<Credentials>().ok_or_else(ApiError::unknown_route)?;
-        match presented.principal() {
+        let credentials = parts.extensions.get::<Credentials>().ok_or_else(ApiError::unknown_route)?;
+        match credentials.principal() {
             Principal::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 Ok(Self(Arc::clone(signed_in)))
@@ -47,12 +47,12 @@ impl FromRequestParts<Api> for Person {
                 let message = "This operation requires a signed-in user. API keys can't call it.";
                 Err(ApiError::new(StatusCode::FORBIDDEN, "person_needed", message))
             }
-            Principal::Nothing | Principal::Portal(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Portal(_) => Err(credentials.unauthorized()),
         }
     }
 }
 
-/// Begins a session for somebody who has proved who they are. Returns it, and the line that sets its cookie.
+/// Begins a session for a user whose identity is proven. Returns the session and the `Set-Cookie` value.
 pub(crate) async fn begin(
     api: &Api,
     user: &User,
@@ -81,7 +81,7 @@ pub(crate) async fn begin(
     Ok((session, cookie))
 }
 
-/// Gives a session another token where its own has become old. Returns the line that sets its cookie.
+/// Replaces the token of a session if it is old. Returns the `Set-Cookie` value.
 pub(crate) async fn renew(api: &Api, session: &Session) -> Result<Option<HeaderValue>, ApiError> {
     let now = api.now();
     if !session.needs_renewal(now) {

@@ -1,8 +1,8 @@
-//! Portal tokens: what lets a customer into the portal of one application for an hour.
+//! Portal tokens, which admit a customer to the portal of one application for an hour.
 //!
-//! A JWT (RFC 7519) signed with HMAC-SHA256 (RFC 7518 section 3.2): a few lines with what signs webhooks anyway, where a
-//! library would bring RSA, elliptic curves and `none` along. A token names its key, is for the portal only, and says
-//! whose it is; nothing else of a request does.
+//! A token is a JWT (RFC 7519) signed with HMAC-SHA256 (RFC 7518 section 3.2). The implementation is a few lines over
+//! the HMAC that signs webhooks; a library would add RSA, elliptic curves and `none`. A token names its key, is valid
+//! for the portal only, and is the only part of a request that names the tenant.
 
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ use sha2::Sha256;
 
 use crate::{auth::bearer::bearer_of, state::Api};
 
-/// How long a token is valid, in seconds.
+/// Validity of a token, in seconds.
 pub(crate) const VALID_S: i64 = 3600;
-/// What clocks of nodes may differ by, in seconds.
+/// Allowed difference between the clocks of nodes, in seconds.
 const SKEW_S: i64 = 60;
-/// Whom tokens are for.
+/// Audience of tokens.
 const AUDIENCE: &str = "portal";
-/// What operations for customers begin with. Nothing else takes a token, and these take nothing else.
+/// Path prefix of operations for customers. Only these take a token, and they take no other credentials.
 const PATH: &str = "/v1/portal/";
 
 #[derive(Serialize, Deserialize)]
@@ -54,14 +54,14 @@ struct Claims {
     exp: i64,
 }
 
-/// Whose portal a customer is in.
+/// Application and tenant of a customer's portal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PortalClaims {
     pub(crate) tenant: Tenant,
     pub(crate) application: ApplicationId,
 }
 
-/// What a token turned out to be.
+/// Result of checking a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TokenState {
     Good(PortalClaims),
@@ -69,17 +69,17 @@ pub(crate) enum TokenState {
     Invalid,
 }
 
-/// Whether a request is a customer's, by its path.
+/// Returns true if the path is of an operation for customers.
 pub(crate) fn is_for_customers(path: &str) -> bool {
     path.starts_with(PATH)
 }
 
-/// Whether a customer's request has a token at all.
+/// Returns true if the request carries a token.
 pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
     bearer_of(headers).is_some_and(|token| key_of(token).is_some())
 }
 
-/// A token for an application's portal.
+/// Creates a token for an application's portal.
 pub(crate) fn token(key: &PortalKey, tenant: Tenant, application: ApplicationId, now: Timestamp) -> String {
     let claims = Claims {
         aud: AUDIENCE.to_owned(),
@@ -98,15 +98,15 @@ pub(crate) fn token(key: &PortalKey, tenant: Tenant, application: ApplicationId,
     token
 }
 
-/// The key that a token names; `None` where it is none of ours.
+/// Returns the key that a token names; `None` if the token is not one of ours.
 pub(crate) fn key_of(token: &str) -> Option<PortalKeyId> {
     let header: Header = decode(token.split('.').next()?)?;
     let id = header.kid.parse::<PortalKeyId>().ok()?;
-    // The spelling is ours, too: a name is looked up by it.
+    // Only our own spelling is accepted, because the key is looked up by it.
     (header.alg == "HS256" && id.to_string() == header.kid).then_some(id)
 }
 
-/// Nothing of a token is believed before its signature is.
+/// Checks a token. No claim is used before the signature is verified.
 pub(crate) fn read(key: &Secret, token: &str, now: Timestamp) -> TokenState {
     let Some((signed, signature)) = token.rsplit_once('.') else { return TokenState::Invalid };
     let is_signed = URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| mac(key, signed).verify_slice(&signature).is_ok());
@@ -122,7 +122,7 @@ pub(crate) fn read(key: &Secret, token: &str, now: Timestamp) -> TokenState {
     if claims.exp <= now {
         return TokenState::Expired;
     }
-    // None is made that lasts longer, whoever signed it.
+    // No token is issued with a longer validity, so this one is not ours.
     if claims.exp > now + VALID_S + SKEW_S {
         return TokenState::Invalid;
     }
@@ -144,7 +144,7 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
 }
 
 impl Api {
-    /// The key that signs tokens now; the first one is made where there is none.
+    /// Returns the key that signs tokens now; creates the first one.
     pub(crate) async fn portal_key(&self) -> Result<PortalKey, Error> {
         loop {
             if let Some(key) = portal_keys::current(&*self.store).await? {
@@ -154,16 +154,16 @@ impl Api {
         }
     }
 
-    /// Has another key sign where the one that does has become old, and forgets those that no token names any more.
-    pub(crate) async fn keep_portal_keys(&self) -> Result<(), Error> {
+    /// Rotates the signing key if it is old, and deletes keys that no valid token names.
+    pub(crate) async fn maintain_portal_keys(&self) -> Result<(), Error> {
         let now = self.now();
         let since = now - self.options.portal_key_age;
         let is_first = portal_keys::current(&*self.store).await?.is_none();
         if portal_keys::create_unless_since(&*self.store, &self.fresh_portal_key(), since).await? && !is_first {
             tracing::info!("portal tokens are now signed with a new key");
-            let told = Change::done(&Fields::default().with("former", "outlives"));
+            let recorded = Change::done(&Fields::default().with("former", "outlives"));
             let mut act = || AuditContext::of_system(self.engine.new_id(), self.now());
-            audit_log::record_everywhere(&*self.store, &mut act, Action::InstallationRotatePortalKey, &told).await?;
+            audit_log::record_everywhere(&*self.store, &mut act, Action::InstallationRotatePortalKey, &recorded).await?;
         }
         portal_keys::forget_over(&*self.store, now).await?;
         Ok(())
@@ -175,7 +175,7 @@ impl Api {
     }
 }
 
-/// How long a token is valid.
+/// Returns the validity of a token.
 pub(crate) fn validity() -> Duration {
     Duration::from_secs(VALID_S.unsigned_abs())
 }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_an_hour_and_with_its_key_only() {
+    fn token_is_valid_for_an_hour_and_with_its_key_only() {
         let token = made();
         assert_eq!(key_of(&token), Some(key("one").id));
         let read_at = |secret: &str, seconds: u64| read(&key(secret).secret, &token, NOW + Duration::from_secs(seconds));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_in_any_place_is_no_token() {
+    fn changed_byte_invalidates_token() {
         let token = made();
         for index in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_mean_is_no_token_though_it_is_signed() {
+    fn signed_claims_of_another_kind_are_invalid() {
         let header = r#"{"alg":"HS256","typ":"JWT","kid":"04040404040404040404040404040404"}"#;
         let claims = |audience: &str, subject: &str, ends: i64| {
             let (organization, environment) = (PASS.tenant.organization, PASS.tenant.environment);

@@ -1,8 +1,8 @@
-//! Identity providers, and what a browser keeps while its owner is there.
+//! Identity providers, and the state of a sign-in that a browser keeps in a cookie.
 //!
-//! Whoever begins to sign in with a provider gets a cookie that says which, and with which secrets; only the browser
-//! that has it can end what it began, so nobody can be signed in as somebody else by a link. It is signed, short-lived,
-//! and nothing is kept here meanwhile: any node ends what another began.
+//! Beginning a sign-in sets a cookie that names the provider and holds the secrets of the flow. Only the browser with
+//! this cookie can complete the flow, so a link cannot sign a user in to another account. The cookie is signed and
+//! short-lived; the server stores nothing, so any node can complete the flow.
 
 use std::{
     collections::HashMap,
@@ -17,60 +17,60 @@ use hookstream_model::base::{ids::UserId, secret::Secret, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// How long somebody may take at the provider.
+/// Maximum duration of a flow.
 pub(crate) const FLOW_FOR: Duration = Duration::from_secs(600);
 
-/// A provider that people may sign in with.
+/// Identity provider.
 #[derive(Clone)]
 pub struct IdentityProvider {
-    /// Its name in addresses: letters, digits and dashes.
+    /// Name in addresses: letters, digits and dashes.
     pub name: String,
-    /// What people read.
+    /// Title shown to users.
     pub title: String,
-    /// The domains of addresses that it is good for; all, where there are none.
+    /// Domains of email addresses that the provider may assert; empty for all.
     pub email_domains: Vec<String>,
-    /// What asks it.
+    /// Client of the provider.
     pub client: Arc<Provider>,
 }
 
-/// What was begun, as the cookie has it.
+/// Flow that was begun, as stored in the cookie.
 #[derive(Serialize, Deserialize, PartialEq, Eq)]
 pub(crate) struct Flow {
-    /// With which provider.
+    /// Name of the provider.
     pub(crate) provider: String,
-    /// What comes back in the address.
+    /// State, which the provider returns in the address.
     pub(crate) state: String,
-    /// What the token repeats.
+    /// Nonce, which the ID token repeats.
     pub(crate) nonce: String,
-    /// What the provider is shown when the code is redeemed (RFC 7636).
+    /// Code verifier, sent when the code is redeemed (RFC 7636).
     pub(crate) verifier: String,
-    /// Who connects the provider to their account; `None` where somebody signs in.
+    /// User who connects the provider to their account; `None` for a sign-in.
     pub(crate) connecting: Option<String>,
-    /// Until when it may end, in milliseconds.
+    /// End of the flow's validity, in milliseconds.
     until: i64,
 }
 
 impl Flow {
-    /// Begins one, with secrets made of random bytes.
+    /// Begins a flow, with secrets made of random bytes.
     pub(crate) fn begin(provider: &str, connecting: Option<UserId>, random: [[u8; 32]; 3], now: Timestamp) -> Self {
         let [state, nonce, verifier] = random.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
         let connecting = connecting.map(|user| user.to_string());
         Self { provider: provider.to_owned(), state, nonce, verifier, connecting, until: (now + FLOW_FOR).as_millis() }
     }
 
-    /// What the provider gets to see of the verifier.
+    /// Code challenge of the verifier.
     pub(crate) fn challenge(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier.as_bytes()))
     }
 
-    /// The cookie's value.
+    /// Returns the cookie's value.
     pub(crate) fn seal(&self, key: &Secret) -> String {
         let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).expect("texts and a number are JSON"));
         let signature = URL_SAFE_NO_PAD.encode(mac(key, &text).finalize().into_bytes());
         format!("{text}.{signature}")
     }
 
-    /// What a cookie says, where it is ours and not over.
+    /// Returns the flow of a cookie if the cookie is authentic and not expired.
     pub(crate) fn open(cookie: &str, key: &Secret, now: Timestamp) -> Option<Self> {
         let (text, signature) = cookie.split_once('.')?;
         mac(key, text).verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
@@ -79,15 +79,15 @@ impl Flow {
     }
 }
 
-/// Flows that were ended, so that none is ended twice. Each is remembered until it would be over.
+/// Flows that were completed, so that none is completed twice. Each is remembered until it expires.
 #[derive(Debug, Default)]
 pub(crate) struct Flows(Mutex<HashMap<String, Timestamp>>);
 
-/// The most flows remembered; with more than that under way, further ones wait for the oldest to be over.
+/// Maximum number of remembered flows; beyond that, further flows are refused until the oldest expires.
 const FLOWS_KEPT: usize = 10_000;
 
 impl Flows {
-    /// Ends a flow. Returns whether it had not ended before.
+    /// Completes a flow. Returns true if it was not completed before.
     pub(crate) fn use_once(&self, state: &str, now: Timestamp) -> bool {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= FLOWS_KEPT {
@@ -97,7 +97,7 @@ impl Flows {
     }
 }
 
-/// What is signed says what it is, should the key ever sign something else.
+/// Computes the signature. The signed text begins with its purpose, so that the key can also sign other things.
 fn mac(key: &Secret, text: &str) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes a key of any length");
     mac.update(b"sign-in with a provider\n");
@@ -110,12 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_begun_here_and_is_not_over_is_ended() {
+    fn authentic_and_unexpired_flow_is_accepted() {
         let (key, now) = (Secret::new("a key"), Timestamp::from_millis(1_000_000_000_000));
         let flow = Flow::begin("google", Some(UserId::from_bytes([9; 16])), [[1; 32], [2; 32], [3; 32]], now);
         let cookie = flow.seal(&key);
         assert!(Flow::open(&cookie, &key, now) == Some(flow));
-        assert!(Flow::open(&cookie, &key, now + FLOW_FOR).is_none(), "it is over");
+        assert!(Flow::open(&cookie, &key, now + FLOW_FOR).is_none(), "the flow has expired");
         assert!(Flow::open(&cookie, &Secret::new("another"), now).is_none());
         let (text, signature) = cookie.split_once('.').expect("two parts");
         let other = Flow::begin("other", None, [[1; 32], [2; 32], [3; 32]], now).seal(&key);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_is_ended_once() {
+    fn flow_completes_once() {
         let (flows, now) = (Flows::default(), Timestamp::EPOCH);
         assert!(flows.use_once("a", now) && !flows.use_once("a", now) && flows.use_once("b", now));
         for number in 0..FLOWS_KEPT {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_challenge_is_that_of_the_standard() {
+    fn challenge_matches_rfc_7636() {
         // RFC 7636, appendix B.
         let now = Timestamp::EPOCH;
         let flow = Flow { verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned(), ..Flow::begin("a", None, [[0; 32]; 3], now) };

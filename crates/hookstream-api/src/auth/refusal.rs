@@ -1,26 +1,26 @@
-//! Refusals of credentials: why they do not suffice, as API errors.
+//! Refusals of credentials, as API errors.
 
 use hookstream_model::identity::scopes::Scope;
 use http::StatusCode;
 
 use crate::http::error::ApiError;
 
-/// Why what was presented is not enough.
+/// Reason why credentials do not suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// No key and no session.
     Nothing,
     /// A key or a session that is not valid.
     Invalid,
-    /// A key that is not written like one.
+    /// A key with a malformed text.
     MalformedKey,
-    /// No portal token, where one is needed.
+    /// No portal token, although one is needed.
     NoToken,
-    /// One that is not good.
+    /// An invalid portal token.
     InvalidToken,
-    /// One whose hour is over.
+    /// An expired portal token.
     ExpiredToken,
-    /// One of an application that is not there any more, or off.
+    /// A portal token of an application that was deleted or disabled.
     PortalClosed,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn forbidden(needed: Scope, message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
-/// The refusal of a key that is of one environment, where the organization is concerned.
+/// Returns the error for a key of one environment in an operation on the organization.
 pub(crate) fn organization_key_needed() -> ApiError {
     let message = "This operation concerns the organization, and the API key has the level `environment`. Use an API key with the level \
         `organization`, or sign in.";

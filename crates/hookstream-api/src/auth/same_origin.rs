@@ -1,15 +1,15 @@
-//! Against forged requests: where a browser's cookie counts, a request that changes something must come from a page of
-//! this installation.
+//! Protection against cross-site request forgery: a request with a cookie that changes something must come from a
+//! page of this installation.
 //!
-//! Browsers say where a request comes from, and pages cannot change that: `Sec-Fetch-Site` (W3C Fetch Metadata), else
-//! `Origin` (RFC 6454). What says neither is no browser that would send a cookie of itself.
+//! Browsers state the origin of a request, and pages cannot change that: `Sec-Fetch-Site` (W3C Fetch Metadata), else
+//! `Origin` (RFC 6454). A client that sends neither header is not a browser that attaches cookies by itself.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 
 use crate::{http::error::ApiError, state::Api};
 
-/// Refuses a request that changes something where it comes from another site.
+/// Refuses a changing request from another site.
 pub(crate) fn check(parts: &Parts, api: &Api) -> Result<(), ApiError> {
     let is_safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if is_safe || is_own(&parts.headers, &parts.uri, &api.options.public_url) {
@@ -20,7 +20,7 @@ pub(crate) fn check(parts: &Parts, api: &Api) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::FORBIDDEN, "cross_origin", message))
 }
 
-/// The same as an extractor, for operations that set the cookie.
+/// Same check as an extractor, for operations that set the cookie.
 pub(crate) struct SameOrigin;
 
 impl FromRequestParts<Api> for SameOrigin {
@@ -35,18 +35,18 @@ fn is_own(headers: &HeaderMap, uri: &Uri, public_url: &str) -> bool {
     let text = |name: http::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let origin = text(header::ORIGIN);
     if let Some(site) = text(http::HeaderName::from_static("sec-fetch-site")) {
-        // `none` is somebody who typed the address.
+        // `none` means that the user typed the address.
         if matches!(site, "same-origin" | "none") {
             return true;
         }
-        // A page under the address for people, where that is not the one asked.
+        // The page may be under the public URL, while the request goes to another address of this server.
         return origin.is_some_and(|origin| origin == public_url);
     }
     let Some(origin) = origin else { return true };
     if origin == public_url {
         return true;
     }
-    // A proxy may speak TLS where this server does not, so that only what is behind the scheme is compared.
+    // A proxy may speak TLS where this server does not, so only the part behind the scheme is compared.
     let host = text(header::HOST).or_else(|| uri.authority().map(http::uri::Authority::as_str));
     let of_origin = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     host.is_some() && of_origin == host
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pages_of_this_installation_change_something() {
+    fn changing_request_from_another_site_is_refused() {
         let check = |given: &[(&'static str, &'static str)], expected: bool| {
             let mut headers = HeaderMap::new();
             for (name, value) in given {

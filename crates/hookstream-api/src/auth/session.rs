@@ -5,7 +5,7 @@ use hookstream_store::identity::sessions;
 
 use crate::state::Api;
 
-/// A session that lasts, and whose it is.
+/// Valid session, and its user.
 #[derive(Debug, Clone)]
 pub(crate) struct SignedIn {
     pub(crate) session: Session,
@@ -13,7 +13,7 @@ pub(crate) struct SignedIn {
 }
 
 impl SignedIn {
-    /// The session of a token, where it lasts; that it is used is noted.
+    /// Returns the session of a token if it is valid, and records its use.
     pub(crate) async fn find(api: &Api, token: &str) -> Result<Option<Self>, hookstream_store::Error> {
         let now = api.now();
         let Some((mut session, user)) = sessions::find(&*api.store, KeyHash::of(token), now).await? else { return Ok(None) };

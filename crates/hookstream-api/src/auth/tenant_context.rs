@@ -1,8 +1,8 @@
-//! Where the request of somebody who signed in goes: one of the environments of their organizations.
+//! Tenant context of a signed-in user's request: one environment of the user's organizations.
 //!
-//! A key has one; a person says which they mean, in the path (`/organizations/{orgId}`, `/environments/{envId}`) or the
-//! query (`org_id`, `env_id`), and else it is the one that their session is turned to. Whatever is not among theirs is
-//! answered like what is not there.
+//! A key has exactly one environment. A user names one in the path (`/organizations/{orgId}`,
+//! `/environments/{envId}`) or the query (`org_id`, `env_id`); otherwise the session's current environment applies.
+//! An environment that is not the user's is answered like one that does not exist.
 
 use axum::extract::{FromRequestParts, MatchedPath, Query, RawPathParams};
 use hookstream_model::{
@@ -14,19 +14,19 @@ use http::{Method, StatusCode, request::Parts};
 
 use crate::{auth::session::SignedIn, http::error::ApiError, state::Api};
 
-/// Which organization and environment a request names.
+/// Organization and environment that a request names.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     organization: Option<OrganizationId>,
     environment: Option<EnvironmentId>,
-    /// A text that is no id names nothing that is there.
+    /// Kind of the resource whose id could not be parsed: such an id names nothing.
     nothing: Option<&'static str>,
-    /// It may be deleted, since that is what the request is about.
+    /// True if the resource may be deleted, because the request is about deleted ones as well.
     or_deleted: bool,
 }
 
 impl Wanted {
-    /// What path and query name.
+    /// Reads the path and the query.
     pub(crate) async fn of(parts: &mut Parts, api: &Api) -> Self {
         let mut wanted = Self::default();
         if let Ok(params) = RawPathParams::from_request_parts(parts, api).await {
@@ -50,7 +50,7 @@ impl Wanted {
         wanted
     }
 
-    /// What a body names.
+    /// Reads the names given in a body.
     pub(crate) fn named(org_id: Option<&str>, env_id: Option<&str>) -> Result<Self, ApiError> {
         let mut wanted = Self::default();
         if let Some(text) = org_id {
@@ -77,7 +77,7 @@ impl Wanted {
     }
 }
 
-/// Whether an operation is there for what is deleted as well: to look at it and to restore it.
+/// Returns true if an operation also works on deleted resources: reading and restoring.
 fn is_about_deleted(method: &Method, pattern: &str) -> bool {
     match pattern {
         "/v1/organizations/{orgId}" | "/v1/environments/{envId}" => method == Method::GET || method == Method::HEAD,
@@ -86,18 +86,18 @@ fn is_about_deleted(method: &Method, pattern: &str) -> bool {
     }
 }
 
-/// The names and values of a query. What cannot be read is refused by the handler, which says why.
+/// Returns the names and values of a query. The handler refuses a query that cannot be read.
 fn pairs(uri: &http::Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
 }
 
-/// Where a request goes, and what whoever makes it is there.
+/// Returns the tenant of a request, and the user's role there.
 pub(crate) async fn find(api: &Api, signed_in: &SignedIn, wanted: Wanted) -> Result<(Tenant, Role), ApiError> {
     of_user(api, signed_in.user.id, signed_in.session.tenant, wanted).await
 }
 
-/// The same of somebody whose requests otherwise go to `turned_to`.
-pub(crate) async fn of_user(api: &Api, user: UserId, turned_to: Option<Tenant>, wanted: Wanted) -> Result<(Tenant, Role), ApiError> {
+/// Same for a user whose current environment is `current`.
+pub(crate) async fn of_user(api: &Api, user: UserId, current: Option<Tenant>, wanted: Wanted) -> Result<(Tenant, Role), ApiError> {
     if let Some(what) = wanted.nothing {
         return Err(ApiError::not_found(what));
     }
@@ -108,9 +108,9 @@ pub(crate) async fn of_user(api: &Api, user: UserId, turned_to: Option<Tenant>, 
     if let Some(id) = wanted.environment {
         let found = environments::find_any(&*api.store, id).await?;
         let found = found.filter(|found| wanted.or_deleted || found.deleted_at.is_none());
-        let seat = found
+        let tenant_and_role = found
             .and_then(|found| Some((Tenant { organization: found.organization_id, environment: id }, role_in(found.organization_id)?)));
-        let (tenant, role) = seat.ok_or_else(|| ApiError::not_found("Environment"))?;
+        let (tenant, role) = tenant_and_role.ok_or_else(|| ApiError::not_found("Environment"))?;
         if wanted.organization.is_some_and(|organization| organization != tenant.organization) {
             return Err(ApiError::not_found("Organization"));
         }
@@ -118,7 +118,7 @@ pub(crate) async fn of_user(api: &Api, user: UserId, turned_to: Option<Tenant>, 
     }
     if let Some(organization) = wanted.organization {
         let role = role_in(organization).ok_or_else(|| ApiError::not_found("Organization"))?;
-        if let Some(tenant) = turned_to.filter(|tenant| tenant.organization == organization && !wanted.or_deleted)
+        if let Some(tenant) = current.filter(|tenant| tenant.organization == organization && !wanted.or_deleted)
             && is_there(api, tenant).await?
         {
             return Ok((tenant, role));
@@ -126,7 +126,7 @@ pub(crate) async fn of_user(api: &Api, user: UserId, turned_to: Option<Tenant>, 
         let environment = environments::oldest(&*api.store, organization).await?.ok_or_else(|| ApiError::not_found("Organization"))?;
         return Ok((Tenant { organization, environment: environment.id }, role));
     }
-    if let Some(tenant) = turned_to
+    if let Some(tenant) = current
         && let Some(role) = role_in(tenant.organization)
         && is_there(api, tenant).await?
     {

@@ -1,4 +1,4 @@
-//! Removing entries of the audit log whose time is over. Nothing else removes any.
+//! Retention of the audit log. Only this task removes entries.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::state::Api;
 
-/// How often; also at the start.
+/// Period of the task, which also runs at the start.
 const PERIOD: Duration = Duration::from_secs(600);
-/// So many entries are removed at once, which takes some milliseconds.
+/// Number of entries removed at once; a slice takes some milliseconds.
 const SLICE: usize = 1_000;
-/// Between two slices, so that others get at the store.
+/// Pause between two slices, so that other work reaches the store.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Api {
-    /// Removes old entries of the audit log until `stop`.
-    pub async fn keep_audit_log(self, stop: CancellationToken) {
+    /// Removes expired audit log entries until `stop`.
+    pub async fn run_audit_retention(self, stop: CancellationToken) {
         loop {
             let pause = match self.forget_old_entries().await {
                 Ok(SLICE..) => PAUSE,

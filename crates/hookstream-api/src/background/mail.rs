@@ -1,7 +1,7 @@
-//! The mails that this installation sends to people, and the queue where those who forgot their password wait for theirs.
+//! Emails to users, and the queue of password links.
 //!
-//! Who asks for a link because they forgot their password is answered before anything is looked up, so that neither the
-//! answer nor its time tells whether there is such an account. The rest happens here, in the background.
+//! A request for a password link is answered before any lookup, so neither the response nor its time reveals whether
+//! the account exists. The rest happens here, in the background.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -21,17 +21,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{background::mail_queue::MailQueue, http::error::ApiError, state::Api};
 
-/// For how long a link that sets a password is good.
+/// Validity of a link that sets a password.
 pub(crate) const LINK_FOR: Duration = Duration::from_secs(3600);
-/// How many of them are worked on at once, those included whose mail waits for another try.
+/// Maximum number of links in progress, including those that wait for a retry.
 const AT_ONCE: usize = 50;
-/// How long after a failure that may pass the next try is made. Servers that do not know a sender have it come back in
-/// some minutes (RFC 6647).
-const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(120), Duration::from_secs(360)];
-/// How much of a name that somebody chose stands in a mail, in characters.
+/// Delays before the retries of a temporary failure. Servers that greylist an unknown sender accept it after some
+/// minutes (RFC 6647).
+const RETRY_DELAYS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(120), Duration::from_secs(360)];
+/// Maximum length of a user's text in an email, in characters.
 const WORDS_MAX: usize = 100;
 
-/// A mail without what only the moment of sending knows.
+/// Subject and text of an email, without recipient, id and time.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MailText {
     subject: &'static str,
@@ -45,7 +45,7 @@ impl MailText {
     }
 }
 
-/// Hands a mail over, in the request: whoever has it sent learns what became of it.
+/// Sends an email within the request, so that the caller learns the result.
 pub(crate) async fn send(api: &Api, queue: &MailQueue, to: Email, text: MailText) -> Result<(), ApiError> {
     queue.mailer.send(&text.to(to, api)).await.map_err(|error| {
         let message =
@@ -67,8 +67,8 @@ pub(crate) async fn send(api: &Api, queue: &MailQueue, to: Email, text: MailText
 }
 
 impl Api {
-    /// Sends those who forgot their password their links, until `stop`. What waits then is dropped; they ask again.
-    pub async fn keep_sending(self, stop: CancellationToken) {
+    /// Sends requested password links until `stop`. Requests that wait then are dropped; users ask again.
+    pub async fn run_mail_queue(self, stop: CancellationToken) {
         let Some(queue) = &self.mail_queue else { return };
         let Some(mut waiting) = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let mut under_way = JoinSet::new();
@@ -88,7 +88,7 @@ impl Api {
         }
     }
 
-    /// Sends somebody a link that sets their password, where they have an account.
+    /// Sends a password link, if the account exists.
     async fn send_link(&self, email: &Email) -> Result<(), hookstream_store::Error> {
         let Some(queue) = &self.mail_queue else { return Ok(()) };
         let Some(account) = users::find_by_email(&*self.store, email).await? else { return Ok(()) };
@@ -115,9 +115,9 @@ impl Api {
     }
 }
 
-/// Hands a mail over, with some more tries where a failure may pass.
+/// Sends an email, with retries after temporary failures.
 async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
-    for wait in AGAIN_AFTER {
+    for wait in RETRY_DELAYS {
         match mailer.send(mail).await {
             Err(error) if error.is_temporary() => {
                 tracing::info!(error = &error as &dyn std::error::Error, "the mail server did not accept a mail; retrying");
@@ -129,15 +129,15 @@ async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
     mailer.send(mail).await
 }
 
-/// What somebody gets who is invited.
+/// Email of an invitation.
 pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url: &str, link: &str) -> MailText {
-    // The mail goes out in the operator's name, so nobody puts a link of their own into it.
-    let (who, organization) = (words(&invitation.invited_by), words(organization));
+    // The email is sent in the operator's name, so texts of users must not contain links.
+    let (inviter, organization) = (words(&invitation.invited_by), words(organization));
     let organization = if has_link(&organization) { "(name hidden because it contains a link)".to_owned() } else { organization };
     let (role, until) = (invitation.role.as_str(), day(invitation.expires_at));
     let text = format!(
         "Hello,\n\n\
-        {who} invited you to an organization on Hookstream, at\n{public_url}\n\n\
+        {inviter} invited you to an organization on Hookstream, at\n{public_url}\n\n\
         Organization: {organization}\n\
         Your role:    {role}\n\n\
         To accept the invitation, open this link by {until}:\n\n\
@@ -148,7 +148,7 @@ pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url
     MailText { subject: "Invitation to an organization on Hookstream", text }
 }
 
-/// What somebody gets who forgot their password.
+/// Email with a password link.
 fn forgotten(public_url: &str, link: &str) -> MailText {
     let text = format!(
         "Hello,\n\n\
@@ -161,7 +161,7 @@ fn forgotten(public_url: &str, link: &str) -> MailText {
     MailText { subject: "Set a new password for Hookstream", text }
 }
 
-/// What somebody gets who asks for a new password and never had one.
+/// Email to a user who requests a password link but signs in without a password.
 fn without_password(public_url: &str) -> MailText {
     let text = format!(
         "Hello,\n\n\
@@ -174,12 +174,13 @@ fn without_password(public_url: &str) -> MailText {
     MailText { subject: "Your Hookstream account has no password", text }
 }
 
-/// Words of a user's in a mail: one line of some length, with nothing in it that turns the direction of what follows.
+/// Returns a user's text for an email: one line of limited length, without characters that change the direction of
+/// text.
 fn words(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && !is_format(*c)).take(WORDS_MAX).collect()
 }
 
-/// A time to a minute, as a person reads it.
+/// Formats a time to the minute, for users.
 fn day(at: Timestamp) -> String {
     let text = at.to_string();
     let minutes = text.get(..16).unwrap_or(&text);
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invitation_says_who_where_as_what_and_until_when() {
+    fn invitation_names_inviter_organization_role_and_expiry() {
         let invited = Invitation {
             id: InvitationId::from_bytes([1; 16]),
             organization: OrganizationId::from_bytes([2; 16]),
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_for_a_password_stands_on_a_line_of_its_own() {
+    fn password_link_is_on_its_own_line() {
         let text = forgotten("https://hooks.example.com", "https://hooks.example.com/reset-password#token=1");
         assert!(text.text.lines().any(|line| line == "https://hooks.example.com/reset-password#token=1"), "{}", text.text);
         assert!(!without_password("https://hooks.example.com").text.contains("token"));

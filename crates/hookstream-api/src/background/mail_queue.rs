@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use crate::http::error::ApiError;
 
-/// How many may wait for their link; more than that are turned away.
+/// Maximum number of waiting users; further ones are refused.
 pub(crate) const WAITING: usize = 100;
 
-/// Where mail goes out.
+/// Mailer, and the queue of users who wait for a link.
 pub(crate) struct MailQueue {
     pub(crate) mailer: Arc<Mailer>,
     queued: mpsc::Sender<Email>,
@@ -25,7 +25,7 @@ impl MailQueue {
         Self { mailer, queued, waiting: Mutex::new(Some(waiting)) }
     }
 
-    /// Takes note that somebody forgot their password, whether there is such an account or not.
+    /// Queues a request for a password link, whether or not the account exists.
     pub(crate) fn take(&self, email: Email) -> Result<(), ApiError> {
         self.queued.try_send(email).map_err(|_| {
             let message = "Too many emails are queued at the moment. Retry in a few minutes.";

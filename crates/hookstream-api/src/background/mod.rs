@@ -1,4 +1,4 @@
-//! Work that goes on beside requests.
+//! Background tasks.
 
 pub(crate) mod audit_retention;
 pub(crate) mod mail;

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! Client address of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,14 +6,14 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, request::Parts};
 use ipnet::IpNet;
 
-/// The address of whoever sent a request: the peer's, or, where that is a proxy that is trusted, the last address in
-/// `X-Forwarded-For` that is not one. Nothing else that a request says of itself is believed.
+/// Returns the client address of a request: the peer's, or, if the peer is a trusted proxy, the last address in
+/// `X-Forwarded-For` that is not a trusted proxy. No other header is used.
 pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
     let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
     Some(behind_proxies(peer.ip().to_canonical(), &parts.headers, trusted))
 }
 
-/// The network of a request's client, by which clients without credentials are counted.
+/// Returns the network of a request's client, by which clients without credentials are counted.
 pub(crate) fn client_network(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
     client_address(parts, trusted).map(hookstream_model::identity::sign_in::network)
 }
@@ -26,7 +26,7 @@ fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     let mut last = peer;
     for text in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        // What cannot be read was not written by a proxy that is trusted.
+        // A trusted proxy would have written a readable address.
         let Some(address) = parse(text.trim()) else { break };
         last = address;
         if !is_trusted(&address) {
@@ -36,7 +36,7 @@ fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     last
 }
 
-/// An address, as proxies write it: with a port or without, in brackets or without.
+/// Parses an address as proxies write it: with or without a port, with or without brackets.
 fn parse(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_trusted_proxy_says_is_believed() {
+    fn forwarded_address_counts_from_trusted_proxies_only() {
         let check = |peer: &str, forwarded: &[&'static str], expected: &str| {
             let mut headers = HeaderMap::new();
             for line in forwarded {

@@ -1,4 +1,4 @@
-//! Reading a request's body: JSON, bounded by operation, in time, and in memory over all requests; errors name the field.
+//! Request bodies: JSON, bounded by operation, in time, and in memory over all requests. Errors name the field.
 
 use std::{borrow::Cow, fmt, marker::PhantomData, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
     state::Api,
 };
 
-/// The bytes of a request's body, at most as many as its operation takes.
+/// Bytes of a request's body, at most as many as its operation accepts.
 #[derive(Debug)]
 pub(crate) struct RawBody(
     pub(crate) Bytes,
@@ -36,14 +36,15 @@ pub(crate) struct RawBody(
     pub(crate) Option<Held>,
 );
 
-/// Bytes of a body where the operation carries no payload.
+/// Maximum size of a body without a payload, in bytes.
 const PLAIN_MAX: usize = 64 * 1024;
-/// Bytes of a body with a JSON Schema, or with an endpoint's headers and filters.
+/// Maximum size of a body with a JSON Schema, or with an endpoint's headers and filters, in bytes.
 const CONFIGURED_MAX: usize = 256 * 1024;
-/// Bytes of a body that comes in one piece and is not counted among those in flight: it is there only while it is handled.
+/// Maximum size of a body in one frame that is not counted as in flight, because it lives only while it is handled;
+/// in bytes.
 const UNCOUNTED: usize = 16 * 1024;
 
-/// The largest body of an operation, in bytes, by the pattern of its path.
+/// Returns the maximum body size of an operation, in bytes, by its path pattern.
 fn limit_of(pattern: &str, api: &Api) -> usize {
     match pattern.strip_prefix("/v1").unwrap_or(pattern) {
         "/applications/{appId}/messages" | "/applications/{appId}/endpoints/{id}/test" | "/portal/endpoints/{id}/test" => api.body_limit(),
@@ -67,13 +68,13 @@ impl FromRequest<Api> for RawBody {
         let subject = request.extensions().get::<Subject>().copied();
         let mut body = request.into_body();
         if announced.is_some_and(|length| length > limit) {
-            read_off(body).await;
+            drain(body).await;
             return Err(too_large(limit));
         }
         let mut held = Held::new(&api.in_flight, subject);
         let mut kept = BytesMut::new();
         let mut end = None;
-        // The first part of a body usually comes with the head, and needs no timer.
+        // The first frame usually arrives with the head and needs no timer.
         let mut ready = body.frame().now_or_never();
         loop {
             let frame = match ready.take() {
@@ -94,12 +95,12 @@ impl FromRequest<Api> for RawBody {
             }
             if kept.len() + data.len() > limit {
                 drop((kept, held));
-                read_off(body).await;
+                drain(body).await;
                 return Err(too_large(limit));
             }
             if let Err(too_much) = held.grow(data.len()) {
                 drop((kept, held));
-                read_off(body).await;
+                drain(body).await;
                 return Err(busy(too_much));
             }
             kept.extend_from_slice(&data);
@@ -112,7 +113,7 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Compressed bodies are not read (RFC 9110 section 15.5.16).
+/// Refuses compressed bodies (RFC 9110 section 15.5.16).
 fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     let codings = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut codings = codings.flat_map(|line| line.split(',')).map(str::trim).filter(|coding| !coding.is_empty());
@@ -147,9 +148,9 @@ fn busy(too_much: TooMuch) -> ApiError {
     }
 }
 
-/// When a sender tries again after too much was in flight.
+/// `Retry-After` of a request that was refused because too many bytes were in flight.
 const RETRY_BUSY: Duration = Duration::from_secs(1);
-/// How long each part of a body may take to come, and all of it.
+/// Time limits for each frame of a body, and for the whole body.
 const PART_WITHIN: Duration = Duration::from_secs(30);
 const BODY_WITHIN: Duration = Duration::from_secs(300);
 
@@ -162,48 +163,48 @@ fn too_slow() -> ApiError {
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
 }
 
-/// How much of a body that is refused is read off, in bytes, and for how long.
-const READ_OFF: usize = 32 * 1024 * 1024;
-const READ_OFF_FOR: Duration = Duration::from_secs(3);
+/// Limits for draining a refused body: bytes and time.
+const DRAIN_MAX: usize = 32 * 1024 * 1024;
+const DRAIN_FOR: Duration = Duration::from_secs(3);
 
-/// Reads off what is left of a body: a connection that is closed while the sender is still writing is reset, and the
-/// sender never reads why.
-async fn read_off(mut body: Body) {
+/// Drains the rest of a body. If the connection were closed while the sender still writes, it would be reset, and the
+/// sender could not read the error.
+async fn drain(mut body: Body) {
     let reading = async {
         let mut read = 0;
-        while read < READ_OFF
+        while read < DRAIN_MAX
             && let Some(Ok(frame)) = body.frame().await
         {
             read += frame.data_ref().map_or(0, Bytes::len);
         }
     };
-    let _ = tokio::time::timeout(READ_OFF_FOR, reading).await;
+    let _ = tokio::time::timeout(DRAIN_FOR, reading).await;
 }
 
 impl RawBody {
-    /// Reads the body as a JSON object with these fields and no others.
+    /// Parses the body as a JSON object with these fields and no others.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         let json = self.json();
-        // serde would take an array for the fields in their order.
+        // serde would accept an array with the fields in their order.
         if !is_object(json) {
             return Err(explain::<T>(json));
         }
-        // The usual case costs nothing more; only a body that is refused is read again to name the place.
+        // Only a refused body is parsed a second time, to name the place of the error.
         serde_json::from_slice(json).map_err(|_| explain::<T>(json))
     }
 
-    /// The same where a body may be left out, or `null`: as if it were `{}`.
+    /// Same for an optional body: an empty body and `null` count as `{}`.
     pub(crate) fn parse_optional<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         if matches!(self.0.trim_ascii(), b"" | b"null") { Self(Bytes::from_static(b"{}"), None).parse() } else { self.parse() }
     }
 
-    /// The body without a byte order mark, which a reader may ignore (RFC 8259 section 8.1).
+    /// Returns the body without a byte order mark, which a parser may ignore (RFC 8259 section 8.1).
     fn json(&self) -> &[u8] {
         self.0.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.0)
     }
 }
 
-/// Refuses a body with fields, where an operation takes none.
+/// Refuses a body with fields, for an operation that accepts none.
 pub(crate) async fn refuse_fields(request: Request<Body>, api: &Api) -> Result<(), ApiError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -212,7 +213,7 @@ pub(crate) async fn refuse_fields(request: Request<Body>, api: &Api) -> Result<(
     Ok(())
 }
 
-/// Says why a body was refused.
+/// Returns the error for a body that could not be parsed.
 fn explain<'a, T: Deserialize<'a>>(json: &'a [u8]) -> ApiError {
     let refuse = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
     if json.is_empty() {
@@ -241,10 +242,10 @@ fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
 
-/// The error for a field, found in what serde says of it.
+/// Builds the error for a field from serde's message.
 fn refused(path: &str, problem: &str) -> ApiError {
     let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
-    // The path ends with a field that is unknown; what it is part of comes before.
+    // The path ends with the unknown field; the part before it names the parent.
     let of = path.rsplit_once('.').map_or("", |(of, _)| of);
     let named = |field: &str| if path == "." || path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
     if let Some((field, known)) = problem.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
@@ -261,7 +262,7 @@ fn refused(path: &str, problem: &str) -> ApiError {
         return ApiError::invalid(path, "contains an escape sequence that is not a character, such as the lone surrogate \\ud800");
     }
     match problem.strip_prefix("invalid type: ").or_else(|| problem.strip_prefix("invalid value: ")) {
-        // What is expected is our own word, so the last one of these is the one before it.
+        // The expected part is our own text, so the last separator is the one before it.
         Some(rest) => {
             let (given, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another value"));
             ApiError::invalid(path, &format!("must be {}; got {}", expected_in_words(expected), given_in_words(given)))
@@ -270,7 +271,7 @@ fn refused(path: &str, problem: &str) -> ApiError {
     }
 }
 
-/// What serde expects, in the words of JSON.
+/// Translates serde's expectation into the words of JSON.
 fn expected_in_words(expected: &str) -> Cow<'_, str> {
     match expected {
         "a string" | "a borrowed string" | "str" => "a string".into(),
@@ -282,7 +283,8 @@ fn expected_in_words(expected: &str) -> Cow<'_, str> {
     }
 }
 
-/// What serde found, in the words of JSON; a string is not quoted, since it may be a secret in the wrong field.
+/// Translates the value that serde found into the words of JSON. A string is not quoted, because it may be a secret
+/// in the wrong field.
 fn given_in_words(given: &str) -> Cow<'_, str> {
     match given.split_once(' ').unwrap_or((given, "")) {
         ("string", _) => "a string".into(),
@@ -295,7 +297,7 @@ fn given_in_words(given: &str) -> Cow<'_, str> {
     }
 }
 
-/// A whole number, written with or without a fraction of zero: `10` and `10.0` (JSON Schema, `integer`).
+/// Whole number, written with or without a fraction of zero: `10` and `10.0` (JSON Schema, `integer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Whole<T>(pub(crate) T);
 
@@ -333,18 +335,18 @@ impl<'de, T: TryFrom<u64> + fmt::Display + Bounded> Deserialize<'de> for Whole<T
 }
 
 impl<T> Whole<T> {
-    /// The number itself.
+    /// Returns the number.
     pub(crate) fn number(self) -> T {
         self.0
     }
 }
 
-/// The same for a field that is a plain number.
+/// Deserializes a field that is a plain number.
 pub(crate) fn whole<'de, T: TryFrom<u64> + fmt::Display + Bounded, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Whole::deserialize(deserializer).map(Whole::number)
 }
 
-/// Numbers with a largest one.
+/// Number types with a maximum.
 pub(crate) trait Bounded {
     const MAX: Self;
 }
@@ -357,15 +359,15 @@ impl Bounded for u64 {
     const MAX: Self = Self::MAX;
 }
 
-/// A field of a change: left out, set to null, or given.
+/// Field of a change: left out, set to null, or given.
 #[derive(Debug, Default)]
 pub(crate) enum Field<T> {
-    /// It is not to be changed.
+    /// The field keeps its value.
     #[default]
     Absent,
-    /// It is to have no value.
+    /// The field gets no value.
     Null,
-    /// It is to have this value.
+    /// The field gets this value.
     Given(T),
 }
 
@@ -380,7 +382,7 @@ impl<T> Field<T> {
         matches!(self, Self::Absent)
     }
 
-    /// For a field that may not be null: the value, or `None` where it is left out.
+    /// Returns the value of a field that must not be null, or `None` if it is left out.
     pub(crate) fn required(self, field: &'static str) -> Result<Option<T>, ApiError> {
         match self {
             Self::Absent => Ok(None),
@@ -389,7 +391,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// For a field that may be null: what it is to become, or `None` where it is left out.
+    /// Returns the new value of a field that may be null, or `None` if it is left out.
     pub(crate) fn nullable(self) -> Option<Option<T>> {
         match self {
             Self::Absent => None,
@@ -398,7 +400,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The same with the value read further.
+    /// Maps the value with a function that may fail.
     pub(crate) fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Field<U>, E> {
         Ok(match self {
             Self::Absent => Field::Absent,
@@ -408,7 +410,7 @@ impl<T> Field<T> {
     }
 }
 
-/// Yes or no: `true` and `false`, or 1 and 0, as they are written in answers.
+/// Boolean: `true` and `false`, or 1 and 0, as in responses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag(bool);
 
@@ -430,7 +432,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 impl<T> Field<Whole<T>> {
-    /// The same with the number itself.
+    /// Maps the value to its number.
     pub(crate) fn number(self) -> Field<T> {
         match self {
             Self::Absent => Field::Absent,
@@ -440,7 +442,7 @@ impl<T> Field<Whole<T>> {
     }
 }
 
-/// The text of a JSON value that may be given natively or as text.
+/// Returns the text of a JSON value that may be given natively or as text.
 pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, ApiError> {
     hookstream_model::base::json::text_of(raw)
         .map(std::borrow::Cow::into_owned)
@@ -450,7 +452,7 @@ pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, A
 /// JSON value, or its JSON text.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only the OpenAPI document has it: `json_value` reads what is given")]
+#[expect(dead_code, reason = "for the OpenAPI document; `json_value` parses the value")]
 pub(crate) enum OrText<T> {
     /// JSON value.
     Native(T),
@@ -458,7 +460,7 @@ pub(crate) enum OrText<T> {
     Text(String),
 }
 
-/// The same, read into a structure; serde would take an array for its fields in their order.
+/// Parses such a value into a structure. serde alone would accept an array with the fields in their order.
 pub(crate) fn json_fields<T: DeserializeOwned>(field: &'static str, raw: &RawValue, expected: &str) -> Result<T, ApiError> {
     if is_object(json_text(field, raw)?.as_bytes()) {
         json_value(field, raw, expected)
@@ -467,7 +469,7 @@ pub(crate) fn json_fields<T: DeserializeOwned>(field: &'static str, raw: &RawVal
     }
 }
 
-/// The same, read into what it stands for; `expected` says what that is.
+/// Parses such a value; `expected` names the expected type.
 pub(crate) fn json_value<T: DeserializeOwned>(field: &'static str, raw: &RawValue, expected: &str) -> Result<T, ApiError> {
     serde_json::from_str(&json_text(field, raw)?)
         .map_err(|_| ApiError::invalid(field, &format!("must be {expected}, or the JSON text of one")))
@@ -479,7 +481,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only what cannot be read is looked at")]
+    #[expect(dead_code, reason = "the test parses values that fail")]
     struct Read {
         number: Whole<u32>,
         word: Option<String>,
@@ -488,7 +490,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only what cannot be read is looked at")]
+    #[expect(dead_code, reason = "the test parses values that fail")]
     struct Part {
         inner: bool,
     }
@@ -500,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_field_and_quotes_no_text() {
+    fn error_names_the_field_and_quotes_no_text() {
         let check = |body: &str, expected: &str| assert_eq!(refusal(body.as_bytes()), expected, "{body}");
         for text in ["hunter2", "hunter2, expected hunter2", "hunter2\\\" at line hunter2", "hunter2`, expected"] {
             check(&format!(r#"{{"number": "{text}"}}"#), "`number` must be a whole number from 0 to 4294967295; got a string.");
@@ -524,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_of_a_body_is_utf_8() {
+    fn body_must_be_utf_8() {
         assert!(refusal(b"\xFF\xFE{\0}\0").contains("UTF-16"));
         assert!(refusal(b"{\0\"\0").contains("UTF-16"));
         assert!(refusal(b"{\"word\": \"\xC3\"}").contains("byte 10 is invalid"));
@@ -533,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_may_have_a_fraction_of_zero() {
+    fn whole_number_may_have_a_fraction_of_zero() {
         let read = |text: &str| serde_json::from_str::<Whole<u32>>(text).ok().map(|whole| whole.0);
         for (text, expected) in [("10", 10), ("10.0", 10), ("1e2", 100), ("0", 0), ("-0", 0), ("4294967295.0", u32::MAX)] {
             assert_eq!(read(text), Some(expected), "{text}");

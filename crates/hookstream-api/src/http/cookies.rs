@@ -1,38 +1,38 @@
-//! The cookies: one that carries a session, and one that a browser keeps while its owner is at an identity provider.
+//! Cookies: the session, the state of a sign-in through an identity provider, and the known browser.
 
 use std::time::Duration;
 
 use hookstream_model::identity::session::SessionText;
 use http::{HeaderMap, HeaderValue, header};
 
-/// Its name, which the public API fixes.
+/// Name of the session cookie, fixed by the public API.
 const NAME: &str = "better-auth.session_token";
 
-/// The other one's. With TLS no host beside this one can set it (RFC 6265bis section 4.1.3.2), so that nobody is signed in
-/// as somebody else.
+/// Name of the cookie of a sign-in through a provider. With TLS only this host can set it (RFC 6265bis section
+/// 4.1.3.2), so another host cannot sign a user in to another account.
 const FLOW: &str = "hookstream.provider";
 const FLOW_BY_HTTPS: &str = "__Host-hookstream.provider";
 
-/// That of a browser that has signed in before.
+/// Name of the cookie of a browser that has signed in before.
 const DEVICE: &str = "hookstream.device";
 const DEVICE_BY_HTTPS: &str = "__Host-hookstream.device";
 
-/// What a request presents of a browser that has signed in before.
+/// Returns the cookie of a browser that has signed in before.
 pub(crate) fn device(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
     named(headers, if is_secure { DEVICE_BY_HTTPS } else { DEVICE })
 }
 
-/// The line that sets what [`device`] reads.
+/// Returns the `Set-Cookie` value for [`device`].
 pub(crate) fn set_device(value: &str, lasts: Duration, is_secure: bool) -> HeaderValue {
     line(if is_secure { DEVICE_BY_HTTPS } else { DEVICE }, value, lasts, is_secure)
 }
 
-/// What a request presents in the cookie.
+/// Returns the session cookie.
 pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
     named(headers, NAME)
 }
 
-/// What it presents of having begun to sign in with a provider.
+/// Returns the cookie of a sign-in through a provider.
 pub(crate) fn flow(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
     named(headers, if is_secure { FLOW_BY_HTTPS } else { FLOW })
 }
@@ -46,18 +46,18 @@ fn named<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     values.next()
 }
 
-/// The line that sets it: out of reach of scripts, sent by no other site but where somebody follows a link to this
-/// one, and only over TLS where this installation has that.
+/// Returns the `Set-Cookie` value of a session: not readable by scripts, sent by other sites only when the user
+/// follows a link, and sent only over TLS if this installation uses TLS.
 pub(crate) fn set(text: &SessionText, lasts: Duration, is_secure: bool) -> HeaderValue {
     line(NAME, text.expose(), lasts, is_secure)
 }
 
-/// The line that removes it.
+/// Returns the `Set-Cookie` value that removes the session cookie.
 pub(crate) fn remove(is_secure: bool) -> HeaderValue {
     line(NAME, "", Duration::ZERO, is_secure)
 }
 
-/// The line that sets what [`flow`] reads, or removes it.
+/// Returns the `Set-Cookie` value that sets or removes the cookie of [`flow`].
 pub(crate) fn set_flow(value: &str, lasts: Duration, is_secure: bool) -> HeaderValue {
     line(if is_secure { FLOW_BY_HTTPS } else { FLOW }, value, lasts, is_secure)
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cookie_is_found_among_others() {
+    fn session_cookie_is_found_among_others() {
         let check = |lines: &[&'static str], expected: Option<&str>| {
             let mut headers = HeaderMap::new();
             for line in lines {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_cannot_read_it_and_another_site_cannot_send_it() {
+    fn session_cookie_is_closed_to_scripts_and_other_sites() {
         let text = SessionText::generate(&[0xab; 32]);
         let line = set(&text, Duration::from_secs(60), true);
         let expected = format!("{NAME}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure", "ab".repeat(32));

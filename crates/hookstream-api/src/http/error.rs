@@ -1,7 +1,7 @@
-//! Errors as a client reads them. This is the only place that picks status codes.
+//! API errors. Only this file decides on status codes.
 //!
-//! A handler's error travels as an extension of an empty response; [`crate::http::request`] knows the
-//! request's id and renders it.
+//! A handler's error travels as an extension of an empty response; [`crate::http::request`] knows the request id and
+//! renders it.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// An error on its way to the client.
+/// Error for the client.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
     details: Option<Value>,
-    /// When to try again, in seconds.
+    /// `Retry-After`, in seconds.
     retry_after: Option<u64>,
-    /// For the operator's log only.
+    /// Cause, for the operator's log only.
     cause: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl ApiError {
         self
     }
 
-    /// Tells when to try again, in whole seconds, rounded up.
+    /// Sets `Retry-After`, in whole seconds, rounded up.
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         self
@@ -100,18 +100,18 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
     }
 
-    /// Keeps what the operator's log is to say of a server's error, the causes included.
+    /// Stores an error and its causes for the operator's log.
     pub(crate) fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
         self.cause = Some(chain(error));
         self
     }
 
-    /// Whether it is [`Self::storage_full`].
+    /// Returns true for [`Self::storage_full`].
     pub(crate) fn is_storage_full(&self) -> bool {
         self.code == "storage_full"
     }
 
-    /// The disk is full.
+    /// Error for a full disk.
     pub(crate) fn storage_full() -> Self {
         let message = "The server's disk is full, so new messages are refused. Accepted messages are still delivered. Retry later, or ask the operator to free space.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", message)
@@ -135,20 +135,20 @@ impl ApiError {
         self.cause.as_deref()
     }
 
-    /// The response, once the request's id is known. `headers` are those of the original, such as
+    /// Renders the response, which needs the request id. `headers` are those of the original response, such as
     /// `Allow`.
     pub(crate) fn render(self, request_id: &str) -> Response {
         let (status, retry_after) = (self.status, self.retry_after);
         let mut response = (status, axum::Json(self.body(request_id))).into_response();
         if status == StatusCode::LOOP_DETECTED {
-            // What sent it is a Hookstream, which must not try it again.
+            // The sender is a Hookstream, which must not retry the message.
             response.headers_mut().insert("webhook-delivery", HeaderValue::from_static("abort-message"));
         }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            // RFC 9110, section 12.5.3: what the server accepts as the coding of a request's body.
+            // Content codings that the server accepts in requests (RFC 9110 section 12.5.3).
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -159,7 +159,7 @@ impl ApiError {
 }
 
 impl ApiError {
-    /// All that the client is told.
+    /// Returns the body, which is all that the client sees of the error.
     pub(crate) fn body(self, request_id: &str) -> ErrorBody {
         ErrorBody {
             error: self.message,
@@ -195,7 +195,7 @@ impl From<hookstream_store::Error> for ApiError {
     fn from(error: hookstream_store::Error) -> Self {
         use hookstream_store::Error;
         let visible = match &error {
-            // The store logs it once for all; a line for each refusal would fill what is left of the disk.
+            // The store logs a full disk once; a line per refusal would use up the rest of the disk.
             Error::Full { .. } => return Self::storage_full(),
             Error::Unavailable { .. } => {
                 let message =
@@ -360,7 +360,7 @@ impl From<JobError> for ApiError {
     }
 }
 
-/// An error and its causes, for the log.
+/// Returns the text of an error and its causes, for the log.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,12 +1,12 @@
-//! What every answer tells a browser: that it is to be taken for what it says it is, shown in no frame, read by no
-//! other site, sent nowhere and, where it may be somebody's, kept nowhere.
+//! Security headers of every response: no content sniffing, no frames, no referrer, no reading by other sites, and no
+//! caching of private content.
 //!
-//! There is no CORS: no answer has an `access-control-…` header, and a preflight (OPTIONS) is answered 405 like any
-//! method that a route does not have. Pages of other sites read nothing here, whatever a browser would send along.
+//! There is no CORS: no response has an `access-control-…` header, and a preflight (OPTIONS) is answered 405 like any
+//! method that a route does not have. Pages of other sites can therefore read nothing.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Stands in every answer as it is. The values are static, so that writing them allocates nothing.
+/// Headers of every response. The values are static, so writing them allocates nothing.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -15,20 +15,20 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Stands where a handler says nothing else: an answer loads nothing, is in no frame and is not kept.
+/// Headers that a handler may override. By default a response loads nothing, is in no frame and is not cached.
 const UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// A year: from now on this host is asked by HTTPS only (RFC 6797). Not for the hosts below it, which are not ours.
+/// HTTPS only, for a year (RFC 6797). Subdomains are not included, because they may belong to others.
 const ONLY_HTTPS: (HeaderName, HeaderValue) = (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
 
-/// How many headers an answer has at most, by and large: room for them is made once.
+/// Usual maximum number of headers of a response, reserved once.
 const ROOM: usize = 16;
 
-/// Writes them into an answer. `is_secure` says whether this server itself speaks TLS; what a proxy in front of it
-/// speaks, the proxy tells.
+/// Writes the headers into a response. `is_secure` is true if this server itself speaks TLS; a proxy in front of it
+/// sends its own headers.
 pub(crate) fn write(headers: &mut HeaderMap, is_secure: bool) {
     headers.reserve(ROOM.saturating_sub(headers.len()));
     for (name, value) in ALWAYS {
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_closed_unless_its_handler_says_otherwise() {
+    fn response_is_closed_unless_the_handler_overrides() {
         let plain = written(HeaderMap::new(), false);
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_server_that_speaks_tls_asks_for_https() {
+    fn https_only_header_requires_tls() {
         assert_eq!(written(HeaderMap::new(), false).get("strict-transport-security"), None);
         assert_eq!(written(HeaderMap::new(), true)["strict-transport-security"], "max-age=31536000");
     }

@@ -1,8 +1,8 @@
-//! `Idempotency-Key`: the same request answers the same again.
+//! `Idempotency-Key`: a repeated request gets the first response again.
 //!
-//! A key belongs to its caller: [`claim`] puts the caller's name before it, so no caller meets another's answers. An
-//! operation that creates something stores its answer in the same commit ([`create_once`]); [`answer_once`] does so after
-//! the fact for all others.
+//! Keys are scoped by caller: [`claim`] prefixes the key with the caller's name, so no caller sees another's
+//! responses. An operation that creates a resource stores its response in the same commit ([`create_once`]); for all
+//! other operations [`answer_once`] stores it afterwards.
 
 use std::time::Duration;
 
@@ -37,13 +37,13 @@ use crate::{
     state::Api,
 };
 
-/// The longest key, in characters.
+/// Maximum length of a key, in characters.
 const KEY_MAX: usize = 255;
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks the answer to a repetition.
+/// Header of a repeated response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Operations that store their answer in their own commit.
+/// Operations that store their response in their own commit.
 const KEPT_BY_OPERATION: [&str; 15] = [
     "/v1/applications",
     "/v1/applications/{appId}/endpoints",
@@ -62,28 +62,28 @@ const KEPT_BY_OPERATION: [&str; 15] = [
     "/v1/auth/api-keys/{id}/rotate",
 ];
 
-/// Whether an operation honours the header: every POST does but those of signing in, where no caller is known yet or the
-/// answer sets a cookie.
+/// Returns true if an operation honours the header: every POST, except those of signing in, which have no caller yet
+/// or whose response sets a cookie.
 pub(crate) fn is_honoured(method: &Method, pattern: &str) -> bool {
     let is_of_sign_in = pattern.starts_with("/v1/auth/") && !pattern.starts_with("/v1/auth/api-keys");
     method == Method::POST && !is_of_sign_in && permissions::needed(method, pattern).is_some_and(|needed| needed != Need::Nothing)
 }
 
-/// Makes a request's key its caller's own.
+/// Scopes a request's key to its caller.
 pub(crate) fn claim(headers: &mut HeaderMap, principal: &Principal) -> Result<(), ApiError> {
     let Some(value) = headers.get(HEADER) else { return Ok(()) };
     let text = read(value)?;
     let owned = match principal {
         Principal::Key(key) => format!("key/{}/{text}", key.id),
         Principal::Session(signed_in) => format!("person/{}/{text}", signed_in.user.id),
-        Principal::Portal(pass) => format!("portal/{}/{text}", pass.application),
+        Principal::Portal(claims) => format!("portal/{}/{text}", claims.application),
         Principal::Nothing => return Ok(()),
     };
     headers.insert(HEADER, HeaderValue::from_str(&owned).expect("visible characters, as the key's own"));
     Ok(())
 }
 
-/// Reads what a caller wrote, in quotes (draft-ietf-httpapi-idempotency-key-header) or without.
+/// Reads the key of a header, with quotes (draft-ietf-httpapi-idempotency-key-header) or without.
 fn read(value: &HeaderValue) -> Result<&str, ApiError> {
     let refuse = || ApiError::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters");
     let text = value.to_str().map_err(|_| refuse())?.trim();
@@ -91,9 +91,9 @@ fn read(value: &HeaderValue) -> Result<&str, ApiError> {
     if key.is_empty() || key.len() > KEY_MAX { Err(refuse()) } else { Ok(key) }
 }
 
-/// The key of a request, after [`claim`].
+/// Returns the key of a request, after [`claim`].
 ///
-/// `operation` and `body` say what the key stands for: the same key with others is an error.
+/// The key is bound to `operation` and `body`: the same key with others is an error.
 pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let key = value.to_str().map_err(|_| ApiError::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters"))?;
@@ -104,14 +104,14 @@ pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<O
     Ok(Some(IdempotencyKey { key: key.to_owned(), fingerprint: hash.finalize().into() }))
 }
 
-/// Runs a request; one with a key is run once, where its operation does not see to that itself. An answer that is no
-/// success is not kept, so that the request can be made again.
+/// Runs a request. A request with a key runs once, unless its operation handles the key itself. Responses other than
+/// success are not stored, so the request can be repeated.
 pub(crate) async fn answer_once(api: &Api, request: Request, next: Next) -> Response {
     let pattern = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let is_for_us = request.headers().contains_key(HEADER)
         && is_honoured(request.method(), pattern)
         && !KEPT_BY_OPERATION.contains(&pattern)
-        && request.extensions().get::<Credentials>().is_some_and(|presented| !matches!(presented.principal(), Principal::Nothing));
+        && request.extensions().get::<Credentials>().is_some_and(|credentials| !matches!(credentials.principal(), Principal::Nothing));
     if !is_for_us {
         return next.run(request).await;
     }
@@ -123,12 +123,12 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     let operation = operation(&mut parts, api).await?;
     let copy = Request::from_parts(parts.clone(), body);
     let RawBody(body, _held) = RawBody::from_request(copy, api).await?;
-    // The key names the caller, who has one tenant, or may be of several: its keys are one set all the same.
+    // The key already names the caller. Signed-in users may have several tenants, but their keys share one namespace.
     let tenant = Tenant { organization: OrganizationId::from_bytes([0; 16]), environment: EnvironmentId::from_bytes([0; 16]) };
     let Some(key) = key(&parts.headers, &operation, &body)? else {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
-    let Some(_turn) = api.under_way.begin(&key.key) else { return Err(conflict()) };
+    let Some(_guard) = api.under_way.begin(&key.key) else { return Err(conflict()) };
     if let Some(answer) = repeated(api, tenant, Some(&key)).await? {
         return Ok(answer);
     }
@@ -146,7 +146,7 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
-/// What a request asks for: the same whether it names an application and an endpoint by their ids or their uids.
+/// Returns the operation of a request, the same whether the path names an application and an endpoint by id or `uid`.
 async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
     let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let tenant = match parts.extensions.get::<Credentials>().map(Credentials::principal) {
@@ -179,8 +179,8 @@ fn conflict() -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", message)
 }
 
-/// Creates something once: repeats the first answer where the key has one, else answers `201` with
-/// `body` after `create` has stored it together with that answer.
+/// Creates a resource once: repeats the key's first response if there is one, otherwise responds `201` with `body`
+/// after `create` has stored the resource together with that response.
 pub(crate) async fn create_once<B: Serialize>(
     api: &Api,
     tenant: Tenant,
@@ -209,7 +209,7 @@ pub(crate) async fn create_once<B: Serialize>(
         Created::Stored => Ok(answer(status, body)),
         Created::QuotaReached(reached) => Err(reached.into()),
         Created::NameTaken => {
-            // A twin may have been first with the same name; then its answer is this one's too.
+            // A concurrent request with the same key may have created the name; then its response is repeated.
             match idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
                 Some(earlier) => repeat(earlier, &key),
                 None => Err(taken()),
@@ -222,8 +222,9 @@ pub(crate) async fn create_once<B: Serialize>(
     }
 }
 
-/// Changes something once: repeats the first answer where the key has one, else answers `200` with `body` after `change`
-/// has stored it together with that answer. `change` says whether it did; it did not where the key has an answer by now.
+/// Changes a resource once: repeats the key's first response if there is one, otherwise responds `200` with `body`
+/// after `change` has stored the change together with that response. `change` returns false if the key has a response
+/// by now.
 pub(crate) async fn change_once<B: Serialize>(
     api: &Api,
     tenant: Tenant,
@@ -252,7 +253,7 @@ pub(crate) async fn change_once<B: Serialize>(
     }
 }
 
-/// The first answer of a key, where it has one.
+/// Returns the first response of a key, if there is one.
 pub(crate) async fn repeated(api: &Api, tenant: Tenant, key: Option<&IdempotencyKey>) -> Result<Option<Response>, ApiError> {
     let Some(key) = key else { return Ok(None) };
     let window_start = api.now() - api.engine.options().idempotency_window;
@@ -260,7 +261,7 @@ pub(crate) async fn repeated(api: &Api, tenant: Tenant, key: Option<&Idempotency
     earlier.map(|earlier| repeat(earlier, key)).transpose()
 }
 
-/// Answers with what is there already, and keeps that as the key's answer.
+/// Responds with an existing resource, and stores that as the key's response.
 pub(crate) async fn answer_with<B: Serialize>(
     api: &Api,
     tenant: Tenant,
@@ -286,7 +287,7 @@ fn repeat(earlier: StoredResponse, key: &IdempotencyKey) -> Result<Response, Api
     Ok(replayed(answer(status, earlier.body)))
 }
 
-/// Marks an answer as that of a repetition.
+/// Marks a response as repeated.
 pub(crate) fn replayed(mut response: Response) -> Response {
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
@@ -303,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_may_be_quoted_and_stands_for_its_request() {
+    fn key_may_be_quoted_and_is_bound_to_its_request() {
         let value = |text: &'static str| HeaderValue::from_static(text);
         assert_eq!(read(&value("abc")).expect("a key"), "abc");
         assert_eq!(read(&value("\"abc\"")).expect("a key"), "abc");
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_that_keeps_its_answer_honours_the_header() {
+    fn operations_that_store_their_response_honour_the_header() {
         for pattern in KEPT_BY_OPERATION {
             assert!(is_honoured(&Method::POST, pattern), "{pattern}");
         }
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_of_a_key_is_answered_at_a_time() {
+    fn requests_with_the_same_key_run_one_at_a_time() {
         let under_way = crate::http::keys_in_use::KeysInUse::default();
         let first = under_way.begin("a").expect("the first");
         assert!(under_way.begin("a").is_none() && under_way.begin("b").is_some());

@@ -1,5 +1,5 @@
-//! Bytes of request bodies that the process holds at once: bounded over all, and for each caller, so that nobody fills its
-//! memory with requests that never end.
+//! Bytes of request bodies in memory: bounded in total and per caller, so that no client can exhaust the memory with
+//! requests that never end.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,16 @@ use std::{
 
 use crate::http::limits::Subject;
 
-/// The least that all bodies together may take, in bytes.
+/// Minimum of the total bound, in bytes.
 const ALL_LEAST: usize = 256 * 1024 * 1024;
-/// How many of the largest bodies all together may take at the least.
+/// Minimum of the total bound, in bodies of the largest size.
 const ALL_LARGEST: usize = 8;
-/// The share of all that one caller with credentials may have: half of it, so that no caller keeps out the others.
+/// Divisor of the total for one caller with credentials: at most half, so that one caller cannot block the others.
 const SHARE_OF_KNOWN: usize = 2;
-/// The same of one address without credentials.
+/// Divisor of the total for one address without credentials.
 const SHARE_OF_ADDRESS: usize = 8;
 
-/// What is in flight.
+/// Bytes in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     most: usize,
@@ -30,7 +30,7 @@ struct Counts {
     of: HashMap<Subject, usize>,
 }
 
-/// The bytes of one body; they are given back when it is dropped.
+/// Bytes of one body, released on drop.
 #[derive(Debug)]
 pub(crate) struct Held {
     among: Arc<InFlight>,
@@ -38,17 +38,17 @@ pub(crate) struct Held {
     bytes: usize,
 }
 
-/// Whose bytes are too many.
+/// Bound that was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TooMuch {
-    /// The caller's.
+    /// The bound of the caller.
     OfOne,
-    /// Those of all callers.
+    /// The total bound.
     OfAll,
 }
 
 impl InFlight {
-    /// Room for bodies of at most so many bytes each.
+    /// Creates the bounds for bodies of at most this many bytes each.
     pub(crate) fn new(largest: usize) -> Arc<Self> {
         Arc::new(Self { most: ALL_LEAST.max(ALL_LARGEST.saturating_mul(largest)), counts: Mutex::default() })
     }
@@ -62,12 +62,12 @@ impl InFlight {
 }
 
 impl Held {
-    /// Nothing yet, for this caller.
+    /// Starts at zero bytes for this caller.
     pub(crate) fn new(among: &Arc<InFlight>, of: Option<Subject>) -> Self {
         Self { among: Arc::clone(among), of, bytes: 0 }
     }
 
-    /// Takes so many bytes more.
+    /// Reserves this many bytes more.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), TooMuch> {
         let mut counts = self.among.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.all + bytes > self.among.most {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_a_share_and_all_have_a_bound() {
+    fn address_has_a_share_and_the_total_is_bounded() {
         let among = InFlight::new(0);
         let share = ALL_LEAST / SHARE_OF_ADDRESS;
         let mut first = Held::new(&among, address(1));

@@ -1,15 +1,15 @@
-//! Idempotency keys whose requests this node is answering now.
+//! Idempotency keys whose requests are in progress on this node.
 
 use std::{
     collections::HashSet,
     sync::{Mutex, PoisonError},
 };
 
-/// Requests with a key that this node is answering.
+/// Keys of requests in progress.
 #[derive(Debug, Default)]
 pub(crate) struct KeysInUse(Mutex<HashSet<String>>);
 
-/// One of them, until it is dropped.
+/// Key of a request in progress, released on drop.
 pub(crate) struct KeyGuard<'a> {
     among: &'a KeysInUse,
     key: String,

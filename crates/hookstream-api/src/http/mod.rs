@@ -1,4 +1,4 @@
-//! What every request passes: its id, limits, body, parameters, pages, errors, idempotency.
+//! Layers that every request passes: id, limits, body, parameters, pages, errors, idempotency.
 
 pub(crate) mod address;
 pub(crate) mod body;

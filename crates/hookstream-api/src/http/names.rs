@@ -1,4 +1,4 @@
-//! Names that a request uses and nobody knows: an error that quotes the name and the nearest known one.
+//! Unknown names in a request: the error quotes the name and suggests the nearest known one.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -8,20 +8,20 @@ use utoipa::openapi::{RefOr, path::ParameterIn};
 
 use crate::http::error::ApiError;
 
-/// Query parameters that every operation with a caller takes: whose resources are meant.
+/// Query parameters of every operation with a caller: the tenant.
 const OF_CALLER: [&str; 2] = ["org_id", "env_id"];
-/// The longest name that an error quotes, in characters.
+/// Maximum length of a quoted name, in characters.
 const QUOTED: usize = 64;
 
-/// What an operation takes.
+/// Input of an operation.
 struct Operation {
     method: Method,
-    /// Its query parameters.
+    /// Names of the query parameters.
     parameters: Vec<String>,
     has_body: bool,
 }
 
-/// The operations of each path, by its pattern, from the OpenAPI document.
+/// Operations by path pattern, from the OpenAPI document.
 static OPERATIONS: LazyLock<HashMap<String, Vec<Operation>>> = LazyLock::new(|| {
     let paths = crate::document().paths.paths.into_iter();
     let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
@@ -41,21 +41,21 @@ static OPERATIONS: LazyLock<HashMap<String, Vec<Operation>>> = LazyLock::new(|| 
     paths.map(of_path).collect()
 });
 
-/// The operations that take no body, and may be asked with one. They are few, and their paths differ in length: comparing
-/// costs less than hashing.
+/// Operations without a body, which may be called with one. They are few and their paths differ in length, so
+/// comparing costs less than hashing.
 static WITHOUT_BODY: LazyLock<Vec<(Method, String)>> = LazyLock::new(|| {
     let of_path = |(path, operations): (&String, &Vec<Operation>)| {
         let without: Vec<_> = operations.iter().filter(|operation| !operation.has_body).map(|operation| operation.method.clone()).collect();
         without.into_iter().map(|method| (method, path.clone())).collect::<Vec<_>>()
     };
     let mut without: Vec<_> = OPERATIONS.iter().flat_map(of_path).collect();
-    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
+    // HEAD is answered like GET (RFC 9110 section 9.3.2).
     let heads: Vec<_> = without.iter().filter(|(method, _)| method == Method::GET).map(|(_, path)| (Method::HEAD, path.clone())).collect();
     without.extend(heads);
     without
 });
 
-/// Refuses a query with a parameter that the operation does not take.
+/// Refuses a query with a parameter that the operation does not have.
 pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(), ApiError> {
     let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
     let Some(operation) = find(method, pattern) else { return Ok(()) };
@@ -71,18 +71,18 @@ pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(
     }
 }
 
-/// Whether an operation takes no body: then the body of a request may have no fields.
+/// Returns true if an operation has no body: then the body of a request must have no fields.
 pub(crate) fn takes_no_body(method: &Method, pattern: &str) -> bool {
     WITHOUT_BODY.iter().any(|(known, path)| path == pattern && known == method)
 }
 
 fn find(method: &Method, pattern: &str) -> Option<&'static Operation> {
-    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
+    // HEAD is answered like GET (RFC 9110 section 9.3.2).
     let method = if method == Method::HEAD { &Method::GET } else { method };
     OPERATIONS.get(pattern)?.iter().find(|operation| operation.method == method)
 }
 
-/// The error for a field that a request's body has and the operation does not know.
+/// Returns the error for a body field that the operation does not have.
 pub(crate) fn unknown_field(path: &str, name: &str, known: &[&str]) -> ApiError {
     let given = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     unknown_name("unknown_field", "field", "field", &given, known)
@@ -103,7 +103,7 @@ fn unknown_name(code: &'static str, what: &str, detail: &'static str, name: &str
     ApiError::new(StatusCode::BAD_REQUEST, code, format!("Unknown {what} `{name}`. {advice}")).with_details(details)
 }
 
-/// The known name that is most like a name; `None` where none is much like it.
+/// Returns the most similar known name, or `None` if none is similar.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     let likeness = |known: &str| {
@@ -114,7 +114,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     best.filter(|(_, likeness)| *likeness >= 0.5).map(|(known, _)| known)
 }
 
-/// A name that a request gave, fit to be quoted in an answer and a log.
+/// Returns a name of a request in a form that is safe to quote in a response and a log.
 fn quoted(name: &str) -> String {
     let mut quoted: String = name.chars().take(QUOTED).flat_map(char::escape_debug).collect();
     if name.chars().nth(QUOTED).is_some() {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_known_name_is_named() {
+    fn nearest_known_name_is_suggested() {
         let known = ["url", "description", "filter_types", "rate_limit_per_second", "payload"];
         let check = |name: &str, expected: Option<&str>| assert_eq!(nearest(name, &known), expected, "{name}");
         check("filter_type", Some("filter_types"));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_field_and_what_is_allowed() {
+    fn error_names_the_field_and_the_allowed_ones() {
         assert_eq!(said(unknown_field("", "dat", &["payload", "event_type"])), "Unknown field `dat`. Allowed: `payload`, `event_type`.");
         assert_eq!(said(unknown_field("batch", "max_sise", &["max_size"])), "Unknown field `batch.max_sise`. Did you mean `max_size`?");
         assert_eq!(said(unknown_field("", "x", &[])), "Unknown field `x`. This operation accepts no fields.");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_has_only_the_parameters_of_its_operation() {
+    fn unknown_query_parameter_is_refused() {
         let check = |method: Method, pattern: &str, uri: &'static str| check_query(&method, pattern, &Uri::from_static(uri)).map_err(said);
         assert_eq!(check(Method::GET, "/v1/applications", "/v1/applications?limit=1&search=a&env_id=x"), Ok(()));
         assert_eq!(check(Method::HEAD, "/v1/applications", "/v1/applications?limit=1"), Ok(()));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_body_in_the_document_refuses_unknown_fields() {
+    fn bodies_in_the_document_refuse_unknown_fields() {
         let document = serde_json::to_value(crate::document()).expect("JSON");
         let schemas = &document["components"]["schemas"];
         let mut checked = 0;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_without_a_body_is_known() {
+    fn operations_without_a_body_are_known() {
         assert!(takes_no_body(&Method::POST, "/v1/jobs/{id}/cancel"));
         assert!(!takes_no_body(&Method::POST, "/v1/applications"));
         assert!(!takes_no_body(&Method::POST, "/v1/nothing"));

@@ -1,4 +1,4 @@
-//! Pages: `limit` and an opaque `cursor` in, the next `cursor` and `has_more` out.
+//! Pages: `limit` and an opaque `cursor` in the request, the next `cursor` and `has_more` in the response.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hookstream_model::base::text::got;
@@ -9,11 +9,11 @@ use hookstream_store::{
 
 use crate::http::error::ApiError;
 
-/// How many rows a page has where the request does not say.
+/// Default number of rows of a page.
 const DEFAULT: usize = 50;
-/// The most rows of a page.
+/// Maximum number of rows of a page.
 const MOST: usize = 100;
-/// The first byte of a cursor, so that its form may change.
+/// First byte of a cursor, so that the format can change.
 const VERSION: u8 = 1;
 
 /// Reads `limit` and `cursor` of a query.
@@ -49,33 +49,33 @@ pub(crate) fn direction(direction: Option<&str>) -> Result<Direction, ApiError> 
     }
 }
 
-/// Reads a cursor of so many ids.
-pub(crate) fn place<const N: usize>(cursor: Option<&str>) -> Result<Option<[IdBytes; N]>, ApiError> {
+/// Reads a cursor of `N` ids.
+pub(crate) fn position<const N: usize>(cursor: Option<&str>) -> Result<Option<[IdBytes; N]>, ApiError> {
     let refuse =
         || ApiError::invalid("cursor", "must be the `cursor` or `prev_cursor` of an earlier page. Leave it out for the first page");
     let Some(text) = cursor.filter(|text| !text.is_empty()) else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
     let ids = bytes.strip_prefix(&[VERSION]).filter(|ids| ids.len() == 16 * N).ok_or_else(refuse)?;
-    let mut place = [[0; 16]; N];
-    for (id, bytes) in place.iter_mut().zip(ids.chunks_exact(16)) {
+    let mut position = [[0; 16]; N];
+    for (id, bytes) in position.iter_mut().zip(ids.chunks_exact(16)) {
         id.copy_from_slice(bytes);
     }
-    Ok(Some(place))
+    Ok(Some(position))
 }
 
-/// The cursor of a place.
-pub(crate) fn cursor_at<const N: usize>(place: [IdBytes; N]) -> String {
+/// Encodes a position as a cursor.
+pub(crate) fn cursor_at<const N: usize>(position: [IdBytes; N]) -> String {
     let mut bytes = vec![VERSION];
-    bytes.extend(place.into_iter().flatten());
+    bytes.extend(position.into_iter().flatten());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The id after an id: a place above it.
+/// Returns the id that follows an id.
 pub(crate) fn above(id: IdBytes) -> IdBytes {
     u128::from_be_bytes(id).saturating_add(1).to_be_bytes()
 }
 
-/// The cursor after a page, where more follows.
+/// Returns the cursor after a page, if more rows follow.
 pub(crate) fn cursor<T>(page: &Page<T>, last: impl FnOnce(&T) -> [u8; 16]) -> Option<String> {
     page.items.last().filter(|_| page.has_more).map(|item| encode(last(item)))
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_and_nothing_else_does() {
+    fn cursor_round_trips_and_other_text_is_refused() {
         assert_eq!(decode(&encode([7; 16])), Some([7; 16]));
         for text in ["", "x", "!!!", "AAAA", &URL_SAFE_NO_PAD.encode([2; 17]), &URL_SAFE_NO_PAD.encode([1; 18])] {
             assert_eq!(decode(text), None, "{text}");
@@ -105,16 +105,16 @@ mod tests {
     }
 
     #[test]
-    fn a_place_reads_back() {
-        assert_eq!(place::<2>(Some(&cursor_at([[1; 16], [2; 16]]))).ok().flatten(), Some([[1; 16], [2; 16]]));
-        assert_eq!(place::<1>(None).ok().flatten(), None);
-        assert!(place::<1>(Some(&cursor_at([[1; 16], [2; 16]]))).is_err());
-        assert!(place::<1>(Some("x")).is_err());
+    fn position_round_trips() {
+        assert_eq!(position::<2>(Some(&cursor_at([[1; 16], [2; 16]]))).ok().flatten(), Some([[1; 16], [2; 16]]));
+        assert_eq!(position::<1>(None).ok().flatten(), None);
+        assert!(position::<1>(Some(&cursor_at([[1; 16], [2; 16]]))).is_err());
+        assert!(position::<1>(Some("x")).is_err());
         assert_eq!(above([0xff; 16]), [0xff; 16]);
     }
 
     #[test]
-    fn a_limit_is_1_to_100() {
+    fn limit_is_1_to_100() {
         let limit = |text| request(Some(text), None, |id| id).map(|page| page.limit).ok();
         assert_eq!(limit("1"), Some(1));
         assert_eq!(limit("100"), Some(100));

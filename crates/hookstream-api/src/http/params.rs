@@ -1,4 +1,4 @@
-//! Path and query parameters, with errors in our own form.
+//! Path and query parameters, with errors in the API's own form.
 
 use axum::extract::{FromRequestParts, Path, Query};
 use http::{StatusCode, request::Parts};
@@ -6,19 +6,19 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{http::error::ApiError, state::Api};
 
-/// The parameters of the path, decoded.
+/// Parameters of the path, decoded.
 pub(crate) struct PathParams<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<Api> for PathParams<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        // They are texts; what is not UTF-8 names nothing that is there.
+        // The parameters are text; bytes that are not UTF-8 name nothing that exists.
         Path::from_request_parts(parts, api).await.map(|Path(params)| Self(params)).map_err(|_| ApiError::unknown_route())
     }
 }
 
-/// The parameters of the query; others than those asked for are ignored.
+/// Parameters of the query. Others than those of `T` are ignored.
 pub(crate) struct QueryParams<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
@@ -32,20 +32,20 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
     }
 }
 
-/// The endpoint or job of a path.
+/// Endpoint or job of a path.
 #[derive(Deserialize)]
 pub(crate) struct OfId {
     pub(crate) id: String,
 }
 
-/// The message of a path.
+/// Message of a path.
 #[derive(Deserialize)]
 pub(crate) struct OfMessage {
     #[serde(rename = "msgId")]
     pub(crate) message: String,
 }
 
-/// Reads the id of a resource in a path. What is no id names nothing that is there.
+/// Parses the id of a resource in a path. A malformed id names nothing that exists.
 pub(crate) fn id<Id: std::str::FromStr>(text: &str, what: &'static str) -> Result<Id, ApiError> {
     text.parse().map_err(|_| ApiError::not_found(what))
 }

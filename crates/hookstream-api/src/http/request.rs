@@ -1,5 +1,5 @@
-//! What surrounds every request: its id, who makes it and whether they may make so many, the catching of panics, the
-//! rendering and logging of errors, what browsers are told.
+//! Layers around every request: its id, its caller and rate limit, panics, the rendering and logging of errors, and
+//! the security headers.
 
 use std::{num::NonZeroU32, panic::AssertUnwindSafe};
 
@@ -27,26 +27,27 @@ use crate::{
     state::Api,
 };
 
-/// Requests a second of one application's portal: a page makes a few.
+/// Requests per second of one application's portal; a page makes a few.
 const PER_PORTAL: NonZeroU32 = NonZeroU32::new(50).expect("not 0");
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Runs a request and makes its answer whole.
+/// Runs a request and completes its response.
 pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next) -> Response {
     let number = api.next_request_id();
     let id = number.to_string();
     let method = request.method().clone();
     let uri = request.uri().clone();
-    // Terminals and log viewers obey control characters. Formatting costs time, so only a line that is written does it.
+    // Control characters are escaped, because terminals and log viewers obey them. Formatting is lazy, because it
+    // takes time.
     let path = || uri.path().escape_debug();
-    let (standing, answered) = match admit(&api, number, request).await {
-        Ok((standing, request)) => (standing, AssertUnwindSafe(idempotency::answer_once(&api, request, next)).catch_unwind().await),
-        Err((standing, error)) => (standing, Ok(error.into_response())),
+    let (rate_limit, answered) = match admit(&api, number, request).await {
+        Ok((rate_limit, request)) => (rate_limit, AssertUnwindSafe(idempotency::answer_once(&api, request, next)).catch_unwind().await),
+        Err((rate_limit, error)) => (rate_limit, Ok(error.into_response())),
     };
     let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        // What this installation does not have is no fault of it, and a full disk is logged once.
+        // A feature that this installation lacks is not an error of the server, and a full disk is logged once.
         if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED && !error.is_storage_full() {
             let cause = error.cause().unwrap_or("unknown");
             tracing::error!(request.id = %id, %method, path = %path(), cause, "request failed");
@@ -57,14 +58,14 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     }
     tracing::debug!(request.id = %id, %method, path = %path(), status = response.status().as_u16(), "request");
     headers::write(response.headers_mut(), api.options.is_secure);
-    if let Some(standing) = standing {
-        standing.write(response.headers_mut());
+    if let Some(rate_limit) = rate_limit {
+        rate_limit.write(response.headers_mut());
     }
     response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_str(&id).expect("letters, digits and an underscore"));
     response
 }
 
-/// Finds the caller and counts the request: one too many is refused before anything is read of it.
+/// Finds the caller and counts the request. A request over the limit is refused before anything is read of it.
 async fn admit(
     api: &Api,
     number: RequestId,
@@ -73,42 +74,42 @@ async fn admit(
     let (mut parts, mut body) = request.into_parts();
     let limits = &api.options.rate_limits;
     let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
-    // Credentials that nobody knows cost the store a query each; an address that has used up its rate gets none.
+    // Each unknown credential costs a query to the store; an address that has used up its rate gets none.
     let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
-    let presented = Credentials::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
-    let presented = presented.map_err(|unread| match unread {
+    let credentials = Credentials::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
+    let credentials = credentials.map_err(|unread| match unread {
         CredentialsError::NotNow => (exhausted(), ApiError::rate_limited(false)),
         CredentialsError::Store(error) => (None, error.into()),
     })?;
-    let counted = match presented.principal() {
+    let counted = match credentials.principal() {
         Principal::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
         Principal::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
-        Principal::Portal(pass) => Some((Subject::Portal(pass.application), PER_PORTAL.min(limits.per_key))),
+        Principal::Portal(claims) => Some((Subject::Portal(claims.application), PER_PORTAL.min(limits.per_key))),
         Principal::Nothing => address.map(|address| (address, limits.per_address)),
     };
-    let standing = counted.map(|(subject, limit)| api.limiter.count(subject, limit, Instant::now()));
-    let is_known = !matches!(presented.principal(), Principal::Nothing);
-    if let Some(standing) = standing.filter(|standing| standing.wait.is_some()) {
-        return Err((Some(standing), ApiError::rate_limited(is_known)));
+    let rate_limit = counted.map(|(subject, limit)| api.limiter.count(subject, limit, Instant::now()));
+    let is_known = !matches!(credentials.principal(), Principal::Nothing);
+    if let Some(rate_limit) = rate_limit.filter(|rate_limit| rate_limit.wait.is_some()) {
+        return Err((Some(rate_limit), ApiError::rate_limited(is_known)));
     }
     if is_known && let Some(pattern) = parts.extensions.get::<MatchedPath>() {
-        names::check_query(&parts.method, pattern.as_str(), &parts.uri).map_err(|error| (standing, error))?;
+        names::check_query(&parts.method, pattern.as_str(), &parts.uri).map_err(|error| (rate_limit, error))?;
     }
     let has_body = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     let is_without = |pattern: &MatchedPath| names::takes_no_body(&parts.method, pattern.as_str());
     if has_body && is_known && parts.extensions.get::<MatchedPath>().is_some_and(is_without) {
-        // Boxed: the usual request does not carry the memory of this one.
+        // Boxed, so that usual requests do not carry its memory.
         let request = Request::from_parts(parts.clone(), body);
-        Box::pin(body::refuse_fields(request, api)).await.map_err(|error| (standing, error))?;
+        Box::pin(body::refuse_fields(request, api)).await.map_err(|error| (rate_limit, error))?;
         body = Body::empty();
         parts.headers.remove(header::CONTENT_LENGTH);
     }
-    idempotency::claim(&mut parts.headers, presented.principal()).map_err(|error| (standing, error))?;
+    idempotency::claim(&mut parts.headers, credentials.principal()).map_err(|error| (rate_limit, error))?;
     if let Some((subject, _)) = counted {
         parts.extensions.insert(subject);
     }
-    parts.extensions.insert(presented);
-    Ok((standing, Request::from_parts(parts, body)))
+    parts.extensions.insert(credentials);
+    Ok((rate_limit, Request::from_parts(parts, body)))
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> String {

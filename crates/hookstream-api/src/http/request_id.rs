@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A request's id, by which its answer, the log and the audit log speak of it.
+/// Id of a request. The response, the log and the audit log contain it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestId(pub(crate) u64);
 

@@ -1,5 +1,4 @@
-//! Query parameters that may be given several times, or once with a list: `event_type=a&event_type=b` is
-//! `event_type=a,b`.
+//! Query parameters that may be repeated, or given once with a list: `event_type=a&event_type=b` is `event_type=a,b`.
 
 use axum::extract::{FromRequestParts, Query};
 use http::{Uri, request::Parts};
@@ -10,10 +9,10 @@ use crate::{
     state::Api,
 };
 
-/// The parameters that may be given several times.
+/// Parameters that may be repeated.
 const SEVERAL: [&str; 2] = ["event_type", "status"];
 
-/// The parameters of a query, where those of [`SEVERAL`] that are given several times have become a list.
+/// Parameters of a query, in which repeated ones of [`SEVERAL`] are joined to a list.
 pub(crate) struct SeveralParams<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Api> for SeveralParams<T> {
@@ -27,7 +26,7 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for SeveralParams<T> {
     }
 }
 
-/// The same address with lists; `None` where nothing is given several times, or it cannot be read.
+/// Returns the address with repeated parameters joined; `None` if none is repeated or the query cannot be read.
 fn joined(uri: &Uri) -> Option<Uri> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
     let mut together: Vec<(String, String)> = Vec::with_capacity(pairs.len());
@@ -46,7 +45,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// The entries of a list that is given as one text.
+/// Returns the entries of a comma-separated list.
 pub(crate) fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
@@ -56,18 +55,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_several_times_becomes_a_list() {
+    fn repeated_parameter_becomes_a_list() {
         let check = |query: &str, expected: &[(&str, &str)]| {
             let uri: Uri = format!("/v1/messages?{query}").parse().expect("an address");
-            let joined = joined(&uri).expect("it can be read");
-            let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&joined).expect("it can be read");
+            let joined = joined(&uri).expect("a readable query");
+            let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&joined).expect("a readable query");
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(pairs, expected, "{query}");
         };
         check("event_type=a.b&limit=5&event_type=c.d", &[("event_type", "a.b,c.d"), ("limit", "5")]);
         check("event_type=a.b%2Cc.d", &[("event_type", "a.b,c.d")]);
         check("search=%C3%A4+%26%3D&since=x", &[("search", "ä &="), ("since", "x")]);
-        // Others are refused where they are read.
+        // Other repeated parameters are refused when they are read.
         check("limit=1&limit=2", &[("limit", "1"), ("limit", "2")]);
         assert_eq!(list(Some("a, b,,c")).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(list(None).count(), 0);

@@ -1,4 +1,4 @@
-//! The operations, one file a resource.
+//! Query and response types that several resources share.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

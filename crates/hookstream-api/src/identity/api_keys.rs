@@ -1,4 +1,4 @@
-//! API keys: who may speak for an environment, and what they may do.
+//! API keys: creation, rotation and revocation.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
         credentials::Credentials,
         refusal::organization_key_needed,
     },
@@ -41,9 +41,9 @@ use crate::{
     state::Api,
 };
 
-/// For how long an old key stands beside the one that takes its place, where the request does not say: a day.
+/// Default overlap of a rotated key and its replacement, in seconds: a day.
 const OVERLAP_S: u32 = 24 * 3600;
-/// The longest of it: 30 days.
+/// Maximum overlap, in seconds: 30 days.
 const OVERLAP_MAX_S: u32 = 30 * 24 * 3600;
 
 /// API key, without its text.
@@ -238,22 +238,24 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
-    Extension(presented): Extension<Credentials>,
+    audited: AuditedCaller,
+    Extension(credentials): Extension<Credentials>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateApiKey<'_> = body.parse()?;
-    let caller = match caller.who {
-        // It is the organization's, so it may create a key of each of its environments.
-        Who::Key(_, KeyLevel::Organization) => in_environment(&api, caller, input.org_id.as_deref(), input.env_id.as_deref()).await?,
-        Who::Key(_, KeyLevel::Environment) | Who::Person(..) => {
+    let caller = match caller.identity {
+        // A key of the level `organization` may create keys in each environment of the organization.
+        CallerIdentity::Key(_, KeyLevel::Organization) => {
+            in_environment(&api, caller, input.org_id.as_deref(), input.env_id.as_deref()).await?
+        }
+        CallerIdentity::Key(_, KeyLevel::Environment) | CallerIdentity::Person(..) => {
             caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?
         }
     };
     let idempotency_key = idempotency::key(&headers, "POST /v1/auth/api-keys", &body.0)?;
     tenancy::check_key_name(&input.name)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let key = Model {
         id: api.engine.new_id().into(),
@@ -266,7 +268,7 @@ pub(crate) async fn create(
     };
     check_grants(caller, key.scopes)?;
     check_level(caller, key.level)?;
-    check_parent(&presented, &key)?;
+    check_parent(&credentials, &key)?;
     let mode = match input.mode.as_deref() {
         None | Some("live") => KeyMode::Live,
         Some("test") => KeyMode::Test,
@@ -308,8 +310,8 @@ pub(crate) async fn get(
 pub(crate) async fn rotate(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
-    Extension(presented): Extension<Credentials>,
+    audited: AuditedCaller,
+    Extension(credentials): Extension<Credentials>,
     PathParams(old): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -320,11 +322,11 @@ pub(crate) async fn rotate(
         return Err(ApiError::invalid("overlap_seconds", "must be a whole number of seconds from 0 to 2592000 (30 days)"));
     }
     let idempotency_key = idempotency::key(&headers, &format!("POST /v1/auth/api-keys/{old}/rotate"), &body.0)?;
-    // The key belongs to the caller, so a repetition shows nobody another's key.
+    // Idempotency keys are scoped by caller, so a repetition reveals no other caller's key.
     if let Some(answer) = idempotency::repeated(&api, caller.tenant, idempotency_key.as_ref()).await? {
         return Ok(answer);
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let found = api_keys::find_listed(&*api.store, caller.tenant, id(&old, "API key")?).await?;
     let Listed { key: old, prefix, created_at, .. } =
@@ -333,15 +335,15 @@ pub(crate) async fn rotate(
     check_level(caller, old.level)?;
     let expires_at = match input.expires_at {
         Some(text) => Some(expiry(&text, now)?),
-        // As long as the old one, and no longer than the key that asks.
+        // The same lifetime as the old key, and at most that of the calling key.
         None => {
             let as_long = old.expires_at.map(|end| now + end.since(created_at));
-            let own_end = presented.key().and_then(|key| key.expires_at);
+            let own_end = credentials.key().and_then(|key| key.expires_at);
             as_long.into_iter().chain(own_end).min()
         }
     };
     let key = Model { id: api.engine.new_id().into(), expires_at, ..old.clone() };
-    check_parent(&presented, &key)?;
+    check_parent(&credentials, &key)?;
     let mode = if prefix.starts_with("hs_test_") { KeyMode::Test } else { KeyMode::Live };
     let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
     let until = now + Duration::from_secs(u64::from(overlap));
@@ -369,20 +371,20 @@ pub(crate) async fn rotate(
 pub(crate) async fn revoke(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(key): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let key: ApiKeyId = id(&key, "API key")?;
     let found = api_keys::find_listed(&*api.store, caller.tenant, key).await?.ok_or_else(not_found)?;
     check_grants(caller, found.key.scopes)?;
     check_level(caller, found.key.level)?;
-    let was_good = api_keys::revoke(&*api.store, &acting.act(&api), caller.tenant, key).await?;
+    let was_valid = api_keys::revoke(&*api.store, &audited.act(&api), caller.tenant, key).await?;
     api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
-    if was_good { Ok(Json(Success::new())) } else { Err(not_found()) }
+    if was_valid { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
-/// A caller in one of the environments of its organization.
+/// Returns the caller for one of the environments of its organization.
 async fn in_environment(api: &Api, caller: Caller, org_id: Option<&str>, env_id: Option<&str>) -> Result<Caller, ApiError> {
     caller.check_tenant(org_id, None)?;
     let Some(text) = env_id else { return Ok(caller) };
@@ -392,21 +394,21 @@ async fn in_environment(api: &Api, caller: Caller, org_id: Option<&str>, env_id:
     Ok(Caller { tenant: Tenant { environment: found.id, ..caller.tenant }, ..caller })
 }
 
-/// Only who reaches the organization deals with a key that does.
+/// Refuses callers of a lower level than the key's.
 fn check_level(caller: Caller, level: KeyLevel) -> Result<(), ApiError> {
-    let reaches = match caller.who {
-        Who::Key(_, own) => own >= level,
-        Who::Person(_, role) => level == KeyLevel::Environment || role >= Role::Admin,
+    let reaches = match caller.identity {
+        CallerIdentity::Key(_, own) => own >= level,
+        CallerIdentity::Person(_, role) => level == KeyLevel::Environment || role >= Role::Admin,
     };
     if reaches { Ok(()) } else { Err(organization_key_needed()) }
 }
 
-/// A key that is created or renewed with another one is used from no other networks and no longer than that.
-fn check_parent(presented: &Credentials, child: &Model) -> Result<(), ApiError> {
-    Ok(presented.key().map_or(Ok(()), |key| key.check_child(child))?)
+/// Refuses a key that has wider networks or a later expiry than the key that creates or rotates it.
+fn check_parent(credentials: &Credentials, child: &Model) -> Result<(), ApiError> {
+    Ok(credentials.key().map_or(Ok(()), |key| key.check_child(child))?)
 }
 
-/// Nobody makes, renews or revokes a key that may do more than they may.
+/// Refuses to create, rotate or revoke a key with more scopes than the caller's.
 fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
     match caller.scopes.lack(scopes) {
         None => Ok(()),
@@ -419,7 +421,7 @@ fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
     }
 }
 
-/// Scopes as text, or as an array of words.
+/// Parses scopes given as text, or as an array of words.
 fn scopes(raw: &RawValue) -> Result<Scopes, ApiError> {
     let text = if raw.get().starts_with('[') {
         json_value::<Vec<String>>("scopes", raw, "scopes as text, or an array of scopes")?.join(",")

@@ -1,4 +1,4 @@
-//! The device flow (RFC 8628): how `hookstream login` gets an API key without anybody typing one.
+//! Device flow (RFC 8628): `hookstream login` gets an API key without the user typing one.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -34,12 +34,12 @@ use crate::{
     state::Api,
 };
 
-/// For how long the key of a device is valid: a laptop is lost sooner or later.
+/// Lifetime of a device's key. The lifetime is limited because devices get lost.
 const KEY_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Codes that one address may ask for in a minute.
+/// Codes that one address may request per minute.
 const CODES: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
 const MINUTE: Duration = Duration::from_secs(60);
-/// How often another code is drawn where one is taken.
+/// Maximum number of draws if a code is already in use.
 const DRAWS: usize = 5;
 
 /// Request of a device for access.
@@ -136,8 +136,8 @@ pub(crate) async fn start(State(api): State<Api>, origin: ClientDetails, body: R
     let name = name.unwrap_or_else(|| "a device".to_owned());
     check_name(&name)?;
     if let Some(address) = origin.address.map(network) {
-        let standing = api.limiter.count_in(Subject::Devices(address), CODES, MINUTE, Instant::now());
-        if let Some(wait) = standing.wait {
+        let rate_limit = api.limiter.count_in(Subject::Devices(address), CODES, MINUTE, Instant::now());
+        if let Some(wait) = rate_limit.wait {
             let message = format!(
                 "Too many device codes were requested from this address: at most {CODES} a minute are allowed. Retry after the time in Retry-After."
             );
@@ -205,7 +205,7 @@ pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: Raw
     let Some((user, tenant)) = code.allowed else {
         return refuse("expired_token", "The device code has expired. Start the device flow again.");
     };
-    // What they may do there now, not what they could when they allowed it.
+    // The user's current role counts, not the role at the time of the approval.
     let wanted = Wanted::named(Some(&tenant.organization.to_string()), Some(&tenant.environment.to_string()))?;
     let (tenant, role) = tenant_context::of_user(&api, user, None, wanted).await?;
     let key = ApiKey {
@@ -218,7 +218,7 @@ pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: Raw
     let Some(account) = users::find(&*api.store, user).await? else {
         return refuse("expired_token", "The device code has expired. Start the device flow again.");
     };
-    // Whoever allowed it made the key, from where the device is.
+    // The actor is the user who allowed the device; the address is the device's.
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !device_codes::redeem(&*api.store, &act, hash, &key, &text).await? {
         return refuse("expired_token", "The device code was already used. Start the device flow again.");

@@ -1,4 +1,4 @@
-//! Environments: what isolates applications, messages and keys within an organization, and what each may keep.
+//! Environments: isolated sets of applications, messages and keys in an organization, with their limits.
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
     },
     http::{
         body::{Field, Flag, RawBody, Whole},
@@ -171,14 +171,14 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateEnvironment = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), None, Scope::write(Resource::Environments)).await?;
     let idempotency_key = idempotency::key(&headers, "POST /v1/environments", &body.0)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let environment = Model {
         id: api.engine.new_id().into(),
         organization_id: caller.tenant.organization,
@@ -234,7 +234,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(environment): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
@@ -250,7 +250,7 @@ pub(crate) async fn update(
     let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
     let portal_reveal_secrets = portal_reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set);
     let found = find(&api, caller, &environment).await?;
-    let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));
+    let is_of_organization = matches!(caller.identity, CallerIdentity::Key(_, KeyLevel::Organization) | CallerIdentity::Person(..));
     if found.id != caller.tenant.environment && !is_of_organization {
         let message = "The API key belongs to another environment. Use a key of this environment, or a key with the level `organization`.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
@@ -262,7 +262,7 @@ pub(crate) async fn update(
         return Err(Reached { quota: Quota::RetentionDays, most }.into());
     }
     let tenant = Tenant { environment: found.id, ..caller.tenant };
-    let changed = environments::update(&*api.store, &acting.act(&api), tenant, |environment: &mut Model| -> Result<(), ApiError> {
+    let changed = environments::update(&*api.store, &audited.act(&api), tenant, |environment: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             environment.name.clone_from(name);
         }
@@ -303,12 +303,12 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(environment): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let found = find(&api, caller, &environment).await?;
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
-    match environments::delete(&*api.store, &acting.act(&api), tenant).await? {
+    match environments::delete(&*api.store, &audited.act(&api), tenant).await? {
         Deleted::Done => {}
         Deleted::NotFound => return Err(not_found()),
         Deleted::Last => {
@@ -336,12 +336,12 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(environment): PathParams<String>,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let found = find(&api, caller, &environment).await?;
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
-    match environments::restore(&*api.store, &acting.act(&api), tenant).await? {
+    match environments::restore(&*api.store, &audited.act(&api), tenant).await? {
         Restored::Done => {}
         Restored::NotFound => {
             return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or has already been removed."));
@@ -357,7 +357,7 @@ fn slug_taken() -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "slug_taken", message)
 }
 
-/// What goes where an environment says nothing.
+/// Returns the installation's limits, which apply if an environment sets none.
 pub(crate) fn installation(api: &Api) -> Limits {
     api.engine.options().limits()
 }

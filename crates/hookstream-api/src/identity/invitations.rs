@@ -1,4 +1,4 @@
-//! Invitations: how somebody becomes a member.
+//! Invitations, with which users become members.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use super::{sessions::SessionAnswer, sign_in};
 use crate::{
     auth::{
         audited_caller::{AuditedCaller, ClientDetails},
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
         credentials::{Credentials, Principal},
         same_origin::SameOrigin,
     },
@@ -46,7 +46,7 @@ use crate::{
     state::Api,
 };
 
-/// For how long an invitation is good.
+/// Validity of an invitation.
 const VALID_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Invitation to an organization.
@@ -193,7 +193,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -208,22 +208,24 @@ pub(crate) async fn create(
             "A member with this address exists. Change the member's role instead.",
         ));
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
-    let invited_by = match caller.who {
-        Who::Person(user, _) => users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string()),
-        Who::Key(..) => "an API key".to_owned(),
+    let invited_by = match caller.identity {
+        CallerIdentity::Person(user, _) => {
+            users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string())
+        }
+        CallerIdentity::Key(..) => "an API key".to_owned(),
     };
     let token = SessionText::generate(&api.engine.random_bytes());
     let id = api.engine.new_id().into();
     let mut invitation = Model { id, organization, email, role, invited_by, created_at: now, expires_at: now + VALID_FOR, sent_at: None };
-    // After the `#`, where no server and no log on the way sees it.
+    // The token is behind the `#`, so that no server and no log on the way sees it.
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
-    // The mail goes first: where it fails, nothing was done, and an earlier invitation stands.
+    // The email is sent first: if that fails, nothing was changed, and an earlier invitation stays valid.
     if let Some(mail_queue) = &api.mail_queue {
-        let by = match caller.who {
-            Who::Person(user, _) => Some(user),
-            Who::Key(..) => None,
+        let by = match caller.identity {
+            CallerIdentity::Person(user, _) => Some(user),
+            CallerIdentity::Key(..) => None,
         };
         send(&api, mail_queue, &invitation, by, &url).await?;
         invitation.sent_at = Some(now);
@@ -234,13 +236,13 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// Sends an invitation's link, as often as that is allowed.
+/// Sends the link of an invitation, within the mail limits.
 async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<UserId>, url: &str) -> Result<(), ApiError> {
     sign_in::admit_mail(api, &counters_of_invitation_mail(&invitation.email, invitation.organization, by)).await?;
     let organization = store_organizations::find(&*api.store, invitation.organization).await?;
     let name = organization.ok_or_else(|| ApiError::not_found("Organization"))?.name;
-    let letter = mail::invitation(invitation, &name, &api.options.public_url, url);
-    mail::send(api, mail_queue, invitation.email.clone(), letter).await
+    let email = mail::invitation(invitation, &name, &api.options.public_url, url);
+    mail::send(api, mail_queue, invitation.email.clone(), email).await
 }
 
 /// Delete an invitation
@@ -252,11 +254,11 @@ async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams((organization, invitation)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = own(caller, &organization)?;
-    if !members::uninvite(&*api.store, &acting.act(&api), organization, id(&invitation, "Invitation")?).await? {
+    if !members::uninvite(&*api.store, &audited.act(&api), organization, id(&invitation, "Invitation")?).await? {
         return Err(ApiError::not_found("Invitation"));
     }
     Ok(Json(Success::new()))
@@ -299,13 +301,13 @@ pub(crate) async fn accept(
     State(api): State<Api>,
     _: SameOrigin,
     origin: ClientDetails,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let AcceptInvitation { token, name, password } = body.parse()?;
     let (invitation, _) = find(&api, &token).await?;
     let hash = KeyHash::of(&token);
-    if let Principal::Session(signed_in) = presented.principal()
+    if let Principal::Session(signed_in) = credentials.principal()
         && signed_in.user.email == invitation.email
     {
         let act = origin.act(&api, Actor::of_person(&signed_in.user));

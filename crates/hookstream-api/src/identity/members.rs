@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
     },
     http::{
         body::RawBody,
@@ -115,7 +115,7 @@ pub(crate) async fn list(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
     body: RawBody,
 ) -> Result<Json<MemberAnswer>, ApiError> {
@@ -125,7 +125,7 @@ pub(crate) async fn update(
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
     check_may(caller, Some(member.role), Some(role))?;
     if member.role != role {
-        done(members::change_role(&*api.store, &acting.act(&api), organization, &member.user, member.role, role).await?)?;
+        done(members::change_role(&*api.store, &audited.act(&api), organization, &member.user, member.role, role).await?)?;
     }
     Ok(Json(MemberAnswer { member: Model { role, ..member }.into() }))
 }
@@ -145,29 +145,29 @@ pub(crate) async fn update(
 pub(crate) async fn remove(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = own(caller, &organization)?;
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
-    let is_self = matches!(caller.who, Who::Person(user, _) if user == member.user.id);
+    let is_self = matches!(caller.identity, CallerIdentity::Person(user, _) if user == member.user.id);
     if !is_self {
         check_may(caller, Some(member.role), None)?;
     }
-    done(members::remove(&*api.store, &acting.act(&api), organization, &member.user, member.role).await?)?;
+    done(members::remove(&*api.store, &audited.act(&api), organization, &member.user, member.role).await?)?;
     Ok(Json(Success::new()))
 }
 
-/// Whether a caller may change a member's role from `now` to `to`. A key counts as an admin, so owners are none of its
-/// business; and it deals only with roles that may do no more than itself, so that no key makes a person of more authority.
+/// Checks that a caller may change a member's role from `now` to `to`. A key counts as an admin, so it cannot change
+/// owners. A key can only grant or change roles that have no more scopes than the key itself.
 pub(crate) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> Result<(), ApiError> {
     use hookstream_model::identity::scopes::{Resource, Scope};
-    let role = match caller.who {
-        Who::Person(_, role) => role,
-        Who::Key(..) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
-        Who::Key(..) => Role::Viewer,
+    let role = match caller.identity {
+        CallerIdentity::Person(_, role) => role,
+        CallerIdentity::Key(..) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
+        CallerIdentity::Key(..) => Role::Viewer,
     };
-    if let Who::Key(..) = caller.who
+    if let CallerIdentity::Key(..) = caller.identity
         && let Some((role, lacking)) =
             now.into_iter().chain(to).find_map(|role| caller.scopes.lack(role.scopes()).map(|lacking| (role, lacking)))
     {

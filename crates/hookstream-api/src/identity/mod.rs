@@ -1,4 +1,4 @@
-//! Operations on tenants, users and keys, a file a resource.
+//! Operations on tenants, users and keys; each resource has a file.
 
 pub(crate) mod api_keys;
 pub(crate) mod device;

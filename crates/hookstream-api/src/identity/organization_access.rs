@@ -8,7 +8,7 @@ use crate::{
     http::{error::ApiError, params::id},
 };
 
-/// The organization of the path, which has to be the caller's.
+/// Returns the organization of the path, which must be the caller's.
 pub(crate) fn own(caller: Caller, organization: &str) -> Result<OrganizationId, ApiError> {
     let id: OrganizationId = id(organization, "Organization")?;
     if id == caller.tenant.organization { Ok(id) } else { Err(ApiError::not_found("Organization")) }

@@ -1,4 +1,4 @@
-//! Organizations: the top containers, with members and environments.
+//! Organizations: the top-level tenants, with members and environments.
 
 use axum::{
     Json,
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::{
         audited_caller::AuditedCaller,
-        caller::{Caller, Who},
+        caller::{Caller, CallerIdentity},
         person::Person,
     },
     http::{body::RawBody, error::ApiError, params::PathParams, shapes::Success},
@@ -115,22 +115,22 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn create(
     State(api): State<Api>,
     Person(person): Person,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     check_may_create(&api, person.user.id).await?;
     let tenant = Tenant { organization: api.engine.new_id().into(), environment: EnvironmentId::from(api.engine.new_id()) };
-    let made = organizations::create_owned(&*api.store, &acting.act(&api), tenant, &name, person.user.id).await?;
+    let made = organizations::create_owned(&*api.store, &audited.act(&api), tenant, &name, person.user.id).await?;
     let answer = OrganizationAnswer { organization: Organization::new(made, Some(Role::Owner)) };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// The most organizations that one person may own.
+/// Maximum number of organizations that one user may own.
 const OWNED_MAX: usize = 100;
 
-/// Organizations have quotas of their own, so who may create them is the operator's to say.
+/// Checks that a user may create an organization. The operator decides, because each organization has its own quotas.
 async fn check_may_create(api: &Api, person: UserId) -> Result<(), ApiError> {
     let refuse = |message: String| Err(ApiError::new(StatusCode::FORBIDDEN, "organizations_not_allowed", message));
     let of_person = organizations::of_user(&*api.store, person).await?;
@@ -182,14 +182,14 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     let id = own(caller, &organization)?;
-    if !organizations::rename(&*api.store, &acting.act(&api), id, &name).await? {
+    if !organizations::rename(&*api.store, &audited.act(&api), id, &name).await? {
         return Err(not_found());
     }
     answer(&api, caller, id).await
@@ -207,12 +207,12 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = own(caller, &organization)?;
     let owner = owner(caller)?;
-    if !organizations::delete(&*api.store, &acting.act(&api), id).await? {
+    if !organizations::delete(&*api.store, &audited.act(&api), id).await? {
         return Err(not_found());
     }
     tracing::info!(organization.id = %id, user.id = %owner, "organization deleted");
@@ -235,12 +235,12 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let id = own(caller, &organization)?;
     owner(caller)?;
-    if !organizations::restore(&*api.store, &acting.act(&api), id).await? {
+    if !organizations::restore(&*api.store, &audited.act(&api), id).await? {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or has already been removed."));
     }
     api.engine.environment_changed(caller.tenant.environment);
@@ -262,19 +262,19 @@ pub(crate) async fn restore(
 pub(crate) async fn transfer(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
     let TransferOwnership { user_id } = body.parse()?;
     let id = own(caller, &organization)?;
     let owner = owner(caller)?;
-    let to: UserId = user_id.parse().map_err(|_| ApiError::not_found("Member"))?;
-    let member = members::find(&*api.store, id, to).await?.ok_or_else(|| ApiError::not_found("Member"))?;
-    if to == owner {
+    let new_owner: UserId = user_id.parse().map_err(|_| ApiError::not_found("Member"))?;
+    let member = members::find(&*api.store, id, new_owner).await?.ok_or_else(|| ApiError::not_found("Member"))?;
+    if new_owner == owner {
         return Err(ApiError::invalid("user_id", "is your own id, and you are already an owner. Send the id of another member"));
     }
-    match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, to, member.role).await? {
+    match members::transfer_ownership(&*api.store, &audited.act(&api), id, owner, new_owner, member.role).await? {
         Changed::Done => Ok(Json(Success::new())),
         Changed::Moved | Changed::LastOwner => Err(crate::identity::organization_access::moved()),
     }
@@ -282,18 +282,18 @@ pub(crate) async fn transfer(
 
 async fn answer(api: &Api, caller: Caller, id: OrganizationId) -> Result<Json<OrganizationAnswer>, ApiError> {
     let found = organizations::find(&*api.store, id).await?.ok_or_else(not_found)?;
-    let role = match caller.who {
-        Who::Person(_, role) => Some(role),
-        Who::Key(..) => None,
+    let role = match caller.identity {
+        CallerIdentity::Person(_, role) => Some(role),
+        CallerIdentity::Key(..) => None,
     };
     Ok(Json(OrganizationAnswer { organization: Organization::new(found, role) }))
 }
 
-/// An owner who is signed in: no key ends or gives away an organization.
+/// Returns the signed-in owner. Keys cannot delete or transfer an organization.
 fn owner(caller: Caller) -> Result<UserId, ApiError> {
-    match caller.who {
-        Who::Person(user, Role::Owner) => Ok(user),
-        Who::Person(..) | Who::Key(..) => {
+    match caller.identity {
+        CallerIdentity::Person(user, Role::Owner) => Ok(user),
+        CallerIdentity::Person(..) | CallerIdentity::Key(..) => {
             let message = "Only a signed-in owner can do this. API keys cannot.";
             Err(ApiError::new(StatusCode::FORBIDDEN, "owner_needed", message))
         }

@@ -1,4 +1,4 @@
-//! Changing one's password, asking for a link that sets one, and setting one with it.
+//! Passwords: changing, requesting a link, and setting one with a link.
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
@@ -75,7 +75,7 @@ pub(crate) async fn change(
     Ok(Json(Success::new()))
 }
 
-/// Has somebody prove once more that they know their password, as often as they could to sign in.
+/// Verifies the password of a signed-in user again, under the limits of signing in.
 pub(crate) async fn verify(
     api: &Api,
     person: &crate::auth::session::SignedIn,
@@ -111,7 +111,7 @@ pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Client
     let email = Email::parse(&email)?;
     let Some(mail_queue) = &api.mail_queue else { return Err(no_mail()) };
     sign_in::admit_mail(&api, &counters_of_reset_mail(&email, origin.address)).await?;
-    // Whether there is such an account is looked up later: nothing here takes longer for one who is known.
+    // The account is looked up later, so that the time of the response does not depend on its existence.
     mail_queue.take(email)?;
     Ok(Json(Success::new()))
 }

@@ -1,4 +1,4 @@
-//! Signing in with a provider of OpenID Connect: which there are, on the way there, and back.
+//! Sign-in with OpenID Connect providers: list, beginning and completion.
 
 use axum::{
     Json,
@@ -94,9 +94,9 @@ pub(crate) struct EndWithProvider {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
 ) -> Result<Json<ProviderList>, ApiError> {
-    let connected = match presented.principal() {
+    let connected = match credentials.principal() {
         Principal::Session(signed_in) => users::issuers(&*api.store, signed_in.user.id).await?,
         Principal::Key(_) | Principal::Portal(_) | Principal::Nothing => Vec::new(),
     };
@@ -124,16 +124,16 @@ pub(crate) async fn list(
 pub(crate) async fn begin(
     State(api): State<Api>,
     _: SameOrigin,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
     PathParams(name): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let provider = find(&api, &name)?;
     let BeginWithProvider { connect } = body.parse_optional()?;
-    let connecting = match (connect, presented.principal()) {
+    let connecting = match (connect, credentials.principal()) {
         (false, _) => None,
         (true, Principal::Session(signed_in)) => Some(signed_in.user.id),
-        (true, Principal::Key(_) | Principal::Portal(_) | Principal::Nothing) => return Err(presented.unauthorized()),
+        (true, Principal::Key(_) | Principal::Portal(_) | Principal::Nothing) => return Err(credentials.unauthorized()),
     };
     let random = [api.engine.random_bytes(), api.engine.random_bytes(), api.engine.random_bytes()];
     let flow = Flow::begin(&provider.name, connecting, random, api.now());
@@ -164,7 +164,7 @@ pub(crate) async fn end(
     State(api): State<Api>,
     _: SameOrigin,
     origin: ClientDetails,
-    axum::Extension(presented): axum::Extension<Credentials>,
+    axum::Extension(credentials): axum::Extension<Credentials>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -173,32 +173,32 @@ pub(crate) async fn end(
     let EndWithProvider { code, state, iss } = body.parse()?;
     let flow = cookies::flow(&headers, api.is_reached_by_https()).and_then(|cookie| Flow::open(cookie, &api.sign_in_key, api.now()));
     let flow = flow.filter(|flow| flow.provider == provider.name && flow.state == state).ok_or_else(flow_is_over)?;
-    // A code of one provider is not shown to another (RFC 9207).
+    // A code of one provider must not be sent to another (RFC 9207).
     if iss.is_some_and(|iss| iss != provider.client.issuer()) {
         return Err(flow_is_over());
     }
-    // One code for each flow, and few failures from one network: each asks the provider.
+    // Each flow redeems one code, and failures per network are limited, because each attempt asks the provider.
     let counters = counters_of_provider(origin.address);
     sign_in::admit(&api, &counters).await?;
     if !api.flows.use_once(&flow.state, api.now()) {
         return Err(flow_is_over());
     }
-    let connecting = match (&flow.connecting, presented.principal()) {
+    let connecting = match (&flow.connecting, credentials.principal()) {
         (None, _) => None,
-        // Whoever is signed in by now is who began it.
+        // The signed-in user must be the one who began the flow.
         (Some(user), Principal::Session(signed_in)) if signed_in.user.id.to_string() == *user => Some(signed_in),
         (Some(_), _) => return Err(flow_is_over()),
     };
     let redirect_uri = redirect_uri(&api, provider);
     let back = Callback { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
     let claims = {
-        let _turn = api.asking.acquire().await.expect("it is never closed");
+        let _permit = api.provider_permits.acquire().await.expect("the semaphore is never closed");
         provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?
     };
     users::reset_failures(&*api.store, &counters).await?;
     oidc::is_of_domains(&claims, &provider.email_domains).map_err(|refusal| refused(provider, refusal))?;
     let is_over = cookies::set_flow("", std::time::Duration::ZERO, api.is_reached_by_https());
-    let user = let_in(&api, provider, &claims, connecting.map(|signed_in| signed_in.user.id), &origin).await?;
+    let user = sign_in_with(&api, provider, &claims, connecting.map(|signed_in| signed_in.user.id), &origin).await?;
     let (session, cookie) = match connecting {
         Some(signed_in) => (signed_in.session.clone(), None),
         None => {
@@ -238,8 +238,8 @@ pub(crate) async fn disconnect(
     Ok(Json(Success::new()))
 }
 
-/// Lets somebody in, or not. Returns who it is.
-async fn let_in(
+/// Signs a user in, or refuses. Returns the user.
+async fn sign_in_with(
     api: &Api,
     provider: &IdentityProvider,
     claims: &Claims,
@@ -279,7 +279,7 @@ async fn let_in(
             let name = claims.name.clone().unwrap_or_else(|| email.to_string());
             let user = User { id: api.engine.new_id().into(), email, name, created_at: now };
             let act = origin.act(api, Actor::of_person(&user));
-            // Somebody came in between, or took an invitation back.
+            // The account was created or an invitation was deleted meanwhile.
             if !members::accept_all(db, &act, &invitations, &user, identity).await? {
                 return Err(flow_is_over());
             }
@@ -305,7 +305,8 @@ fn find<'a>(api: &'a Api, name: &str) -> Result<&'a IdentityProvider, ApiError> 
     })
 }
 
-/// One for each provider, so that none can have a browser bring its code to another (RFC 9700 section 4.4).
+/// Returns the redirect URI. Each provider has its own, so that no provider can have a browser deliver its code to
+/// another (RFC 9700 section 4.4).
 fn redirect_uri(api: &Api, provider: &IdentityProvider) -> String {
     format!("{}/sign-in/callback/{}", api.options.public_url, provider.name)
 }
@@ -315,7 +316,7 @@ fn flow_is_over() -> ApiError {
     ApiError::new(StatusCode::GONE, "sign_in_over", message)
 }
 
-/// What somebody reads whom the provider brought no further; what it was in detail is for the operator.
+/// Returns the error for the user after a failure at the provider. The details are logged for the operator.
 fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
     let title = &provider.title;
     let message = match error {

@@ -1,4 +1,4 @@
-//! The second factor of whoever is signed in.
+//! Second factor of the signed-in user.
 
 use axum::{Json, extract::State};
 use hookstream_model::{
@@ -176,7 +176,7 @@ pub(crate) async fn replace_codes(
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
 }
 
-/// Has a person prove once more who they are: a session and a password alone take no second factor away.
+/// Verifies the password and a code again: a session and a password alone must not remove a second factor.
 async fn prove(api: &Api, person: &SignedIn, origin: &ClientDetails, with: WithPasswordAndCode) -> Result<Account, ApiError> {
     let WithPasswordAndCode { password, code } = with;
     let account = passwords::verify(api, person, origin, "password", password).await?;

@@ -1,4 +1,4 @@
-//! Sessions: who is signed in, where their requests go, and where else they are signed in.
+//! Sessions of the signed-in user: the current one, its environment, and all others.
 
 use axum::{
     Json,
@@ -126,15 +126,15 @@ impl SessionAnswer {
             .filter(|(organization, _)| organization.deleted_at.is_none())
             .map(|(organization, role)| Membership { org_id: organization.id.to_string(), name: organization.name, role: role.as_str() })
             .collect();
-        let seat = tenant_context::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
+        let current = tenant_context::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
         Ok(Self {
             session: Session::new(session, true, api),
             user: user.into(),
             second_factor: u8::from(account.is_confirmed),
             recovery_codes: account.recovery.len(),
             memberships,
-            org_id: seat.map(|tenant| tenant.organization.to_string()),
-            env_id: seat.map(|tenant| tenant.environment.to_string()),
+            org_id: current.map(|tenant| tenant.organization.to_string()),
+            env_id: current.map(|tenant| tenant.environment.to_string()),
         })
     }
 }
@@ -226,10 +226,10 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn end(
     State(api): State<Api>,
     Person(person): Person,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(session): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
-    if !sessions::end(&*api.store, &acting.act(&api), person.user.id, id(&session, "Session")?).await? {
+    if !sessions::end(&*api.store, &audited.act(&api), person.user.id, id(&session, "Session")?).await? {
         return Err(ApiError::not_found("Session"));
     }
     Ok(Json(Success::new()))
@@ -242,8 +242,8 @@ pub(crate) async fn end(
     delete, path = "/auth/sessions", operation_id = "endAllSessions", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "Ended.", body = Success))
 )]
-pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acting: AuditedCaller) -> Result<Response, ApiError> {
-    sessions::end_all(&*api.store, &acting.act(&api), person.user.id).await?;
+pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, audited: AuditedCaller) -> Result<Response, ApiError> {
+    sessions::end_all(&*api.store, &audited.act(&api), person.user.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
@@ -256,12 +256,12 @@ pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acti
 pub(crate) async fn rename(
     State(api): State<Api>,
     Person(person): Person,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     body: RawBody,
 ) -> Result<Json<UserAnswer>, ApiError> {
     let UpdateProfile { name } = body.parse()?;
     check_name(&name)?;
-    users::rename(&*api.store, &acting.act(&api), &person.user, &name).await?;
+    users::rename(&*api.store, &audited.act(&api), &person.user, &name).await?;
     let user = UserModel { name, ..person.user.clone() };
     Ok(Json(UserAnswer { user: (&user).into() }))
 }

@@ -1,4 +1,4 @@
-//! Signing in and out, and how the first person comes in.
+//! Signing in and out, and the first owner's account.
 
 use axum::{
     Json,
@@ -101,7 +101,7 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Clien
             Method::SecondFactor
         }
         (true, None) => {
-            // No failure, but no success either: earlier failures go on to count, those with wrong codes among them.
+            // Neither a failure nor a success: earlier failures, including those with wrong codes, still count.
             users::uncount(&*api.store, &counters).await?;
             let message =
                 "The account has a second factor. Send `code` as well: the current code of the authenticator app, or a recovery code.";
@@ -112,7 +112,7 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Clien
     begin(&api, &account.user, method, &origin).await
 }
 
-/// The counts that an attempt to sign in is under.
+/// Returns the failure counters of a sign-in attempt.
 pub(crate) async fn counters_of(api: &Api, email: &Email, origin: &ClientDetails) -> Result<Vec<Counter>, ApiError> {
     let device = origin.device.as_deref().and_then(|cookie| Device::open(cookie, email, &api.sign_in_key, api.now()));
     let familiar = match &device {
@@ -126,12 +126,12 @@ pub(crate) async fn counters_of(api: &Api, email: &Email, origin: &ClientDetails
     Ok(counters(email, origin.address, familiar))
 }
 
-/// Refuses an attempt that has to wait, and counts it as failed until it succeeds.
+/// Refuses an attempt that must wait. Otherwise counts it as failed until it succeeds.
 pub(crate) async fn admit(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
     count(api, counters, "Too many failed attempts. Retry after the time in Retry-After.").await
 }
 
-/// The same of a mail that is asked for, which always counts.
+/// Same for a requested email, which always counts.
 pub(crate) async fn admit_mail(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
     count(api, counters, "Too many emails were requested. Retry after the time in Retry-After.").await
 }
@@ -147,7 +147,7 @@ async fn count(api: &Api, counters: &[Counter], refusal: &'static str) -> Result
     Ok(users::count_failure(&*api.store, counters, now).await?)
 }
 
-/// Whether a code is good, of the second factor or for recovery; it is used then.
+/// Returns true if a code of the second factor or a recovery code is valid, and marks it as used.
 pub(crate) async fn takes_code(api: &Api, account: &Account, code: &str) -> Result<bool, ApiError> {
     if let Some(secret) = &account.secret
         && let Some(step) = secret.check(code, account.last_step, api.wall())
@@ -162,7 +162,7 @@ pub(crate) async fn takes_code(api: &Api, account: &Account, code: &str) -> Resu
     Ok(users::take_recovery(&*api.store, account, &left, api.now()).await?)
 }
 
-/// Begins a session and answers with it.
+/// Begins a session and returns the response.
 pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &ClientDetails) -> Result<Response, ApiError> {
     let (session, cookie) = person::begin(api, user, None, method, origin).await?;
     let device = Device::remember(api.engine.random_bytes(), api.now()).seal(&user.email, &api.sign_in_key);
@@ -178,8 +178,8 @@ pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &Clien
     post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "Signed out.", body = Success))
 )]
-pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, acting: AuditedCaller) -> Result<Response, ApiError> {
-    sessions::end(&*api.store, &acting.act(&api), person.user.id, person.session.id).await?;
+pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, audited: AuditedCaller) -> Result<Response, ApiError> {
+    sessions::end(&*api.store, &audited.act(&api), person.user.id, person.session.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
@@ -213,7 +213,7 @@ pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Client
     begin(&api, &user, Method::Link, &origin).await
 }
 
-/// The refusal of a link that is not good, or not any more.
+/// Returns the error for an invalid or expired link.
 pub(crate) fn link_is_over() -> ApiError {
     let message = "This link is invalid or has expired. Request a new one.";
     ApiError::new(StatusCode::GONE, "link_over", message)

@@ -1,5 +1,5 @@
-//! `/docs`: the API reference with a console to try operations in, by Scalar. Everything comes from this binary, so it works
-//! without the Internet; the page's policy lets it load nothing from elsewhere.
+//! `/docs`: the API reference with a console, by Scalar. All files come from this binary, so the page works without
+//! the Internet, and its policy lets it load nothing from elsewhere.
 
 use std::{
     io::{Read, Write},
@@ -19,14 +19,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{http::error::ApiError, state::Api};
 
-/// The page; its last script sets Scalar up.
+/// HTML of the page; its last script configures Scalar.
 const PAGE: &str = include_str!("../../assets/reference.html");
-/// Where the page finds Scalar's script.
+/// Path of Scalar's script.
 const SCRIPT_PATH: &str = "/docs/scalar.js";
-/// A browser asks anew each time, since the next version may have another.
+/// Browsers must revalidate, because the next version may have another script.
 const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// The page and its script.
+/// Returns the routes of the page and its script.
 pub(crate) fn routes() -> Router<Api> {
     Router::new().route("/docs", routing::get(page)).route("/docs/", routing::get(page)).route(SCRIPT_PATH, routing::get(script))
 }
@@ -41,7 +41,7 @@ async fn page() -> Response {
     response
 }
 
-/// `GET /docs/scalar.js`, compressed for those that take it: 1.4 MB instead of 4.9.
+/// `GET /docs/scalar.js`, compressed if the client accepts it: 1.4 MB instead of 4.9 MB.
 async fn script(headers: HeaderMap) -> Result<Response, ApiError> {
     static COMPRESSED: OnceLock<Option<Bytes>> = OnceLock::new();
     let compressed = tokio::task::spawn_blocking(|| COMPRESSED.get_or_init(compress).clone()).await;
@@ -70,10 +70,11 @@ fn compress() -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
-/// What the page may do: run Scalar's script and its own (known by its hash), style itself, and ask this server (CSP level 3).
+/// Content security policy of the page: Scalar's script, its own script (by hash), inline styles, and requests to
+/// this server (CSP level 3).
 fn policy_of(page: &str) -> String {
     let (_, rest) = page.rsplit_once("<script>").expect("the page has a script");
-    let (text, _) = rest.split_once("</script>").expect("it ends");
+    let (text, _) = rest.split_once("</script>").expect("the script has an end");
     let hash = STANDARD.encode(Sha256::digest(text));
     format!(
         "default-src 'none'; script-src 'self' 'sha256-{hash}'; style-src 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; \
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_runs_its_own_scripts_and_no_others() {
+    fn page_runs_its_own_scripts_only() {
         let policy = policy_of(PAGE);
         assert!(policy.starts_with("default-src 'none'; script-src 'self' 'sha256-"), "{policy}");
         assert!(!policy.contains("http") && !policy.contains("unsafe-eval"), "{policy}");

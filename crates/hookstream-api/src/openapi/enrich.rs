@@ -1,5 +1,5 @@
-//! What the derived document does not say by itself: closed sets of words, times, the JSON inside text fields, headers of
-//! requests and answers, and examples that can be pasted.
+//! Additions to the derived document: closed sets of words, times, the JSON inside text fields, headers of requests
+//! and responses, and examples that can be pasted.
 
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -38,7 +38,7 @@ pub(super) fn enrich(document: &mut Value) {
     }
 }
 
-/// Headers of answers.
+/// Headers of responses.
 fn headers() -> Value {
     let header = |description: &str, kind: &str, example: Value| json!({ "description": description, "schema": { "type": kind }, "example": example });
     json!({
@@ -51,7 +51,7 @@ fn headers() -> Value {
     })
 }
 
-/// Fields of an endpoint that only the sender sets: the portal refuses them.
+/// Fields of an endpoint that only the sender sets; the portal refuses them.
 const OF_SENDER: [&str; 11] = [
     "uid",
     "metadata",
@@ -66,7 +66,7 @@ const OF_SENDER: [&str; 11] = [
     "batch",
 ];
 
-/// Bodies that the portal takes with fewer fields: schema, schema in the portal, fields that are left out there.
+/// Bodies that have fewer fields in the portal: schema, schema in the portal, fields that are left out there.
 const IN_PORTAL: [(&str, &str, &[&str]); 3] = [
     ("CreateEndpoint", "CreatePortalEndpoint", &OF_SENDER),
     ("UpdateEndpoint", "UpdatePortalEndpoint", &OF_SENDER),
@@ -107,7 +107,7 @@ fn refer_to_portal(schema: &mut Value) {
     }
 }
 
-/// Makes one line of each paragraph of a description.
+/// Joins the lines of each paragraph of a description.
 fn join_lines(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(join_lines),
@@ -121,7 +121,7 @@ fn join_lines(value: &mut Value) {
     }
 }
 
-/// The description of a field that means the same in every schema.
+/// Returns the description of a field that means the same in every schema.
 fn usual_description(field: &str) -> Option<&'static str> {
     Some(match field {
         "id" => "Id.",
@@ -153,7 +153,7 @@ fn complete(schema: &str, field: &str, property: &mut Value) {
         property["example"] = example;
     }
     if property["format"] == "int32" && property["minimum"] == 0 && property["maximum"].is_null() {
-        // Unsigned: twice as many numbers as `int32` has.
+        // Unsigned, so the maximum is twice that of `int32`.
         property["format"] = "int64".into();
         property["maximum"] = u32::MAX.into();
     }
@@ -176,7 +176,7 @@ fn is_text(property: &Value) -> bool {
     kind == "string" || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"))
 }
 
-/// Whether a field is a time, by its name.
+/// Returns true if a field is a time, by its name.
 fn is_time(field: &str) -> bool {
     field.ends_with("_at") || matches!(field, "since" | "until" | "held_until" | "as_of")
 }
@@ -230,7 +230,8 @@ fn complete_operation(method: &Method, path: &str, operation: &mut Value, schema
     }
 }
 
-/// An example of a body: its fields that have an example, and no others, since a field that is left out does no harm.
+/// Builds the example of a body from those fields that have an example. Other fields are left out, which is always
+/// valid.
 fn example(schema: &Value, schemas: &Value) -> Value {
     let named = |schema: &Value| schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()).map(|name| schemas[name].clone());
     let choices = schema["oneOf"].as_array().into_iter().flatten();
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn required_fields_of_a_body_have_an_example() {
+    fn required_fields_of_bodies_have_examples() {
         let document = crate::document_json();
         let bodies = document["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("operations"));
         let mut missing = Vec::new();
@@ -265,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_an_example_is_null() {
-        fn look(place: &str, value: &Value, nulls: &mut Vec<String>) {
+    fn only_examples_are_null() {
+        fn look(path: &str, value: &Value, nulls: &mut Vec<String>) {
             match value {
-                Value::Null => nulls.push(place.to_owned()),
-                Value::Array(items) => items.iter().for_each(|item| look(place, item, nulls)),
+                Value::Null => nulls.push(path.to_owned()),
+                Value::Array(items) => items.iter().for_each(|item| look(path, item, nulls)),
                 Value::Object(fields) => {
                     let fields = fields.iter().filter(|(name, _)| !["default", "enum", "example", "examples"].contains(&name.as_str()));
-                    fields.for_each(|(name, value)| look(&format!("{place}/{name}"), value, nulls));
+                    fields.for_each(|(name, value)| look(&format!("{path}/{name}"), value, nulls));
                 }
                 _ => {}
             }
@@ -298,9 +299,9 @@ mod tests {
         let mut odd = Vec::new();
         for (name, schema) in schemas().as_object().expect("schemas") {
             for (field, property) in schema["properties"].as_object().into_iter().flatten() {
-                let is_said = property["description"].is_string() || !property["$ref"].is_null() || !property["oneOf"].is_null();
+                let is_described = property["description"].is_string() || !property["$ref"].is_null() || !property["oneOf"].is_null();
                 let is_list = property["items"]["$ref"].is_string();
-                if !(is_said || is_list) || property["description"].as_str().is_some_and(|text| text.contains('\n')) {
+                if !(is_described || is_list) || property["description"].as_str().is_some_and(|text| text.contains('\n')) {
                     odd.push(format!("{name}.{field}"));
                 }
             }

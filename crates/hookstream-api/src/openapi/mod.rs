@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the operations themselves.
+//! OpenAPI 3.1 document, derived from the operations.
 
 pub(crate) mod docs;
 
@@ -21,7 +21,7 @@ use utoipa::{
 
 use crate::http::error::ErrorBody;
 
-/// A client asks anew each time, since the next version has another.
+/// Clients must revalidate, because the next version has another document.
 const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
 
 #[derive(OpenApi)]
@@ -74,7 +74,7 @@ impl Modify for Secured {
     }
 }
 
-/// The OpenAPI document of this version.
+/// Returns the OpenAPI document of this version.
 pub fn document() -> utoipa::openapi::OpenApi {
     let (_, operations) = crate::versioned().split_for_parts();
     let mut document = Document::openapi();
@@ -89,14 +89,15 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The same as JSON, with what clients expect besides: this is what is served, and `docs/openapi.json`.
+/// Returns the document as JSON, with additions that clients expect. The server and `docs/openapi.json` use this
+/// form.
 pub fn document_json() -> serde_json::Value {
     let mut document = serde_json::to_value(document()).expect("the document is JSON");
     enrich::enrich(&mut document);
     document
 }
 
-/// The errors that an operation can answer besides its own.
+/// Adds the errors that any operation can answer.
 fn add_errors(path: &str, operation: &mut Operation) {
     let mut errors = vec![
         ("500", "Internal server error."),
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_operation_has_an_id_of_its_own_a_summary_and_its_errors() {
+    fn operations_have_unique_ids_summaries_and_errors() {
         let document = document();
         let mut ids = BTreeSet::new();
         for (path, item) in &document.paths.paths {

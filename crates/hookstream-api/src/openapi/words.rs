@@ -1,12 +1,12 @@
-//! The closed sets of words in the API, and the JSON inside its text fields, for the OpenAPI document.
+//! Closed sets of words in the API, and the JSON inside its text fields, for the OpenAPI document.
 
 use serde_json::{Value, json};
 
-/// A set of words.
+/// Set of words.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Set {
     words: &'static [&'static str],
-    /// Whether later versions may add words: a client has to cope with others.
+    /// True if later versions may add words, so that clients must accept others.
     is_open: bool,
 }
 
@@ -19,8 +19,8 @@ impl Set {
         Self { words, is_open: true }
     }
 
-    /// Puts the words into a schema: as `enum`, or, where words may be added, as `x-extensible-enum`, which generators that
-    /// know it read, and others take for any text.
+    /// Writes the words into a schema: a closed set as `enum`, an open set as `x-extensible-enum`, which generators
+    /// either know or ignore.
     pub(super) fn write(self, schema: &mut Value) {
         if self.is_open {
             schema["x-extensible-enum"] = json!(self.words);
@@ -48,7 +48,7 @@ const ATTEMPT: Set = Set::closed(&["success", "failed"]);
 const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "replay", "test"]);
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
-/// Fields and their words: schema, field, words. The schema `*` stands for all.
+/// Fields and their words: schema, field, words. The schema `*` matches all.
 const FIELDS: [(&str, &str, Set); 36] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
@@ -88,12 +88,12 @@ const FIELDS: [(&str, &str, Set); 36] = [
     ("CreateInvitation", "role", ROLES),
 ];
 
-/// The words of a field.
+/// Returns the words of a field.
 pub(super) fn of_field(schema: &str, field: &str) -> Option<Set> {
     FIELDS.into_iter().find(|(of, name, _)| *name == field && (*of == schema || *of == "*")).map(|(_, _, set)| set)
 }
 
-/// The words of a query parameter.
+/// Returns the words of a query parameter.
 pub(super) fn of_parameter(path: &str, name: &str) -> Option<Set> {
     match name {
         "direction" => Some(Set::closed(&["next", "prev"])),
@@ -105,7 +105,7 @@ pub(super) fn of_parameter(path: &str, name: &str) -> Option<Set> {
     }
 }
 
-/// The schema of the JSON inside a text field.
+/// Returns the schema of the JSON inside a text field.
 pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
     let texts = || json!({ "type": "array", "items": { "type": "string" } });
     Some(match (schema, field) {
@@ -121,7 +121,7 @@ pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
     })
 }
 
-/// The example of a field that holds any JSON, which the derived document leaves out.
+/// Returns the example of a field that holds any JSON; the derived document has none.
 pub(super) fn example(schema: &str, field: &str) -> Option<Value> {
     Some(match (schema, field) {
         ("CreateApplication" | "UpdateApplication", "metadata") => json!({ "plan": "pro" }),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_with_words_is_in_the_document() {
+    fn fields_with_words_are_in_the_document() {
         let document = crate::document_json();
         let schemas = document["components"]["schemas"].as_object().expect("schemas");
         for (schema, field, set) in FIELDS {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_that_lists_words_has_them_as_an_enum() {
+    fn words_in_a_description_are_an_enum() {
         let document = crate::document_json();
         let mut missing = Vec::new();
         for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {

@@ -1,4 +1,4 @@
-//! The audit log: who did what, from where, and how it was before and after. It is only read here.
+//! Audit log: who changed what, from which address, with the values before and after. Read-only here.
 
 use axum::{
     Json,
@@ -21,12 +21,12 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::caller::{Caller, Who},
+    auth::caller::{Caller, CallerIdentity},
     http::{error::ApiError, page, params::QueryParams, shapes::ListQuery},
     state::Api,
 };
 
-/// So many entries of an export are in memory at once; the next are read when the client has taken them.
+/// Entries of an export in memory at once; the next are read after the client has taken them.
 const SLICE: usize = 100;
 
 /// Entry of the audit log.
@@ -176,12 +176,12 @@ pub(crate) async fn export(
     QueryParams(filter): QueryParams<AuditQuery>,
 ) -> Result<Response, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
-    // What is added while it is read is not part of it, so that it ends.
+    // Entries added during the export are left out, so that it ends.
     let end = api.now() + std::time::Duration::from_millis(1);
     let mut filter = filter.read()?;
     filter.until = Some(filter.until.map_or(end, |until| until.min(end)));
     let reach = reach(caller, query.env_id.as_deref());
-    // Read before the answer begins, so that what goes wrong at once is answered as what it is.
+    // The first slice is read before the response begins, so that early failures get their own status.
     let first = audit_log::following(&*api.store, reach, &filter, None, SLICE).await?;
     let slices = stream::try_unfold((Some(first), None), move |(ready, after)| {
         let api = api.clone();
@@ -202,12 +202,12 @@ pub(crate) async fn export(
     Ok(response)
 }
 
-/// A key sees what was done in its environment; somebody who signed in all of their organization, or of the environment
-/// that they name.
+/// Returns the reach of a caller: a key's environment; for a signed-in user the organization, or the named
+/// environment.
 const fn reach(caller: Caller, env_id: Option<&str>) -> Reach {
-    match (caller.who, env_id) {
-        (Who::Person(..), None) => Reach::Organization(caller.tenant.organization),
-        (Who::Key(..), _) | (Who::Person(..), Some(_)) => Reach::Environment(caller.tenant),
+    match (caller.identity, env_id) {
+        (CallerIdentity::Person(..), None) => Reach::Organization(caller.tenant.organization),
+        (CallerIdentity::Key(..), _) | (CallerIdentity::Person(..), Some(_)) => Reach::Environment(caller.tenant),
     }
 }
 

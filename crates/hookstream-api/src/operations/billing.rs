@@ -1,5 +1,5 @@
-//! What an organization has of what it may have. There is no billing in an installation of one's own: what would lead to
-//! a payment says so.
+//! Usage and limits of an organization. A self-hosted installation has no billing; operations that would lead to a
+//! payment respond with that error.
 
 use axum::{Json, extract::State};
 use hookstream_model::operations::quota::{Month, Quota, Quotas};
@@ -99,7 +99,8 @@ pub(crate) async fn usage(
     Ok(Json(show(month, events, held, &limits, api.engine.options().retention_days)))
 }
 
-/// Answers what would charge somebody: a self-hosted installation has no billing. Clients retry a 5xx, so it is a 404.
+/// Refuses operations that would lead to a payment: a self-hosted installation has no billing. The status is 404,
+/// because clients retry a 5xx.
 pub(crate) async fn no_billing() -> ApiError {
     let message = "Billing is not available on this installation. GET /v1/billing/usage reports usage and limits.";
     ApiError::new(StatusCode::NOT_FOUND, "no_billing", message)
@@ -118,7 +119,7 @@ fn show(month: Month, events: u64, held: Held, limits: &Quotas, retention_days: 
             since: month.first().start().to_string(),
             resets_at: month.end().start().to_string(),
         },
-        // There are none of these yet, and so no limit.
+        // Sources and destinations do not exist yet, so they have no limit.
         sources: none(),
         destinations: none(),
         applications: of(held.applications, Quota::Applications),
@@ -129,7 +130,7 @@ fn show(month: Month, events: u64, held: Held, limits: &Quotas, retention_days: 
     }
 }
 
-/// With two digits behind the point at the most. Of a limit of nothing everything is used.
+/// Returns the percentage with at most two decimals. A limit of 0 counts as fully used.
 fn percentage(used: u64, limit: Option<u64>) -> f64 {
     let hundredths = match limit {
         None => 0,
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percentage_is_of_the_limit() {
+    fn percentage_is_relative_to_the_limit() {
         for (used, limit, expected) in [
             (7, None, 0.0),
             (0, Some(0), 100.0),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_the_least_of_what_the_settings_and_the_quota_say() {
+    fn retention_is_the_minimum_of_settings_and_quota() {
         let month = Month::of("2027-01-31T12:00:00Z".parse().expect("a time"));
         let check = |quota, expected| {
             let limits = Quotas::default().with(Quota::RetentionDays, quota);

@@ -1,4 +1,4 @@
-//! Whether the server lives and is ready.
+//! Health probes: liveness and readiness.
 
 use axum::{Json, extract::State};
 use hookstream_store::identity::organizations;

@@ -1,4 +1,4 @@
-//! Jobs: sending again what an endpoint missed, or any set of its deliveries, in the background.
+//! Jobs: recovering or replaying a set of an endpoint's deliveries in the background.
 
 use axum::{
     Json,
@@ -29,8 +29,8 @@ use crate::{
     state::Api,
 };
 
-/// For how long the same request again is a double click and not another job, in seconds, where the first is done
-/// already. While it runs, it is one in any case.
+/// Time after the creation of a job within which an identical request counts as a double click, in seconds. While the
+/// job runs, an identical request always does.
 const DOUBLE_CLICK_S: u64 = 10;
 
 /// Job that sends deliveries of an endpoint again.
@@ -282,8 +282,8 @@ pub(crate) struct JobQuery {
 )]
 pub(crate) async fn recover(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -299,7 +299,7 @@ pub(crate) async fn recover(
         rate_limit: rate_limit.map(Whole::number),
         max_messages: None,
     };
-    start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
+    start(&api, &scope, audited, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// Replay messages to an endpoint
@@ -318,8 +318,8 @@ pub(crate) async fn recover(
 )]
 pub(crate) async fn replay(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -335,7 +335,7 @@ pub(crate) async fn replay(
         rate_limit: rate_limit.map(Whole::number),
         max_messages: max_messages.map(Whole::number),
     };
-    start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
+    start(&api, &scope, audited, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// List jobs
@@ -372,9 +372,9 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job):
     find(&api, caller.tenant, &job).await.map(|job| Json(JobAnswer::new(job)))
 }
 
-/// The same, where it is one of an application.
-pub(crate) async fn get_of(api: &Api, place: &ApplicationScope, job: &str) -> Result<Json<JobAnswer>, ApiError> {
-    let (job, application) = (find(api, place.tenant, job).await?, place.resolve(api).await?);
+/// Returns the job if it is of this application.
+pub(crate) async fn get_of(api: &Api, scope: &ApplicationScope, job: &str) -> Result<Json<JobAnswer>, ApiError> {
+    let (job, application) = (find(api, scope.tenant, job).await?, scope.resolve(api).await?);
     if job.application_id == application { Ok(Json(JobAnswer::new(job))) } else { Err(not_found()) }
 }
 
@@ -396,10 +396,10 @@ async fn find(api: &Api, tenant: Tenant, job: &str) -> Result<Model, ApiError> {
 pub(crate) async fn cancel(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(job): PathParams<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
-    let job = jobs::cancel(&*api.store, &acting.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
+    let job = jobs::cancel(&*api.store, &audited.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
     match job.state {
         JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
         JobState::Completed { .. } | JobState::Failed { .. } => {
@@ -409,36 +409,36 @@ pub(crate) async fn cancel(
     }
 }
 
-/// Starts the job that is asked for, or tells what it would do.
+/// Starts the requested job, or returns the forecast of a dry run.
 async fn start(
     api: &Api,
-    place: &ApplicationScope,
-    acting: AuditedCaller,
+    scope: &ApplicationScope,
+    audited: AuditedCaller,
     endpoint: &str,
     query: &DryRunQuery,
     (headers, body): (&HeaderMap, &RawBody),
     request: &JobRequest,
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
-    let (routes, endpoint) = place.endpoint(api, endpoint).await?;
+    let (routes, endpoint) = scope.endpoint(api, endpoint).await?;
     let application = routes.application.id;
     let operation = format!("POST /v1/applications/{application}/endpoints/{endpoint}/{}", request.kind.as_str());
     let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
-    if let Some(answer) = idempotency::repeated(api, place.tenant, key.as_ref()).await? {
+    if let Some(answer) = idempotency::repeated(api, scope.tenant, key.as_ref()).await? {
         return Ok(answer);
     }
-    let (job, forecast) = api.engine.plan(place.tenant, &application.to_string(), endpoint, request).await?;
+    let (job, forecast) = api.engine.plan(scope.tenant, &application.to_string(), endpoint, request).await?;
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }
-    let act = acting.act(api);
+    let act = audited.act(api);
     let double_click = job.selection.asked_at - std::time::Duration::from_secs(DOUBLE_CLICK_S);
     let mut is_there = false;
     let taken = || {
         is_there = true;
         ApiError::new(StatusCode::CONFLICT, "conflict", "An identical job has just started and ended. Retry the request.")
     };
-    let answer = idempotency::create_once(api, place.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
+    let answer = idempotency::create_once(api, scope.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
         if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
             return Ok(Created::NameTaken);
         }
@@ -447,7 +447,7 @@ async fn start(
     .await;
     api.engine.note_job();
     if is_there && let Some(same) = jobs::find_same(&*api.store, &job, double_click).await? {
-        return idempotency::answer_with(api, place.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
+        return idempotency::answer_with(api, scope.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
     }
     answer
 }

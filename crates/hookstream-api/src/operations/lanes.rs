@@ -1,4 +1,4 @@
-//! Lanes: who uses the capacity, and what waits for whom.
+//! Lanes: queues of endpoints and their share of the capacity.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use utoipa::ToSchema;
 
 use crate::{auth::caller::Caller, http::error::ApiError, state::Api};
 
-/// The most lanes that are shown: those with the most in them.
+/// Maximum number of lanes in a response: the longest.
 const SHOWN: usize = 100;
-/// The most backlogs in the store that are looked at, of all tenants.
+/// Maximum number of backlogs read from the store, of all tenants.
 const BACKLOGS: usize = 10_000;
-/// How far what waits in a backlog is counted.
+/// Maximum count of the deliveries of a backlog.
 const COUNTED: usize = 10_000;
 
 /// Delivery queue of one endpoint.
@@ -63,7 +63,7 @@ pub(crate) struct LaneList {
     left_out: usize,
 }
 
-/// What is known of a lane: in memory, and in the store.
+/// Data of a lane: in memory, and in the store.
 #[derive(Default)]
 struct Known {
     view: Option<LaneView>,
@@ -88,7 +88,7 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
         known.view = Some(view);
     }
     for head in api.store.backlogs(Shards::ALL, None, BACKLOGS).await? {
-        // A backlog knows no tenant: its application does.
+        // A backlog has no tenant; its application has.
         if api.engine.is_of(caller.tenant, head.application_id).await? {
             let known = lanes.entry(head.target_id).or_default();
             known.application = Some(head.application_id);

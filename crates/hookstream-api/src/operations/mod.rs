@@ -1,4 +1,4 @@
-//! Operations for those who run the server, a file a resource.
+//! Operations for operators of the server; each resource has a file.
 
 pub(crate) mod audit_log;
 pub(crate) mod billing;

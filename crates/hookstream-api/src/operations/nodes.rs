@@ -1,4 +1,4 @@
-//! The nodes that work together.
+//! Nodes of the installation.
 
 use axum::{Json, extract::State};
 use hookstream_store::delivery::nodes::Node as Stored;

@@ -1,4 +1,4 @@
-//! How much an environment sends, where its deliveries stand, and what the store takes on disk.
+//! Usage of an environment: messages, deliveries by state, and storage.
 
 use axum::{Json, extract::State};
 use hookstream_model::{
@@ -21,7 +21,7 @@ use crate::{
     state::Api,
 };
 
-/// Days before today whose sizes the forecast is made from.
+/// Number of full days that the forecast is based on.
 const MEASURED: usize = 7;
 
 /// Counts of deliveries: `accepted` = `succeeded` + `pending` + `exhausted` + `skipped` + `cancelled`.
@@ -185,12 +185,12 @@ pub(crate) async fn get(
     Ok(Json(UsageAnswer { usage: Usage { figures: total.into(), days, storage, disk } }))
 }
 
-/// What payloads take by day of their messages, and what they will.
+/// Returns the size of payloads by the day of their messages, and the forecast.
 fn storage(payloads: &[(Day, u64)], today: Day, limits: Limits) -> Storage {
     let payload_bytes = payloads.iter().map(|(_, bytes)| bytes).sum();
     let kept: Vec<_> = payloads.iter().filter(|(_, bytes)| *bytes > 0).collect();
     let oldest = kept.first().map_or(today, |(day, _)| *day).min(today);
-    // A day without messages has no figures, and is one all the same.
+    // Days without messages have no figures, but they count.
     let full: Vec<_> = std::iter::successors(Some(oldest), |day| Some(day.next())).take_while(|day| *day < today).take(10_000).collect();
     let measured = &full[full.len().saturating_sub(MEASURED)..];
     let of_measured = kept.iter().filter(|(day, _)| measured.contains(day)).map(|(_, bytes)| *bytes);
@@ -214,8 +214,8 @@ fn storage(payloads: &[(Day, u64)], today: Day, limits: Limits) -> Storage {
     }
 }
 
-/// What the days take, and what they will. A day is dropped once it is more than `retention_days` old, so as
-/// many and today's are there in the end.
+/// Returns the size of all days, and the forecast. A day is dropped when it is more than `retention_days` old, so the
+/// store levels out at that many days and today.
 fn forecast(sizes: &[(Day, u64)], today: Day, retention_days: u32) -> Disk {
     let bytes = sizes.iter().map(|(_, bytes)| bytes).sum();
     let full: Vec<_> = sizes.iter().rev().filter(|(day, _)| *day < today).take(MEASURED).map(|(_, bytes)| *bytes).collect();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_that_of_full_days_whose_payloads_are_kept() {
+    fn rate_is_measured_on_full_days_with_payloads() {
         let today = day("2027-01-31");
         let limits = Limits { retention_days: 30, payload_retention_days: 9, max_payload_bytes: Some(2_000) };
         let check = |payloads: &[(&str, u64)], per_day: Option<u64>, expected: (&str, Option<u32>, Option<u64>)| {
@@ -247,17 +247,17 @@ mod tests {
         };
         check(&[], None, ("unknown", None, None));
         check(&[("2027-01-31", 500)], None, ("unknown", None, None));
-        // One day of two had no messages.
+        // One of the two days had no messages.
         check(&[("2027-01-29", 200), ("2027-01-31", 50)], Some(100), ("levels_out", Some(7), Some(1_000)));
-        // What has expired says nothing of the rate.
+        // Expired payloads do not influence the rate.
         check(&[("2027-01-10", 0), ("2027-01-29", 0), ("2027-01-30", 300)], Some(300), ("budget_reached", Some(5), None));
-        // Only the last seven count.
+        // Only the last seven days count.
         check(&[("2027-01-20", 700), ("2027-01-30", 70)], Some(10), ("levels_out", Some(0), Some(100)));
         check(&[("2027-01-30", 5_000)], Some(5_000), ("budget_reached", Some(0), None));
     }
 
     #[test]
-    fn the_size_levels_out_when_the_oldest_day_is_dropped() {
+    fn size_levels_out_when_the_oldest_day_is_dropped() {
         let today = day("2027-01-31");
         let check = |sizes: &[(&str, u64)], expected: (u64, Option<u64>, u32, Option<u64>)| {
             let sizes: Vec<_> = sizes.iter().map(|(text, bytes)| (day(text), *bytes)).collect();
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!((bytes, bytes_per_day, level_in_days, level_bytes), expected);
         };
         check(&[], (0, None, 30, None));
-        // Today's is not full yet, and tomorrow's is made ahead.
+        // Today is incomplete, and tomorrow's file is created in advance.
         check(&[("2027-01-31", 50), ("2027-02-01", 1)], (51, None, 30, None));
         check(&[("2027-01-29", 100), ("2027-01-30", 300), ("2027-01-31", 50)], (450, Some(200), 28, Some(6_200)));
         check(&[("2026-12-01", 9_000), ("2027-01-31", 50)], (9_050, Some(9_000), 0, Some(279_000)));

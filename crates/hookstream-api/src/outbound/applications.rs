@@ -1,4 +1,4 @@
-//! Applications: one for each customer of the product that sends.
+//! Applications: one for each of the sender's customers.
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
@@ -194,7 +194,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -208,7 +208,7 @@ pub(crate) async fn create(
     if let Some(description) = &input.description {
         rules::check_description(description)?;
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let application = Model {
         id: api.engine.new_id().into(),
@@ -261,7 +261,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(app): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<ApplicationAnswer>, ApiError> {
@@ -287,7 +287,7 @@ pub(crate) async fn update(
     if let Some(Some(uid)) = &uid {
         check_uid(&api, caller, uid, Some(id)).await?;
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let changed = applications::update(&*api.store, &act, caller.tenant, id, |application: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
@@ -328,16 +328,16 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = resolve(&api, caller, &app).await?;
-    let was_there = applications::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
+    let was_there = applications::delete(&*api.store, &audited.act(&api), caller.tenant, id).await?;
     api.engine.application_changed(id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
-/// The id of the application that a path names by its id or `uid`.
+/// Returns the id of the application that a path names by id or `uid`.
 pub(crate) async fn resolve(api: &Api, caller: Caller, reference: &str) -> Result<ApplicationId, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, reference).await?.ok_or_else(not_found)?;
     Ok(routes.application.id)
@@ -354,7 +354,7 @@ async fn with_counts(api: &Api, caller: Caller, found: Vec<Model>) -> Result<Vec
     Ok(counted)
 }
 
-/// Checks a `uid`: its form, and that it is not the id of another application, which a path would mean by it.
+/// Checks a `uid`: its form, and that it is not the id of another application, because paths accept both.
 async fn check_uid(api: &Api, caller: Caller, uid: &str, own: Option<ApplicationId>) -> Result<(), ApiError> {
     rules::check_uid(uid)?;
     if let Ok(id) = uid.parse::<ApplicationId>()

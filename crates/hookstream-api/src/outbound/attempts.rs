@@ -118,12 +118,12 @@ pub(crate) struct AttemptList {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     SeveralParams(query): SeveralParams<AttemptQuery>,
 ) -> Result<Json<AttemptList>, ApiError> {
-    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
-    let (routes, endpoint) = place.endpoint(&api, &endpoint).await?;
+    scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let (routes, endpoint) = scope.endpoint(&api, &endpoint).await?;
     let query = AllAttemptsQuery {
         application_id: None,
         endpoint_id: None,
@@ -138,7 +138,7 @@ pub(crate) async fn list(
         org_id: None,
         env_id: None,
     };
-    find(&api, place.tenant, Some(routes.application.id), Some(endpoint.into()), &query).await
+    find(&api, scope.tenant, Some(routes.application.id), Some(endpoint.into()), &query).await
 }
 
 /// List attempts of an environment
@@ -175,8 +175,8 @@ async fn find(
 ) -> Result<Json<AttemptList>, ApiError> {
     let limit = page::limit(query.limit.as_deref())?;
     let direction = page::direction(query.direction.as_deref())?;
-    let place = page::place::<2>(query.cursor.as_deref())?;
-    let from = place.map(|[message, attempt]| AttemptPosition { message, attempt });
+    let position = page::position::<2>(query.cursor.as_deref())?;
+    let from = position.map(|[message, attempt]| AttemptPosition { message, attempt });
     let filter = AttemptFilter {
         target,
         succeeded: succeeded(query.status.as_deref())?,
@@ -185,7 +185,7 @@ async fn find(
         since: query.since.as_deref().map(|text| time("since", text)).transpose()?,
         until: query.until.as_deref().map(|text| time("until", text)).transpose()?,
     };
-    // No message is accepted after an attempt to deliver it.
+    // A message is accepted before any attempt to deliver it.
     let below = bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]);
     let range = Range { tenant, application, lowest: [0; 16], below, direction };
     let range = match (from, direction) {
@@ -196,7 +196,7 @@ async fn find(
     let found = api.store.find_attempts(AttemptSearch { range, from, filter, limit }).await?;
     let newest = found.items.first().map(|found| [*found.attempt.message_id.as_bytes(), page::above(*found.attempt.id.as_bytes())]);
     let mut attempts = found.items;
-    // Pages go by messages; what a reader sees at once is in the order of the attempts themselves.
+    // Pages go by message, but attempts within a page are ordered by attempt.
     attempts.sort_by_key(|found| std::cmp::Reverse(found.attempt.id));
     Ok(Json(AttemptList {
         attempts: shown(api, tenant, attempts).await?,
@@ -213,7 +213,7 @@ async fn shown(api: &Api, tenant: Tenant, found: Vec<FoundAttempt>) -> Result<Ve
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry(application_id) {
             entry.insert(api.engine.routes().resolve(tenant, &application_id.to_string()).await?);
         }
-        // Deleted since its messages were looked up: then nothing of it is shown.
+        // The application was deleted after its messages were looked up; its attempts are left out.
         let Some(Some(routes)) = known.get(&application_id) else { continue };
         let attempt = show_attempt(tenant, routes, attempt);
         attempts.push(ListedAttempt { attempt, application_id: application_id.to_string(), event_type });
@@ -230,7 +230,7 @@ fn succeeded(text: Option<&str>) -> Result<Option<bool>, ApiError> {
         word => Err(refuse(word)),
     });
     let first = outcomes.next().transpose()?;
-    // Both are all.
+    // Both outcomes together are no filter.
     let is_same = outcomes.try_fold(true, |is_same, outcome| outcome.map(|outcome| is_same && Some(outcome) == first))?;
     Ok(first.filter(|_| is_same))
 }

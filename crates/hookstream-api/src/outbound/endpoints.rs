@@ -1,4 +1,4 @@
-//! Endpoints: where an application's messages go.
+//! Endpoints of an application.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -70,12 +70,12 @@ use crate::{
     state::Api,
 };
 
-/// The longest time for which a rotated secret may go on to sign, in seconds: 7 days.
+/// Maximum grace period of a rotated secret, in seconds: 7 days.
 const GRACE_MAX_S: u64 = 7 * 24 * 3600;
-/// Test messages that the portal of one application sends in a minute.
+/// Test messages per minute that the portal of one application may send.
 const PORTAL_TESTS: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
 const MINUTE: Duration = Duration::from_secs(60);
-/// The event type of a test message, where the request names none.
+/// Default event type of a test message.
 const TEST_TYPE: &str = "hookstream.test";
 
 /// Several messages in one request, as a JSON array. The request is sent when `max_size` messages wait, when the array would exceed
@@ -206,13 +206,13 @@ impl Endpoint {
         }
     }
 
-    /// As whoever asks may see it: a customer sees which headers go with each delivery, and not what they say, nor the
-    /// metadata, which is the sender's.
-    fn shown(place: &ApplicationScope, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
-        if place.asks == Requester::Customer {
+    /// Returns the endpoint as the caller may see it: a customer sees the names of custom headers without their
+    /// values, and no metadata, which belongs to the sender.
+    fn shown(scope: &ApplicationScope, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
+        if scope.requester == Requester::Customer {
             endpoint.metadata = None;
         }
-        if let (Requester::Customer, Some(headers)) = (place.asks, &mut endpoint.headers) {
+        if let (Requester::Customer, Some(headers)) = (scope.requester, &mut endpoint.headers) {
             headers.values_mut().for_each(|value| HIDDEN.clone_into(value));
         }
         Self::new(endpoint, secret, now)
@@ -310,9 +310,9 @@ pub(crate) struct CreateEndpoint<'a> {
 }
 
 impl CreateEndpoint<'_> {
-    /// How fast, for how long, in which order and how bundled is sent is the sender's to say.
-    fn check_asked_by(&self, place: &ApplicationScope) -> Result<(), ApiError> {
-        place.refuse_of_customer(&[
+    /// Refuses fields that a customer may not set: rate, expiry, schedule, order and batching are the sender's.
+    fn check_asked_by(&self, scope: &ApplicationScope) -> Result<(), ApiError> {
+        scope.refuse_of_customer(&[
             ("uid", self.uid.is_some()),
             ("metadata", self.metadata.is_some()),
             ("channels", self.channels.is_some()),
@@ -403,9 +403,9 @@ pub(crate) struct UpdateEndpoint<'a> {
 }
 
 impl UpdateEndpoint<'_> {
-    /// As for a new one.
-    fn check_asked_by(&self, place: &ApplicationScope) -> Result<(), ApiError> {
-        place.refuse_of_customer(&[
+    /// Refuses fields that a customer may not set, as in a new endpoint.
+    fn check_asked_by(&self, scope: &ApplicationScope) -> Result<(), ApiError> {
+        scope.refuse_of_customer(&[
             ("uid", !self.uid.is_absent()),
             ("metadata", !self.metadata.is_absent()),
             ("channels", !self.channels.is_absent()),
@@ -497,16 +497,16 @@ pub(crate) struct TestEndpoint {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<EndpointList>, ApiError> {
-    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EndpointId::from_bytes)?;
-    let application = place.resolve(&api).await?;
-    let page = endpoints::list(&*api.store, place.tenant, application, request).await?;
+    let application = scope.resolve(&api).await?;
+    let page = endpoints::list(&*api.store, scope.tenant, application, request).await?;
     let cursor = page::cursor(&page, |(endpoint, _)| *endpoint.id.as_bytes());
     let (has_more, now) = (page.has_more, api.now());
-    let endpoints = page.items.into_iter().map(|(endpoint, secret)| Endpoint::shown(&place, endpoint, &secret, now)).collect();
+    let endpoints = page.items.into_iter().map(|(endpoint, secret)| Endpoint::shown(&scope, endpoint, &secret, now)).collect();
     Ok(Json(EndpointList { endpoints, cursor, has_more }))
 }
 
@@ -525,28 +525,28 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateEndpoint<'_> = body.parse()?;
-    input.check_asked_by(&place)?;
-    let application_id = place.resolve(&api).await?;
+    input.check_asked_by(&scope)?;
+    let application_id = scope.resolve(&api).await?;
     let key = idempotency::key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
     let algorithm = input.signing_algorithm.as_deref().map(SigningAlgorithm::parse).transpose()?;
     let secret = signing_secret(&api, algorithm, input.signing_secret)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     if let Some(uid) = &input.uid {
-        check_uid(&place, &api, uid, None).await?;
+        check_uid(&scope, &api, uid, None).await?;
     }
     let endpoint = Model {
         id: api.engine.new_id().into(),
-        tenant: place.tenant,
+        tenant: scope.tenant,
         application_id,
         uid: input.uid,
         url: EndpointUrl::parse(&input.url)?,
@@ -559,7 +559,7 @@ pub(crate) async fn create(
         channels: input.channels.map(channels).transpose()?,
         rate_limit_per_second: input.rate_limit_per_second.map(Whole::number),
         expires_at: input.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?,
-        headers: input.headers.map(|raw| own_headers(&place, raw)).transpose()?,
+        headers: input.headers.map(|raw| own_headers(&scope, raw)).transpose()?,
         retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
         timeout_ms: input.timeout_ms.map(Whole::number).map(timeout_ms).transpose()?,
         ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
@@ -571,12 +571,12 @@ pub(crate) async fn create(
         updated_at: now,
     };
     api.transport.check(&Target::http(&endpoint.url)).await?;
-    let shown = Endpoint::shown(&place, endpoint.clone(), &secret, now);
-    let warnings = warnings(&api, &place, endpoint.filter_types.as_deref()).await?;
+    let shown = Endpoint::shown(&scope, endpoint.clone(), &secret, now);
+    let warnings = warnings(&api, &scope, endpoint.filter_types.as_deref()).await?;
     let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown }, warnings };
     let taken = || uid_taken(endpoint.uid.as_deref().unwrap_or_default());
-    let of_customer = (place.asks == Requester::Customer).then_some(api.options.portal_endpoints).flatten();
-    let answer = idempotency::create_once(&api, place.tenant, key, &answer, taken, async |kept| {
+    let of_customer = (scope.requester == Requester::Customer).then_some(api.options.portal_endpoints).flatten();
+    let answer = idempotency::create_once(&api, scope.tenant, key, &answer, taken, async |kept| {
         endpoints::create(&*api.store, &act, &endpoint, &secret, of_customer, kept).await
     })
     .await;
@@ -592,12 +592,12 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let key = key(&api, &place, &endpoint).await?;
+    let key = key(&api, &scope, &endpoint).await?;
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer::new(Endpoint::shown(&place, found, &secret, api.now()))))
+    Ok(Json(EndpointAnswer::new(Endpoint::shown(&scope, found, &secret, api.now()))))
 }
 
 /// Update an endpoint
@@ -614,23 +614,23 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let change = EndpointPatch::read(&place, body.parse()?, api.now())?;
-    let key = key(&api, &place, &endpoint).await?;
+    let change = EndpointPatch::read(&scope, body.parse()?, api.now())?;
+    let key = key(&api, &scope, &endpoint).await?;
     if let Some(Some(uid)) = &change.uid {
-        check_uid(&place, &api, uid, Some(key.id)).await?;
+        check_uid(&scope, &api, uid, Some(key.id)).await?;
     }
     if let Some(url) = &change.url {
         api.transport.check(&Target::http(url)).await?;
     }
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Model| -> Result<(), ApiError> {
-        change.check_moved_by(&place, endpoint)?;
+        change.check_moved_by(&scope, endpoint)?;
         change.apply(endpoint, now);
         Ok(())
     })
@@ -642,8 +642,8 @@ pub(crate) async fn update(
         Changed::UidTaken => return Err(uid_taken(change.uid.flatten().as_deref().unwrap_or_default())),
     };
     let filter = change.filter_types.as_ref().and_then(Option::as_deref);
-    let warnings = warnings(&api, &place, filter).await?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, endpoint, &secret, now), warnings }))
+    let warnings = warnings(&api, &scope, filter).await?;
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&scope, endpoint, &secret, now), warnings }))
 }
 
 /// Delete an endpoint
@@ -656,12 +656,12 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
-    let key = key(&api, &place, &endpoint).await?;
-    let was_there = endpoints::delete(&*api.store, &acting.act(&api), key).await?;
+    let key = key(&api, &scope, &endpoint).await?;
+    let was_there = endpoints::delete(&*api.store, &audited.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
@@ -681,8 +681,8 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<RotateQuery>,
     headers: HeaderMap,
@@ -691,21 +691,21 @@ pub(crate) async fn rotate_secret(
     let input: RotateSecret = body.parse_optional()?;
     let seconds = grace_seconds(query, input.grace_seconds.map(Whole::number))?;
     let grace = seconds.map_or(api.options.secret_grace, Duration::from_secs);
-    let key = key(&api, &place, &endpoint).await?;
+    let key = key(&api, &scope, &endpoint).await?;
     let in_query = seconds.filter(|_| input.grace_seconds.is_none());
     let operation =
         format!("POST {}/{}/rotate-secret?{}", key.application_id, key.id, in_query.map(|seconds| seconds.to_string()).unwrap_or_default());
     let idempotency_key = idempotency::key(&headers, &operation, &body.0)?;
     let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
     let secret = signing_secret(&api, Some(endpoint.signing_algorithm), input.signing_secret)?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let old_until = act.at + grace;
     let answer = RotatedSecret {
         public_key: SigningKey::parse(&secret)?.public_key(),
         signing_secret: secret.expose().to_owned(),
         previous_secret_expires_at: old_until.to_string(),
     };
-    let answer = idempotency::change_once(&api, place.tenant, idempotency_key, &answer, async |kept| {
+    let answer = idempotency::change_once(&api, scope.tenant, idempotency_key, &answer, async |kept| {
         let rotation = Rotation { secret: &secret, old_until };
         match endpoints::rotate_secret(&*api.store, &act, key, rotation, kept).await? {
             Rotated::Done => Ok(true),
@@ -758,23 +758,23 @@ fn too_many_secrets(until: Timestamp) -> ApiError {
 )]
 pub(crate) async fn reveal_secret(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Response, ApiError> {
     if !api.options.reveal_secrets {
         let message = "This installation does not reveal signing secrets (setting reveal_secrets). Rotate the secret to get a new one.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
     }
-    if place.asks == Requester::Customer {
-        let environment = environments::find_any(&*api.store, place.tenant.environment).await?;
+    if scope.requester == Requester::Customer {
+        let environment = environments::find_any(&*api.store, scope.tenant.environment).await?;
         if !environment.is_some_and(|environment| environment.portal_reveal_secrets) {
             let message = "This portal does not reveal signing secrets. Rotate the secret to get a new one.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
         }
     }
-    let key = key(&api, &place, &endpoint).await?;
-    let act = acting.act(&api);
+    let key = key(&api, &scope, &endpoint).await?;
+    let act = audited.act(&api);
     let found = endpoints::reveal_secrets(&*api.store, &act, key).await?.ok_or_else(not_found)?;
     let mut rotated = found.rotated;
     rotated.retain(|(_, until)| *until > act.at);
@@ -800,18 +800,18 @@ pub(crate) async fn reveal_secret(
 )]
 pub(crate) async fn reset_circuit(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let key = key(&api, &place, &endpoint).await?;
-    let was_there = endpoints::reset_hold(&*api.store, &acting.act(&api), key).await?;
+    let key = key(&api, &scope, &endpoint).await?;
+    let was_there = endpoints::reset_hold(&*api.store, &audited.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
     }
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer::new(Endpoint::shown(&place, found, &secret, api.now()))))
+    Ok(Json(EndpointAnswer::new(Endpoint::shown(&scope, found, &secret, api.now()))))
 }
 
 /// Send a test message to an endpoint
@@ -825,20 +825,20 @@ pub(crate) async fn reset_circuit(
 )]
 pub(crate) async fn test(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: TestEndpoint = body.parse_optional()?;
-    // Receivers can't tell a test from a message, so a customer's test has nothing of a message but its signature.
-    place.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
-    let (routes, endpoint) = place.endpoint(&api, &endpoint).await?;
+    // Receivers cannot distinguish a test from a message, so a customer's test has a fixed type and payload.
+    scope.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
+    let (routes, endpoint) = scope.endpoint(&api, &endpoint).await?;
     let application_id = routes.application.id;
-    if let Requester::Customer = place.asks {
-        let standing = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
-        if let Some(wait) = standing.wait {
+    if let Requester::Customer = scope.requester {
+        let rate_limit = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
+        if let Some(wait) = rate_limit.wait {
             let message = format!("The portal sends at most {PORTAL_TESTS} test messages a minute. Retry later.");
             return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
         }
@@ -855,18 +855,18 @@ pub(crate) async fn test(
         channels: vec![],
         idempotency: idempotency::key(&headers, &format!("{application_id}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
-        is_event: place.asks == Requester::Sender,
+        is_event: scope.requester == Requester::Sender,
     };
-    let accepted = api.engine.send_test(place.tenant, &application_id.to_string(), endpoint, draft).await?;
-    // With the message's id, so that a request that is repeated leaves one entry.
-    let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
+    let accepted = api.engine.send_test(scope.tenant, &application_id.to_string(), endpoint, draft).await?;
+    // The entry has the message's id, so that a repeated request leaves one entry.
+    let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..audited.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
-    audit_log::record(&*api.store, &act, place.tenant, Action::EndpointTest, resource, &RecordedChange::done(&fields)).await?;
-    Ok(messages::accepted_answer(place.tenant, accepted))
+    audit_log::record(&*api.store, &act, scope.tenant, Action::EndpointTest, resource, &RecordedChange::done(&fields)).await?;
+    Ok(messages::accepted_answer(scope.tenant, accepted))
 }
 
-/// What a change means, checked.
+/// Checked change of an endpoint.
 struct EndpointPatch {
     uid: Option<Option<String>>,
     metadata: Option<Option<String>>,
@@ -886,8 +886,8 @@ struct EndpointPatch {
 }
 
 impl EndpointPatch {
-    fn read(place: &ApplicationScope, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
-        input.check_asked_by(place)?;
+    fn read(scope: &ApplicationScope, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
+        input.check_asked_by(scope)?;
         let change = Self {
             uid: input.uid.nullable(),
             metadata: input.metadata.try_map(metadata)?.nullable(),
@@ -898,7 +898,7 @@ impl EndpointPatch {
             filter_types: input.filter_types.try_map(filter_types)?.nullable(),
             rate_limit_per_second: input.rate_limit_per_second.number().nullable(),
             expires_at: input.expires_at.try_map(|text| expiry(&text, now))?.nullable(),
-            headers: input.headers.try_map(|raw| own_headers(place, raw))?.nullable(),
+            headers: input.headers.try_map(|raw| own_headers(scope, raw))?.nullable(),
             retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
             timeout_ms: input.timeout_ms.number().try_map(timeout_ms)?.nullable(),
             ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
@@ -911,11 +911,12 @@ impl EndpointPatch {
         if change.is_empty() { Err(ApiError::no_fields()) } else { Ok(change) }
     }
 
-    /// The values of headers are hidden from a customer, so they don't go to another origin at a customer's wish.
-    fn check_moved_by(&self, place: &ApplicationScope, endpoint: &Model) -> Result<(), ApiError> {
+    /// Refuses to let a customer change the URL's origin while the endpoint has custom headers: their values are
+    /// hidden from the customer and must not go elsewhere.
+    fn check_moved_by(&self, scope: &ApplicationScope, endpoint: &Model) -> Result<(), ApiError> {
         let moves = self.url.as_ref().is_some_and(|url| url.to_url().origin() != endpoint.url.to_url().origin());
         let has_headers = endpoint.headers.as_ref().is_some_and(|headers| !headers.is_empty());
-        match place.asks {
+        match scope.requester {
             Requester::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
                 "url",
                 "can't move to another origin while the endpoint has headers whose values are hidden from you. Send `headers` in the same \
@@ -959,12 +960,12 @@ impl EndpointPatch {
         set(&mut endpoint.on_failure, self.on_failure.as_ref());
         set(&mut endpoint.batch, self.batch.as_ref());
         if self.url.is_some() {
-            // What failed was elsewhere.
+            // The failures concerned the previous URL.
             endpoint.hold = None;
         }
         if let Some(status) = self.status {
             endpoint.status = status;
-            // Somebody has decided: why it was disabled before and since when it failed no longer count.
+            // The caller decided on the status, so an earlier reason and failing period no longer count.
             endpoint.disabled_reason = None;
             endpoint.failing_since = None;
             endpoint.hold = None;
@@ -979,15 +980,15 @@ fn set<T: Clone>(field: &mut T, value: Option<&T>) {
     }
 }
 
-async fn key(api: &Api, place: &ApplicationScope, endpoint: &str) -> Result<EndpointKey, ApiError> {
-    let (routes, id) = place.endpoint(api, endpoint).await?;
-    Ok(EndpointKey { tenant: place.tenant, application_id: routes.application.id, id })
+async fn key(api: &Api, scope: &ApplicationScope, endpoint: &str) -> Result<EndpointKey, ApiError> {
+    let (routes, id) = scope.endpoint(api, endpoint).await?;
+    Ok(EndpointKey { tenant: scope.tenant, application_id: routes.application.id, id })
 }
 
-/// Checks a `uid`: its form, and that it is not the id of another endpoint, which a path would mean by it.
-async fn check_uid(place: &ApplicationScope, api: &Api, uid: &str, own: Option<EndpointId>) -> Result<(), ApiError> {
+/// Checks a `uid`: its form, and that it is not the id of another endpoint, because paths accept both.
+async fn check_uid(scope: &ApplicationScope, api: &Api, uid: &str, own: Option<EndpointId>) -> Result<(), ApiError> {
     application::check_uid(uid)?;
-    let routes = place.routes(api).await?;
+    let routes = scope.routes(api).await?;
     let meant = uid.parse().ok().and_then(|id| routes.endpoint(id));
     if meant.is_some_and(|route| Some(route.endpoint.id) != own) { Err(uid_taken(uid)) } else { Ok(()) }
 }
@@ -997,15 +998,16 @@ fn uid_taken(uid: &str) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "uid_taken", message)
 }
 
-/// The most event types that are looked through for warnings.
+/// Maximum number of event types that are searched for warnings.
 const CATALOGUE_MAX: usize = 10_000;
-/// The most warnings of one answer.
+/// Maximum number of warnings in a response.
 const WARNINGS_MAX: usize = 20;
 
-/// Says which entries of a filter mean no event type of the catalogue: they are accepted, and may be mistyped.
-async fn warnings(api: &Api, place: &ApplicationScope, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
+/// Returns warnings for filter entries that match no event type of the catalog. Such entries are accepted, but may be
+/// mistyped.
+async fn warnings(api: &Api, scope: &ApplicationScope, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
     let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(Vec::new()) };
-    let names = event_types::names(&*api.store, place.tenant, CATALOGUE_MAX).await?;
+    let names = event_types::names(&*api.store, scope.tenant, CATALOGUE_MAX).await?;
     let is_unknown = |pattern: &&String| *pattern != "*" && !names.iter().any(|name| matches(pattern, name));
     let warn = |pattern: &String| match pattern.strip_suffix(".*") {
         Some(prefix) => format!("filter_types contains {pattern}, but no event type has a name that begins with {prefix}."),
@@ -1014,7 +1016,7 @@ async fn warnings(api: &Api, place: &ApplicationScope, filter: Option<&[String]>
     Ok(filter.iter().filter(is_unknown).take(WARNINGS_MAX).map(warn).collect())
 }
 
-/// The secret that was brought along, where it fits the algorithm, or a new one.
+/// Returns the given secret, if it fits the algorithm, or a new one.
 fn signing_secret(api: &Api, algorithm: Option<SigningAlgorithm>, given: Option<String>) -> Result<Secret, ApiError> {
     let Some(given) = given.map(|text| Secret::new(text.trim())) else {
         return Ok(SigningKey::generate(algorithm.unwrap_or(SigningAlgorithm::HmacSha256), &api.engine.random_bytes()));
@@ -1043,10 +1045,10 @@ fn channels(raw: &RawValue) -> Result<Vec<String>, ApiError> {
     Ok(channels)
 }
 
-fn own_headers(place: &ApplicationScope, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
+fn own_headers(scope: &ApplicationScope, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
     let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
     rules::check_headers(&headers)?;
-    if place.asks == Requester::Customer && headers.values().any(|value| value == HIDDEN) {
+    if scope.requester == Requester::Customer && headers.values().any(|value| value == HIDDEN) {
         return Err(ApiError::invalid(
             "headers",
             "contains the value `***`, which stands for a hidden value. Send all headers with their values",

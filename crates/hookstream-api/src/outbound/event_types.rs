@@ -1,4 +1,4 @@
-//! Event types: the catalogue of what messages can be about.
+//! Event types: the catalog of kinds of messages.
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
@@ -138,7 +138,7 @@ pub(crate) async fn list(
     list_of(&api, caller.tenant, &query).await
 }
 
-/// The same, for whoever is of that tenant.
+/// Same for any caller of the tenant.
 pub(crate) async fn list_of(api: &Api, tenant: Tenant, query: &ListQuery) -> Result<Json<EventTypeList>, ApiError> {
     check_tenant(tenant, query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EventTypeId::from_bytes)?;
@@ -162,7 +162,7 @@ pub(crate) async fn list_of(api: &Api, tenant: Tenant, query: &ListQuery) -> Res
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -177,7 +177,7 @@ pub(crate) async fn create(
         Some(raw) => Some(schema(&api, caller.tenant, raw).await?),
         None => None,
     };
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let event_type = Model {
         id: api.engine.new_id().into(),
@@ -224,7 +224,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(given): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EventTypeAnswer>, ApiError> {
@@ -243,7 +243,7 @@ pub(crate) async fn update(
     };
     let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
     let id = find(&api, caller, &given).await?.id;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let now = act.at;
     let changed = event_types::update(&*api.store, &act, caller.tenant, id, |event_type: &mut Model| -> Result<(), ApiError> {
         if let Some(description) = &description {
@@ -273,16 +273,17 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = find(&api, caller, &given).await?.id;
-    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
+    let was_there = event_types::delete(&*api.store, &audited.act(&api), caller.tenant, id).await?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
-/// The event type that a path names by its id or its name. A name that reads like an id is found where no id is.
+/// Returns the event type that a path names by id or name. A name that looks like an id is found if no such id
+/// exists.
 async fn find(api: &Api, caller: Caller, given: &str) -> Result<Model, ApiError> {
     if let Ok(id) = given.parse()
         && let Some(found) = event_types::find(&*api.store, caller.tenant, id).await?
@@ -292,7 +293,7 @@ async fn find(api: &Api, caller: Caller, given: &str) -> Result<Model, ApiError>
     event_types::find_by_name(&*api.store, caller.tenant, given).await?.ok_or_else(not_found)
 }
 
-/// The text of a schema that was checked.
+/// Returns the text of a schema after checking it.
 async fn schema(api: &Api, tenant: Tenant, raw: &RawValue) -> Result<String, ApiError> {
     let text = json_text("json_schema", raw)?;
     api.engine.compile_schema(tenant, text.clone()).await??;

@@ -1,4 +1,4 @@
-//! Messages and what became of them.
+//! Messages, their deliveries and attempts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -153,7 +153,7 @@ impl From<WaterfallModel> for Waterfall {
     fn from(waterfall: WaterfallModel) -> Self {
         let WaterfallModel { queue, exchange } = waterfall;
         let Timings { dns, connect, tls, write, first_byte, read } = exchange;
-        // A whole number divided once, so that what is printed has three digits behind the point at the most.
+        // An integer is divided once, so the result prints with at most three decimals.
         let ms = |part: Duration| part.as_micros() as f64 / 1_000.0;
         Self {
             queue_ms: ms(queue),
@@ -313,7 +313,7 @@ pub(crate) struct MessageQuery {
     pub(crate) env_id: Option<String>,
 }
 
-/// The longest `search`, in characters.
+/// Maximum length of `search`, in characters.
 const SEARCH_MAX: usize = 256;
 
 /// Send a message
@@ -353,14 +353,14 @@ pub(crate) async fn send(
     Ok(accepted_answer(caller.tenant, accepted))
 }
 
-/// The answer to a message that was accepted, now or by an earlier request.
+/// Returns the response to a message that was accepted by this or an earlier request.
 pub(crate) fn accepted_answer(tenant: Tenant, accepted: Accepted) -> Response {
     let is_repeated = accepted.is_repeated;
     let answer = (StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(tenant, accepted) })).into_response();
     if is_repeated { idempotency::replayed(answer) } else { answer }
 }
 
-/// The key of a request to send, which is the same whether the application is named by its id or its `uid`.
+/// Returns the idempotency key of a request to send, the same whether the application is named by id or `uid`.
 async fn key_of_message(
     api: &Api,
     caller: &Caller,
@@ -376,7 +376,7 @@ async fn key_of_message(
     idempotency::key(headers, &application, &body.0)
 }
 
-/// How many deliveries led to a request; none to one that is no delivery.
+/// Returns the number of chained deliveries that led to a request; 0 if the request is not a delivery.
 fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
     let Some(value) = headers.get(hops::HEADER) else { return Ok(Hops::default()) };
     Ok(Hops::parse(value.to_str().unwrap_or_default())?)
@@ -393,12 +393,12 @@ fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     SeveralParams(query): SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
-    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
-    let routes = place.routes(&api).await?;
-    find(&api, place.tenant, Some(&routes), &query).await
+    scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let routes = scope.routes(&api).await?;
+    find(&api, scope.tenant, Some(&routes), &query).await
 }
 
 /// List messages of an environment
@@ -421,7 +421,7 @@ pub(crate) async fn list_all(
 async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, query: &MessageQuery) -> Result<Json<MessageList>, ApiError> {
     let limit = page::limit(query.limit.as_deref())?;
     let direction = page::direction(query.direction.as_deref())?;
-    let place = page::place::<1>(query.cursor.as_deref())?.map(|[place]| place);
+    let position = page::position::<1>(query.cursor.as_deref())?.map(|[position]| position);
     let filter = MessageFilter {
         statuses: several::list(query.status.as_deref()).map(MessageStatus::parse).collect::<Result<_, _>>()?,
         event_types: event_types(query.event_type.as_deref())?,
@@ -440,26 +440,26 @@ async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, que
         below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
         direction,
     };
-    let found = api.store.find_messages(MessageSearch { range: continued(range, place), filter, limit }).await?;
+    let found = api.store.find_messages(MessageSearch { range: continued(range, position), filter, limit }).await?;
     let prev_cursor = found.items.first().map(|message| page::cursor_at([page::above(*message.id.as_bytes())]));
     Ok(Json(MessageList {
         has_more: found.next.is_some(),
-        cursor: found.next.map(|place| page::cursor_at([place])),
+        cursor: found.next.map(|position| page::cursor_at([position])),
         prev_cursor: prev_cursor.or_else(|| query.cursor.clone()),
         messages: found.items.into_iter().map(|message| Message::from_stored(tenant, message)).collect(),
     }))
 }
 
-/// The part of a range behind a cursor: what is older than its place, or newer.
-pub(crate) fn continued(range: Range, place: Option<IdBytes>) -> Range {
-    match (place, range.direction) {
+/// Returns the part of a range behind a cursor: messages older than its position, or newer.
+pub(crate) fn continued(range: Range, position: Option<IdBytes>) -> Range {
+    match (position, range.direction) {
         (None, _) => range,
-        (Some(place), Direction::Older) => Range { below: place.min(range.below), ..range },
-        (Some(place), Direction::Newer) => Range { lowest: place.max(range.lowest), ..range },
+        (Some(position), Direction::Older) => Range { below: position.min(range.below), ..range },
+        (Some(position), Direction::Newer) => Range { lowest: position.max(range.lowest), ..range },
     }
 }
 
-/// The lowest id of what was accepted at a time or later.
+/// Returns the lowest id of messages accepted at this time or later.
 pub(crate) fn bound(field: &'static str, text: Option<&str>) -> Result<Option<IdBytes>, ApiError> {
     let at = text.map(|text| time(field, text)).transpose()?;
     Ok(at.map(|at| *MessageId::before_all_at(at).as_bytes()))
@@ -478,7 +478,7 @@ pub(crate) fn event_types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
         .collect()
 }
 
-/// The endpoint that a filter means. One that was deleted may be meant by its id.
+/// Returns the endpoint that a filter names. A deleted endpoint can be named by its id.
 pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -> Result<EndpointId, ApiError> {
     let known = routes.and_then(|routes| routes.endpoint_by_reference(reference)).map(|route| route.endpoint.id);
     known.map_or_else(|| id(reference, "Endpoint"), Ok)
@@ -492,13 +492,13 @@ pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    place: ApplicationScope,
+    scope: ApplicationScope,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
 ) -> Result<Json<MessageDetail>, ApiError> {
-    let routes = place.routes(&api).await?;
+    let routes = scope.routes(&api).await?;
     let message = id(&message, "Message")?;
-    let found = api.store.message(place.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
-    Ok(Json(show_detail(place.tenant, &routes, found)))
+    let found = api.store.message(scope.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    Ok(Json(show_detail(scope.tenant, &routes, found)))
 }
 
 /// Get a message by its id
@@ -518,7 +518,7 @@ pub(crate) async fn get_by_id(
     Ok(Json(show_detail(caller.tenant, &routes, found)))
 }
 
-/// A message of any application of a tenant.
+/// Returns a message of any application of a tenant.
 pub(crate) async fn find_anywhere(api: &Api, tenant: Tenant, message: &str) -> Result<(Arc<ApplicationRoutes>, StoredDetail), ApiError> {
     let not_found = || ApiError::not_found("Message");
     let message = id(message, "Message")?;
@@ -572,8 +572,8 @@ pub(crate) struct RetryMessage {
 )]
 pub(crate) async fn retry(
     State(api): State<Api>,
-    place: ApplicationScope,
-    acting: AuditedCaller,
+    scope: ApplicationScope,
+    audited: AuditedCaller,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
     QueryParams(query): QueryParams<RetryQuery>,
     body: RawBody,
@@ -586,7 +586,7 @@ pub(crate) async fn retry(
         Some("failed") => true,
         Some(_) => return Err(ApiError::invalid("only", "must be `failed`. Leave it out to retry all matching endpoints")),
     };
-    let routes = place.routes(&api).await?;
+    let routes = scope.routes(&api).await?;
     let application = routes.application.id;
     let endpoint = match &endpoint_id {
         None => None,
@@ -595,20 +595,20 @@ pub(crate) async fn retry(
             Some(route.endpoint.id)
         }
     };
-    let retried = api.engine.retry(place.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
+    let retried = api.engine.retry(scope.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
     if retried > 0 {
-        let told = Fields::default()
+        let fields = Fields::default()
             .with("application_id", application.to_string())
             .with("endpoint_id", endpoint.map(|id| id.to_string()))
             .with("endpoints", retried);
         let resource = ResourceId::from_bytes(*message.as_bytes());
-        let change = Change::done(&told);
-        audit_log::record(&*api.store, &acting.act(&api), place.tenant, Action::MessageRetry, resource, &change).await?;
+        let change = Change::done(&fields);
+        audit_log::record(&*api.store, &audited.act(&api), scope.tenant, Action::MessageRetry, resource, &change).await?;
     }
     Ok(Json(Retried { retried: retried > 0 }))
 }
 
-/// A value that may be given in the query or in the body.
+/// Returns a value that may be given in the query or in the body.
 fn given_once(field: &'static str, in_query: Option<String>, in_body: Option<String>) -> Result<Option<String>, ApiError> {
     match (in_query, in_body) {
         (Some(in_query), Some(in_body)) if in_query != in_body => {

@@ -1,4 +1,4 @@
-//! Operations of the outbound half, a file or folder a resource.
+//! Operations on outbound resources; each has a file or folder.
 
 pub(crate) mod applications;
 pub(crate) mod attempts;

@@ -1,4 +1,4 @@
-//! Access to the customer's portal.
+//! Access to the customer portal.
 
 use axum::{Json, extract::State};
 use hookstream_model::{
@@ -45,7 +45,7 @@ pub(crate) struct PortalAccess {
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: AuditedCaller,
+    audited: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<PortalAccess>, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
@@ -55,12 +55,12 @@ pub(crate) async fn create(
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "application_disabled", message));
     }
     let key = api.portal_key().await?;
-    let act = acting.act(&api);
+    let act = audited.act(&api);
     let ends = act.at + portal_token::validity();
-    let told = Change::done(&Fields::default().with("expires_at", ends.to_string()));
+    let recorded = Change::done(&Fields::default().with("expires_at", ends.to_string()));
     let resource = ResourceId::from_bytes(*application.id.as_bytes());
-    // Before the token is made: none is given that nobody knows of.
-    audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &told).await?;
+    // Recorded before the token is created, so that no token is unrecorded.
+    audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &recorded).await?;
     let token = portal_token::token(&key, caller.tenant, application.id, act.at);
     let shown = PortalApplication { id: application.id.to_string(), name: application.name.clone() };
     Ok(Json(PortalAccess { token, url: None, expires_in: portal_token::VALID_S, application: shown }))

@@ -1,5 +1,4 @@
-//! What a customer may do in the portal of their application: the operations of whoever runs the product, with an
-//! application that stands in the token and nowhere else. What they do is done by those; here stands only which there are.
+//! Operations of customers in the portal. Each calls the sender's operation with the application of the portal token.
 
 use axum::{Json, extract::State, response::Response};
 use http::HeaderMap;
@@ -66,9 +65,9 @@ impl From<PortalListQuery> for ListQuery {
 )]
 pub(crate) async fn application(
     State(api): State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
 ) -> Result<Json<PortalApplicationAnswer>, ApiError> {
-    let routes = place.routes(&api).await?;
+    let routes = scope.routes(&api).await?;
     let application = &routes.application;
     Ok(Json(PortalApplicationAnswer { application: PortalApplication { id: application.id.to_string(), name: application.name.clone() } }))
 }
@@ -83,10 +82,10 @@ pub(crate) async fn application(
 )]
 pub(crate) async fn list_endpoints(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     QueryParams(query): QueryParams<PortalListQuery>,
 ) -> Result<Json<EndpointList>, ApiError> {
-    endpoints::list(api, place, QueryParams(query.into())).await
+    endpoints::list(api, scope, QueryParams(query.into())).await
 }
 
 /// Create an endpoint in the portal
@@ -103,12 +102,12 @@ pub(crate) async fn list_endpoints(
 )]
 pub(crate) async fn create_endpoint(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::create(api, place, acting, headers, body).await
+    endpoints::create(api, scope, audited, headers, body).await
 }
 
 /// Get an endpoint in the portal
@@ -119,10 +118,10 @@ pub(crate) async fn create_endpoint(
 )]
 pub(crate) async fn get_endpoint(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     path: PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    endpoints::get(api, place, path).await
+    endpoints::get(api, scope, path).await
 }
 
 /// Update an endpoint in the portal
@@ -137,12 +136,12 @@ pub(crate) async fn get_endpoint(
 )]
 pub(crate) async fn update_endpoint(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    endpoints::update(api, place, acting, path, body).await
+    endpoints::update(api, scope, audited, path, body).await
 }
 
 /// Delete an endpoint in the portal
@@ -155,11 +154,11 @@ pub(crate) async fn update_endpoint(
 )]
 pub(crate) async fn delete_endpoint(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
-    endpoints::delete(api, place, acting, path).await
+    endpoints::delete(api, scope, audited, path).await
 }
 
 /// Rotate an endpoint's signing secret in the portal
@@ -177,14 +176,14 @@ pub(crate) async fn delete_endpoint(
 )]
 pub(crate) async fn rotate_secret(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     query: QueryParams<RotateQuery>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::rotate_secret(api, place, acting, path, query, headers, body).await
+    endpoints::rotate_secret(api, scope, audited, path, query, headers, body).await
 }
 
 /// Reveal an endpoint's signing secret in the portal
@@ -200,11 +199,11 @@ pub(crate) async fn rotate_secret(
 )]
 pub(crate) async fn reveal_secret(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Response, ApiError> {
-    endpoints::reveal_secret(api, place, acting, path).await
+    endpoints::reveal_secret(api, scope, audited, path).await
 }
 
 /// Send a test message in the portal
@@ -221,13 +220,13 @@ pub(crate) async fn reveal_secret(
 )]
 pub(crate) async fn test_endpoint(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::test(api, place, acting, path, headers, body).await
+    endpoints::test(api, scope, audited, path, headers, body).await
 }
 
 /// Recover an endpoint in the portal
@@ -245,14 +244,14 @@ pub(crate) async fn test_endpoint(
 )]
 pub(crate) async fn recover(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfId>,
     query: QueryParams<DryRunQuery>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    jobs::recover(api, place, acting, path, query, headers, body).await
+    jobs::recover(api, scope, audited, path, query, headers, body).await
 }
 
 /// Get a job in the portal
@@ -263,10 +262,10 @@ pub(crate) async fn recover(
 )]
 pub(crate) async fn get_job(
     State(api): State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     PathParams(OfId { id }): PathParams<OfId>,
 ) -> Result<Json<JobAnswer>, ApiError> {
-    jobs::get_of(&api, &place, &id).await
+    jobs::get_of(&api, &scope, &id).await
 }
 
 /// List event types in the portal
@@ -279,10 +278,10 @@ pub(crate) async fn get_job(
 )]
 pub(crate) async fn list_event_types(
     State(api): State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     QueryParams(query): QueryParams<PortalListQuery>,
 ) -> Result<Json<EventTypeList>, ApiError> {
-    event_types::list_of(&api, place.tenant, &query.into()).await
+    event_types::list_of(&api, scope.tenant, &query.into()).await
 }
 
 /// List messages in the portal
@@ -293,10 +292,10 @@ pub(crate) async fn list_event_types(
 )]
 pub(crate) async fn list_messages(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     query: SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
-    messages::list(api, place, query).await
+    messages::list(api, scope, query).await
 }
 
 /// List attempts of an endpoint in the portal
@@ -307,11 +306,11 @@ pub(crate) async fn list_messages(
 )]
 pub(crate) async fn list_attempts(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     path: PathParams<OfId>,
     query: SeveralParams<AttemptQuery>,
 ) -> Result<Json<AttemptList>, ApiError> {
-    attempts::list(api, place, path, query).await
+    attempts::list(api, scope, path, query).await
 }
 
 /// Get a message in the portal
@@ -322,10 +321,10 @@ pub(crate) async fn list_attempts(
 )]
 pub(crate) async fn get_message(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
+    CustomerScope(scope): CustomerScope,
     path: PathParams<OfMessage>,
 ) -> Result<Json<MessageDetail>, ApiError> {
-    messages::get(api, place, path).await
+    messages::get(api, scope, path).await
 }
 
 /// Retry a message in the portal
@@ -342,11 +341,11 @@ pub(crate) async fn get_message(
 )]
 pub(crate) async fn retry_message(
     api: State<Api>,
-    CustomerScope(place): CustomerScope,
-    acting: AuditedCaller,
+    CustomerScope(scope): CustomerScope,
+    audited: AuditedCaller,
     path: PathParams<OfMessage>,
     query: QueryParams<RetryQuery>,
     body: RawBody,
 ) -> Result<Json<Retried>, ApiError> {
-    messages::retry(api, place, acting, path, query, body).await
+    messages::retry(api, scope, audited, path, query, body).await
 }

@@ -1,4 +1,4 @@
-//! Which server a client command speaks to, and with which key: what is given, else what `hookstream login` saved.
+//! Server and key of a client command: the given ones, else those that `hookstream login` saved.
 
 use std::{
     io::Write,
@@ -10,10 +10,10 @@ use clap::Args;
 use hookstream_cli::api::ApiClient;
 use serde::{Deserialize, Serialize};
 
-/// The server where none is given or saved.
+/// Default server.
 const DEFAULT_URL: &str = "http://127.0.0.1:8484";
 
-/// The server and the key.
+/// Server and key.
 #[derive(Debug, Args)]
 pub(crate) struct Access {
     /// The server [default: the one of `hookstream login`, else http://127.0.0.1:8484]
@@ -25,29 +25,29 @@ pub(crate) struct Access {
     pub(crate) api_key: Option<String>,
 }
 
-/// What is saved between commands.
+/// Settings saved between commands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Saved {
-    /// The server.
+    /// URL of the server.
     pub(crate) url: Option<String>,
-    /// A key of it.
+    /// Key of the server.
     pub(crate) api_key: Option<String>,
 }
 
 impl Access {
-    /// A client with what is given or saved. A saved key is for the saved server only.
+    /// Returns a client for the given or saved server. A saved key is used for the saved server only.
     ///
     /// # Errors
-    /// Where there is no key.
+    /// There is no key.
     pub(crate) fn client(&self) -> anyhow::Result<ApiClient> {
         let (url, key) = self.resolve()?;
         ApiClient::new(&url, &key)
     }
 
-    /// The server and the key.
+    /// Returns the server and the key.
     ///
     /// # Errors
-    /// Where there is no key.
+    /// There is no key.
     pub(crate) fn resolve(&self) -> anyhow::Result<(String, String)> {
         let saved = if self.url.is_none() || self.api_key.is_none() { Saved::read(&saved_at()?)? } else { Saved::default() };
         let is_saved_server = self.url.is_none() || self.url == saved.url;
@@ -58,10 +58,10 @@ impl Access {
     }
 }
 
-/// The server that is given or saved.
+/// Returns the given or saved server.
 ///
 /// # Errors
-/// Where what is saved cannot be read.
+/// The saved settings cannot be read.
 pub(crate) fn url(given: Option<&str>) -> anyhow::Result<String> {
     match given {
         Some(url) => Ok(url.to_owned()),
@@ -80,10 +80,10 @@ impl Saved {
         }
     }
 
-    /// Deletes what is saved. Returns where that was.
+    /// Deletes the saved settings. Returns their path.
     ///
     /// # Errors
-    /// Where it cannot be deleted.
+    /// The file cannot be deleted.
     pub(crate) fn remove() -> anyhow::Result<Option<PathBuf>> {
         let path = saved_at()?;
         match std::fs::remove_file(&path) {
@@ -93,15 +93,15 @@ impl Saved {
         }
     }
 
-    /// Saves it where only its owner reads it. Returns where that is.
+    /// Saves the settings, readable by their owner only. Returns their path.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// The file cannot be written.
     pub(crate) fn write(&self) -> anyhow::Result<PathBuf> {
         let path = saved_at()?;
         let directory = path.parent().context("a file in a directory")?;
         std::fs::create_dir_all(directory).with_context(|| format!("could not make {}", directory.display()))?;
-        // Beside it and then in its place: whoever reads meanwhile finds one or the other.
+        // Written to a second file and then renamed, so that a concurrent reader finds one or the other complete.
         let mut file = tempfile(directory)?;
         serde_json::to_writer_pretty(&mut file.1, self)?;
         file.1.write_all(b"\n")?;
@@ -110,7 +110,7 @@ impl Saved {
     }
 }
 
-/// A new file that only its owner reads.
+/// Creates a file that only its owner can read.
 fn tempfile(directory: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
     let path = directory.join(format!("config.json.{}", std::process::id()));
     let mut options = std::fs::OpenOptions::new();
@@ -121,7 +121,8 @@ fn tempfile(directory: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
     Ok((path, file))
 }
 
-/// `hookstream/config.json` in the user's directory for configuration (XDG Base Directory Specification).
+/// Returns the path of `hookstream/config.json` in the user's configuration directory (XDG Base Directory
+/// Specification).
 fn saved_at() -> anyhow::Result<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = match (variable("XDG_CONFIG_HOME"), variable("HOME").or_else(|| variable("USERPROFILE"))) {

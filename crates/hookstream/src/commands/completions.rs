@@ -1,10 +1,10 @@
-//! `hookstream completions`: a script that has a shell complete commands and flags.
+//! `hookstream completions`: completion scripts for shells.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use hookstream_cli::say_part;
 
-/// For which shell.
+/// Shell of the script.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream completions bash > /etc/bash_completion.d/hookstream")]
 pub(crate) struct CompletionsArgs {

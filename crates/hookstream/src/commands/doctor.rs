@@ -1,4 +1,4 @@
-//! `hookstream doctor`: whether a store is sound, and what to do where it is not.
+//! `hookstream doctor`: checks the integrity of a store and reports remedies.
 
 use std::{
     collections::BTreeSet,
@@ -27,10 +27,10 @@ use crate::{
     server::keys,
 };
 
-/// A store whose disk has less room than this is about to refuse messages.
+/// Minimum free disk space, in bytes: with less, the store is about to refuse messages.
 const ROOM: usize = 16 * 1024 * 1024;
 
-/// Where the store is.
+/// Location of the store.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream doctor --data-dir /var/lib/hookstream\n\n\
     Compares the counters of deliveries with the rows, looks for rows that contradict each other, and checks that the\n\
@@ -58,21 +58,21 @@ pub(crate) struct DoctorArgs {
     json: bool,
 }
 
-/// Something that is wrong, as a program and as a person reads it.
+/// Problem, for programs and users.
 struct Problem {
     kind: &'static str,
     text: String,
     detail: Value,
 }
 
-/// What was looked at and found.
+/// Result of the checks.
 struct Report {
     store: String,
     audit: ConsistencyReport,
     problems: Vec<Problem>,
 }
 
-/// Looks at everything, and fails where something is wrong.
+/// Runs all checks, and fails if there is a problem.
 pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let json = arguments.json;
     let DoctorArgs { data_dir, database_url, encryption_key_file, .. } = arguments;
@@ -108,7 +108,7 @@ async fn look(config: Config) -> anyhow::Result<Report> {
     Ok(Report { store: name, audit: examined?, problems })
 }
 
-/// Keys that rows are encrypted with and that a server with these settings would not have.
+/// Returns a problem for each key that rows are encrypted with and that a server with these settings would lack.
 async fn missing_keys(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<Problem>> {
     let missing = keys::absent(store, config).await?;
     let problem = |id: KeyId| Problem {
@@ -135,7 +135,7 @@ async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Resu
     Ok(audit)
 }
 
-/// Whether there is room for what comes next: it is written and removed again.
+/// Checks the free disk space by writing and removing a file.
 fn room_in(directory: &Path) -> Result<(), Problem> {
     let path = directory.join("doctor.tmp");
     let write = || {
@@ -155,12 +155,12 @@ fn room_in(directory: &Path) -> Result<(), Problem> {
     })
 }
 
-/// A number with its noun.
+/// Returns a number with its noun.
 fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Each figure by its name.
+/// Returns the counters with their names.
 fn figures(counts: &Counts) -> [(&'static str, i64); 8] {
     [
         ("messages", counts.messages),

@@ -1,4 +1,4 @@
-//! Opening a store that is there already, for commands that look at one or work on it.
+//! Access to an existing store, for commands that inspect or change one.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use hookstream_store::{
 
 use crate::config::{Config, Settings, Sources};
 
-/// Which store a command works on, among its arguments.
+/// Arguments that name the store of a command.
 #[derive(Debug, Args)]
 pub(crate) struct ExistingStore {
     /// A TOML file with the server's settings
@@ -32,23 +32,23 @@ pub(crate) struct ExistingStore {
     database_url: Option<String>,
 }
 
-/// A store that is there.
+/// Existing store.
 pub(crate) enum Opened {
-    /// It is open; no server has it to itself.
+    /// The open store; no server uses it exclusively.
     Store(Arc<dyn Store>),
-    /// A server runs on the data directory.
+    /// A server uses the data directory.
     InUse,
 }
 
 impl ExistingStore {
-    /// The server's settings as this command was given them; `settings` are what else it was given.
+    /// Returns the server's settings: those of this command, and `settings` for further ones.
     pub(crate) fn config(&self, settings: Settings) -> anyhow::Result<Config> {
         let Self { config, data_dir, database_url } = self;
         let settings = Settings { data_dir: data_dir.clone(), database_url: database_url.clone(), ..settings };
         Config::load(Sources { config: config.clone(), restored: false, forget: false, settings }, &crate::environment())
     }
 
-    /// Opens the store, to work on it: not where it is but a part of one.
+    /// Opens the store. Refuses the target of an unfinished transfer.
     pub(crate) async fn open(&self, config: &Config) -> anyhow::Result<Opened> {
         let store = match &config.database {
             Some(options) => open_database(options.clone()).await?,
@@ -69,9 +69,9 @@ impl ExistingStore {
     }
 }
 
-/// The store in a database whose schema is of this version.
+/// Opens the store in a database whose schema has this version.
 pub(crate) async fn open_database(mut options: DatabaseOptions) -> anyhow::Result<Arc<dyn Store>> {
-    // Nobody listens and nothing is set for a session: it works either way.
+    // No session state and no notifications are used, so a pooler is fine in any case.
     options.through_pooler = true;
     options.probe().await?;
     let schema = PostgresStore::schema(&options).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn open_database(mut options: DatabaseOptions) -> anyhow::Resul
     Ok(Arc::new(PostgresStore::open(&options).await?))
 }
 
-/// The store in a directory. `in_use` says what to do where a server has it.
+/// Opens the store in a directory. `in_use` is the advice if a server uses it.
 pub(crate) async fn open_directory(directory: &Path, in_use: &'static str) -> anyhow::Result<Arc<dyn Store>> {
     match try_directory(directory).await? {
         Ok(store) => Ok(store),

@@ -1,4 +1,4 @@
-//! `hookstream explain`: why a message came or did not come.
+//! `hookstream explain`: the reason why a message was or was not delivered.
 
 mod show;
 
@@ -8,7 +8,7 @@ use hookstream_cli::{api::path_segment, say, say_part};
 
 use super::{access::Access, resources::application_of};
 
-/// Which message.
+/// Message to explain.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream explain 019dc1e2a3b47c5d8e9f001122334455")]
 pub(crate) struct ExplainArgs {
@@ -28,7 +28,7 @@ pub(crate) struct ExplainArgs {
     access: Access,
 }
 
-/// Asks the server and prints its answer.
+/// Asks the server and prints its response.
 pub(crate) async fn run(arguments: ExplainArgs) -> anyhow::Result<()> {
     let client = arguments.access.client()?;
     let app = match &arguments.app {

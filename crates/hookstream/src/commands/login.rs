@@ -1,4 +1,4 @@
-//! `hookstream login`: gets an API key by the device flow and saves it for the other commands.
+//! `hookstream login`: gets an API key by the device flow and saves it for other commands.
 
 use std::{
     process::{Command, Stdio},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::access::{self, Access, Saved};
 
-/// Which server, and how.
+/// Server and mode.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream login --url https://hooks.example.com\n\n\
     It shows a code. Confirm it in the browser where you are signed in; the key is then saved in\n\
@@ -37,7 +37,7 @@ pub(crate) struct LoginArgs {
     name: Option<String>,
 }
 
-/// Logs in.
+/// Runs `login`.
 pub(crate) async fn run(arguments: LoginArgs) -> anyhow::Result<()> {
     let url = access::url(arguments.url.as_deref())?;
     let key = match &arguments.api_key {
@@ -55,13 +55,13 @@ pub(crate) async fn run(arguments: LoginArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// No choice to make.
+/// `logout` has no arguments.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream logout\n\n\
     The key itself stays valid: revoke it with DELETE /v1/auth/api-keys/{id}.")]
 pub(crate) struct LogoutArgs {}
 
-/// Deletes what `login` saved.
+/// Deletes the settings that `login` saved.
 pub(crate) fn logout(_: &LogoutArgs) -> anyhow::Result<()> {
     match Saved::remove()? {
         Some(path) => say!("deleted {}; the key stays valid until it is revoked", path.display()),
@@ -70,7 +70,7 @@ pub(crate) fn logout(_: &LogoutArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which server and key.
+/// Server and key.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream whoami")]
 pub(crate) struct WhoamiArgs {
@@ -82,17 +82,17 @@ pub(crate) struct WhoamiArgs {
     access: Access,
 }
 
-/// Shows which server and key the commands use, and whether the server takes the key.
+/// Shows the server and key that commands use, and whether the server accepts the key.
 pub(crate) async fn whoami(arguments: WhoamiArgs) -> anyhow::Result<()> {
     let (url, key) = arguments.access.resolve()?;
     let answer = ApiClient::new(&url, &key)?.get("/environments").await?;
-    // A key that may not read environments is a key all the same.
+    // A key without access to environments is valid all the same.
     let environments = if answer.status == StatusCode::FORBIDDEN {
         Vec::new()
     } else {
         answer.accepted()?["environments"].as_array().cloned().unwrap_or_default()
     };
-    // Long enough to find it in the list of keys, far too short to be of use.
+    // The prefix is long enough to find the key in a list, and far too short to be usable.
     let prefix: String = key.trim().chars().take(12).collect();
     if arguments.json {
         say!("{}", json!({ "url": url, "key_prefix": prefix, "environments": environments }));
@@ -107,7 +107,7 @@ pub(crate) async fn whoami(arguments: WhoamiArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for a key, which a user allows in the browser.
+/// Requests a key, which a user allows in the browser.
 async fn ask(client: &ApiClient, arguments: &LoginArgs) -> anyhow::Result<String> {
     let name = arguments.name.clone().unwrap_or_else(|| format!("hookstream on {}", crate::config::host_name()));
     let started = client.post("/auth/device", json!({ "name": name }).to_string(), None).await?.accepted()?;
@@ -128,7 +128,7 @@ async fn ask(client: &ApiClient, arguments: &LoginArgs) -> anyhow::Result<String
         }
         match answer.body["code"].as_str() {
             Some("authorization_pending") => {}
-            // RFC 8628, section 3.5: five seconds more from now on.
+            // RFC 8628, section 3.5: the interval grows by five seconds.
             Some("slow_down") => interval += Duration::from_secs(5),
             _ => {
                 answer.accepted()?;
@@ -138,7 +138,7 @@ async fn ask(client: &ApiClient, arguments: &LoginArgs) -> anyhow::Result<String
     bail!("the code was not confirmed in time; run the command again")
 }
 
-/// Opens a page, where there is a browser: the link is shown as well.
+/// Opens a page if there is a browser; the link is printed as well.
 fn open(link: &str) {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let _ = Command::new(program).arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

@@ -1,4 +1,4 @@
-//! `hookstream migrate`: the database's schema, apart from a start of the server.
+//! `hookstream migrate`: schema migrations of the database, without a server.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use hookstream_store::postgres::{PostgresStore, SchemaState};
 
 use crate::config::{Config, Settings, Sources};
 
-/// Which database, and whether to change it.
+/// Database, and mode.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream migrate --check --database-url postgres://hookstream@db.internal/hookstream\n\n\
     Without --apply it prints the schema version and changes nothing; the exit code is 1 if migrations are pending.\n\
@@ -33,7 +33,7 @@ pub(crate) struct MigrateArgs {
     database_url: Option<String>,
 }
 
-/// Prints the schema's version or applies migrations.
+/// Prints the schema version or applies migrations.
 pub(crate) async fn run(arguments: MigrateArgs) -> anyhow::Result<()> {
     let MigrateArgs { check: _, apply, config, database_url } = arguments;
     let settings = Settings { database_url, ..Settings::default() };

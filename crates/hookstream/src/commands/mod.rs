@@ -1,4 +1,4 @@
-//! The commands, one file or folder each.
+//! Commands; each has a file or folder.
 
 mod access;
 pub(crate) mod admin;

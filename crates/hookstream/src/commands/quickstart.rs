@@ -1,4 +1,4 @@
-//! `hookstream quickstart`: a server, a receiver, and one webhook from the one to the other.
+//! `hookstream quickstart`: a server, a receiver, and one webhook delivered between them.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -20,12 +20,12 @@ use crate::{
     server::{keys, lifecycle, wire::Server},
 };
 
-/// How long the first delivery may take before we say that something is wrong.
+/// Time limit of the first delivery, after which a problem is reported.
 const FIRST_DELIVERY: Duration = Duration::from_secs(10);
-/// The application's uid.
+/// `uid` of the application.
 const UID: &str = "quickstart";
 
-/// What may be set of the server; without a data directory everything is deleted at the end.
+/// Settings of the server. Without a data directory everything is deleted at the end.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream quickstart")]
 pub(crate) struct QuickstartArgs {
@@ -47,21 +47,21 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let QuickstartArgs { listen, data_dir, log } = arguments;
     let (keeps_data, wants_address) = (data_dir.is_some(), listen.is_some());
     let settings = Settings { listen, data_dir, log, ..Settings::default() };
-    // Variables of a server are not for this one; those of this command were read.
+    // Variables of a server do not apply here; those of this command were read.
     let mut config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
     lifecycle::start_logging(&config.log)?;
     let scratch = tempfile::tempdir().context("could not create a scratch directory")?;
     if !keeps_data {
         config.data_dir = scratch.path().to_owned();
         if config.database.is_none() && matches!(config.encryption, KeySource::Own) {
-            // Its secrets are gone at the end like everything else: there is no key to take care of.
-            config.encryption = KeySource::Given(keys::passing()?);
+            // The secrets are deleted at the end like everything else, so no key needs to be kept.
+            config.encryption = KeySource::Given(keys::temporary()?);
         }
     }
     if !wants_address && TcpListener::bind(config.listen).await.is_err() {
         config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     }
-    // The receiver is on this machine, which is not allowed otherwise.
+    // The receiver is on this machine, which is not an allowed target by default.
     config.allow_targets.0.push("127.0.0.0/8".parse()?);
     let server = Server::start(&config).await?;
     let key = server.new_key(UID).await?;
@@ -101,7 +101,7 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the application, where it is not there, and an endpoint. Returns the endpoint's secret.
+/// Creates the application, if it is missing, and an endpoint. Returns the endpoint's secret.
 async fn make_endpoint(client: &ApiClient, url: &str) -> anyhow::Result<String> {
     let application = json!({ "name": "Quickstart", "uid": UID });
     let made = client.post("/applications", application.to_string(), None).await?;
@@ -118,7 +118,7 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
 }
 
 fn print_next(url: &str, key: &str, keeps_data: bool) {
-    // As it was started here, since it may not be on the path.
+    // The program's name as typed, because it may not be on the path.
     let program = std::env::args().next().unwrap_or_else(|| "hookstream".to_owned());
     say!(
         "Next, in another terminal:

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::access::Access;
 
-/// What to send, to whom, through which server.
+/// Message, application and server.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream send --app acme --type invoice.paid --data '{\"invoice_id\":42}'\n         \
     jq .invoice order.json | hookstream send --app acme --type invoice.paid --data @-")]
@@ -51,7 +51,7 @@ struct Body<'a> {
     event_id: Option<&'a str>,
 }
 
-/// Sends it and prints the message's id.
+/// Sends the message and prints its id.
 pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
     let data = read_data(&arguments.data)?;
     let payload: &RawValue = serde_json::from_str(&data).map_err(|error| anyhow::anyhow!("--data is not JSON: {error}"))?;

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The server's settings.
+/// Settings of the server.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Check the settings and the files they name, then exit
@@ -28,7 +28,7 @@ pub(crate) struct ServeArgs {
     sources: Sources,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process is asked to stop.
 pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(arguments.sources, &crate::environment())?;
     lifecycle::start_logging(&config.log)?;
@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     lifecycle::allow_open_files();
-    // From here on SIGHUP reads files again and does not end the process.
+    // From here on SIGHUP reloads files and does not end the process.
     let signals = hookstream_cli::signals::StopSignals::listen()?;
     let server = Server::start(&config).await?;
     offer_access(&server, &config).await?;
@@ -58,8 +58,8 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows the first API key and the set-up link, as long as nobody has access otherwise. The key is stored after it was shown, so that
-/// a key that nobody could read never counts: the next start offers another one.
+/// Shows the first API key and the set-up link while there is no other access. The key is stored after it was shown,
+/// so a key that could not be read is never valid: the next start offers another.
 async fn offer_access(server: &Server, config: &Config) -> anyhow::Result<()> {
     let key = server.first_key().await?;
     let link = if config.setup_link { server.setup_link().await? } else { None };
@@ -78,8 +78,8 @@ async fn offer_access(server: &Server, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows it in the file of the setting `first_access_file`, else on standard output, else on standard error. Returns whether it was
-/// shown.
+/// Writes the text to the file of the setting `first_access_file`, else to standard output, else to standard error.
+/// Returns true if it was shown.
 fn show(text: &str, file: Option<&Path>) -> anyhow::Result<bool> {
     if let Some(path) = file {
         write_private(path, text).with_context(|| format!("could not write first_access_file {}", path.display()))?;
@@ -102,9 +102,9 @@ fn show(text: &str, file: Option<&Path>) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Writes a file that only its owner may read.
+/// Writes a file that only its owner can read.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    // A file that exists keeps its mode, so it is replaced.
+    // An existing file would keep its mode, so it is replaced.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

@@ -29,10 +29,10 @@ use crate::config::listen_address;
 
 pub(crate) use self::show::{as_json, as_text};
 
-/// The largest body that is read, in bytes.
+/// Maximum size of a body, in bytes.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
-/// Where to listen and what to answer.
+/// Listener and response.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream sink --secret whsec_… --fail-first 2\n\n\
     A server on this machine delivers to it with --allow-targets 127.0.0.0/8.")]
@@ -62,7 +62,7 @@ pub(crate) struct SinkArgs {
     json: bool,
 }
 
-/// How a sink answers.
+/// Response of a sink.
 #[derive(Debug, Clone)]
 pub(crate) struct SinkOptions {
     pub(crate) key: Option<VerificationKey>,
@@ -77,7 +77,7 @@ impl Default for SinkOptions {
     }
 }
 
-/// A delivery that arrived.
+/// Received delivery.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) at: Timestamp,
@@ -89,14 +89,14 @@ pub(crate) struct Delivery {
     pub(crate) answered: StatusCode,
 }
 
-/// What is known of a delivery's signature.
+/// Result of checking a delivery's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signature {
-    /// There is no secret to check it with.
+    /// No secret is given.
     Unchecked,
-    /// It is the sender's.
+    /// The signature is valid.
     Verified,
-    /// It is not, and why.
+    /// The signature is invalid, with the reason.
     Refused(String),
 }
 
@@ -104,7 +104,7 @@ type OnDelivery = Arc<dyn Fn(&Delivery) + Send + Sync>;
 
 struct Shared {
     options: SinkOptions,
-    tries: Mutex<HashMap<String, u32>>,
+    attempts: Mutex<HashMap<String, u32>>,
     on_delivery: OnDelivery,
 }
 
@@ -126,9 +126,9 @@ pub(crate) async fn run(arguments: SinkArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Receives on a listener until it is dropped.
+/// Receives deliveries on a listener until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, options: SinkOptions, on_delivery: OnDelivery) -> anyhow::Result<()> {
-    let shared = Arc::new(Shared { options, tries: Mutex::default(), on_delivery });
+    let shared = Arc::new(Shared { options, attempts: Mutex::default(), on_delivery });
     let router = Router::new().fallback(receive).with_state(shared);
     match axum::serve(listener, router).await {
         Ok(()) => Ok(()),
@@ -163,10 +163,10 @@ async fn receive(
 impl Shared {
     fn is_to_fail(&self, headers: &HeaderMap) -> bool {
         let id = header(headers, "webhook-id").to_owned();
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let tries = tries.entry(id).or_default();
-        *tries += 1;
-        *tries <= self.options.fail_first
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempts = attempts.entry(id).or_default();
+        *attempts += 1;
+        *attempts <= self.options.fail_first
     }
 }
 
@@ -179,7 +179,7 @@ fn check(key: Option<&VerificationKey>, headers: &HeaderMap, body: &[u8], now: T
     }
 }
 
-/// A header as text; empty where it is not there or no text.
+/// Returns a header as text; empty if it is missing or not text.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `hookstream transfer`: moves everything from one store to another.
+//! `hookstream transfer`: moves all data from one store to another.
 
 use std::{
     ops::ControlFlow,
@@ -22,12 +22,12 @@ use serde_json::{Value, json};
 
 use crate::server::keys::own_file;
 
-/// Connections that a transfer needs to a database: it reads and writes one slice at a time.
+/// Database connections of a transfer, which reads and writes one slice at a time.
 const CONNECTIONS: usize = 2;
-/// How often it says how far it is.
-const TELL: Duration = Duration::from_secs(5);
+/// Interval of progress reports.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// From where to where.
+/// Source and target.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: hookstream transfer --from sqlite:/var/lib/hookstream --to postgres://hookstream@db.example.com/hookstream\n\n\
@@ -51,14 +51,14 @@ pub(crate) struct TransferArgs {
     json: bool,
 }
 
-/// Where a store is.
+/// Location of a store.
 #[derive(Debug)]
 enum StoreLocation {
     Directory(PathBuf),
     Database(postgres::Options),
 }
 
-/// Moves everything, compares it, and says what was moved.
+/// Moves all data, compares the stores, and prints the counts.
 pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
     let began = Instant::now();
     let (from, to) = (StoreLocation::parse(&arguments.from).context("--from")?, StoreLocation::parse(&arguments.to).context("--to")?);
@@ -93,10 +93,10 @@ async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::R
     if transfer.is_resumed() {
         note!("continuing the interrupted transfer");
     }
-    let mut told = Instant::now();
+    let mut reported = Instant::now();
     let mut tell = |moved: Moved| {
-        if told.elapsed() >= TELL {
-            told = Instant::now();
+        if reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
             let day = moved.day.map_or_else(String::new, |day| format!(" of {day}"));
             note!("{} rows, at {}{day}", grouped(moved.rows), moved.table);
         }
@@ -111,7 +111,7 @@ async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::R
     Ok(report)
 }
 
-/// The keys that the rows are sealed under, by their ids; but for the one that is moved along with them.
+/// Returns the ids of the keys that rows are encrypted with, except the one that is moved along.
 async fn keys_needed(source: &dyn Side) -> anyhow::Result<Vec<String>> {
     let known = vault_keys::known(source).await?;
     let moved = known.generated.map(|key| key.id());
@@ -134,7 +134,7 @@ fn about_keys(from: &StoreLocation, keys: &[String]) -> String {
 }
 
 impl StoreLocation {
-    /// Reads a place. What is wrong is not repeated: it may hold a password.
+    /// Parses a location. Errors do not contain the text, because it may contain a password.
     fn parse(text: &str) -> anyhow::Result<Self> {
         if let Some(directory) = text.strip_prefix("sqlite:").filter(|directory| !directory.is_empty()) {
             return Ok(Self::Directory(std::path::absolute(directory)?));
@@ -143,7 +143,7 @@ impl StoreLocation {
             return Ok(Self::Database(postgres::Options {
                 url: Secret::new(text),
                 max_connections: CONNECTIONS,
-                // Nothing is set for a session, and nobody listens: it works either way.
+                // No session state and no notifications are used, so a pooler is fine in any case.
                 through_pooler: true,
                 lease: Duration::ZERO,
             }));
@@ -151,7 +151,7 @@ impl StoreLocation {
         bail!("it must be sqlite:DIR or postgres://user@host/database");
     }
 
-    /// What tells it from other places, without what is secret about it.
+    /// Returns the name of the location, without its secrets.
     fn name(&self) -> anyhow::Result<String> {
         match self {
             Self::Directory(directory) => Ok(format!("sqlite:{}", real(directory).display())),
@@ -187,7 +187,7 @@ impl StoreLocation {
     }
 }
 
-/// A directory by its one name, as far as it is there.
+/// Returns the canonical path of a directory, as far as it exists.
 fn real(directory: &Path) -> PathBuf {
     if let Ok(real) = directory.canonicalize() {
         return real;
@@ -246,7 +246,7 @@ fn as_json(report: &Report, from: &str, to: &str, took: Duration, keys: &[String
     })
 }
 
-/// A number with its thousands apart.
+/// Formats a number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
@@ -258,18 +258,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_directory_or_a_database_and_never_shows_a_password() {
-        let name = |text: &str| StoreLocation::parse(text).and_then(|place| place.name());
-        assert_eq!(name("sqlite:/nowhere/data").expect("a place"), "sqlite:/nowhere/data");
-        assert_eq!(name("postgres://u:hunter2@h/db").expect("a place"), "postgres://h:5432/db");
+    fn location_is_a_directory_or_database_without_password() {
+        let name = |text: &str| StoreLocation::parse(text).and_then(|location| location.name());
+        assert_eq!(name("sqlite:/nowhere/data").expect("a location"), "sqlite:/nowhere/data");
+        assert_eq!(name("postgres://u:hunter2@h/db").expect("a location"), "postgres://h:5432/db");
         for wrong in ["postgre://u:hunter2@h/db", "sqlite:", "/var/lib/hookstream", "postgres://u:hunter2@h:port/db"] {
-            let told = format!("{:#}", name(wrong).expect_err(wrong));
-            assert!(!told.contains("hunter2"), "{told}");
+            let error = format!("{:#}", name(wrong).expect_err(wrong));
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
     #[test]
-    fn numbers_are_easy_to_read() {
+    fn numbers_have_thousands_separators() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use hookstream_model::base::vault::Keys;
 
-/// Where the keys come from, by the settings.
+/// Source of the encryption keys.
 #[derive(Debug, Clone)]
 pub(crate) enum KeySource {
-    /// The setting `encryption_key`.
+    /// Keys of the setting `encryption_key`.
     Given(Keys),
-    /// The setting `encryption_key_file`.
+    /// File of the setting `encryption_key_file`.
     File(PathBuf),
-    /// Neither: the installation has a key of its own.
+    /// Neither setting is given: the installation generates a key.
     Own,
 }

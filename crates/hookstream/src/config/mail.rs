@@ -1,4 +1,4 @@
-//! The settings of mail: the server it goes out by, and whom it comes from.
+//! Settings of outgoing email: the mail server and the sender.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use hookstream_destinations::services::mail::{MailServer, Mailer};
 use hookstream_model::base::secret::Secret;
 
-/// How mail goes out.
+/// Configuration of outgoing email.
 #[derive(Debug, Clone)]
 pub(crate) struct MailConfig {
     server: MailServer,
@@ -15,7 +15,7 @@ pub(crate) struct MailConfig {
 }
 
 impl MailConfig {
-    /// Puts the settings together; `None` where no mail goes out. No error repeats the URL.
+    /// Combines the settings; returns `None` if no email is configured. Errors do not contain the URL.
     pub(crate) fn check(url: Option<Secret>, from: Option<String>, ca_file: Option<PathBuf>) -> anyhow::Result<Option<Self>> {
         match (url, from) {
             (Some(url), Some(from)) => {
@@ -28,7 +28,7 @@ impl MailConfig {
         }
     }
 
-    /// What sends it.
+    /// Returns the mailer.
     pub(crate) fn mailer(&self) -> anyhow::Result<Mailer> {
         let ca = match &self.ca_file {
             Some(path) => Some(std::fs::read(path).with_context(|| format!("could not read smtp_ca_file {}", path.display()))?),

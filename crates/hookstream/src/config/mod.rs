@@ -1,7 +1,7 @@
 //! Settings: a flag, else the environment, else the file, else the default.
 //!
-//! Each setting has one name: `--retention-days`, `HOOKSTREAM_RETENTION_DAYS` and `retention_days` in
-//! the file. A key that is not known or a value that is not allowed is refused at start.
+//! Each setting has one name: `--retention-days`, `HOOKSTREAM_RETENTION_DAYS` and `retention_days` in the file. An
+//! unknown key or a value that is not allowed is refused at the start.
 
 pub(crate) mod key_source;
 mod mail;
@@ -24,7 +24,7 @@ use hookstream_store::postgres::Options as DatabaseOptions;
 
 use self::{providers::ProviderSettings, values::SecretText};
 use crate::{
-    arguments::{nearest, problem_of, told},
+    arguments::{nearest, problem_of, sentence},
     config::key_source::KeySource,
     server::{listen::TlsFiles, trust::TrustFiles},
 };
@@ -32,7 +32,7 @@ use crate::{
 pub(crate) use self::values::{KeyText, KeysText, Networks, OrganizationCreators, RoleName, Schedule, listen_address, truth, whole};
 pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 
-/// Where settings come from.
+/// Sources of the settings.
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
     /// A TOML file with settings, named like the flags with `_` for `-`
@@ -52,7 +52,7 @@ pub(crate) struct Sources {
     pub(crate) settings: Settings,
 }
 
-/// The settings of a server as they are given; what is left out has a default.
+/// Settings of a server as given; those left out have defaults.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Settings {
     /// The address to listen on, such as 0.0.0.0:8484 or :8484 [default: 127.0.0.1:8484]
@@ -296,14 +296,14 @@ pub(crate) struct Settings {
     pub(crate) log: Option<String>,
 }
 
-/// The settings of a server, complete and checked.
+/// Complete and checked settings of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
-    /// Whether a data directory was given that a database makes useless.
+    /// True if a data directory was given although a database is used.
     pub(crate) ignores_data_dir: bool,
-    /// The database, where there is one in place of the data directory.
+    /// Database, if it is used in place of the data directory.
     pub(crate) database: Option<DatabaseOptions>,
     pub(crate) setup_link: bool,
     pub(crate) first_access_file: Option<PathBuf>,
@@ -316,7 +316,7 @@ pub(crate) struct Config {
     pub(crate) allow_organizations: AllowOrganizations,
     pub(crate) rate_limits: RateLimits,
     pub(crate) audit_retention_days: u32,
-    /// What organizations may have that have no quotas of their own.
+    /// Quotas of organizations that have none of their own.
     pub(crate) quotas: Quotas,
     pub(crate) trusted_proxies: Networks,
     pub(crate) allow_targets: Networks,
@@ -325,25 +325,25 @@ pub(crate) struct Config {
     pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
     pub(crate) reveal_secrets: bool,
-    /// `None` for no limit of its own.
+    /// Maximum number of portal endpoints per application; `None` for no limit.
     pub(crate) portal_endpoints: Option<u64>,
     pub(crate) sessions: SessionPolicy,
-    /// How mail goes out, where it does.
+    /// Outgoing email, if configured.
     pub(crate) mail: Option<MailConfig>,
     pub(crate) providers: Vec<ProviderConfig>,
-    /// For how long a key signs portal tokens.
+    /// Age at which the key of portal tokens is replaced.
     pub(crate) portal_key_age: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
 }
 
-/// A year, and what it takes to look at it afterwards.
+/// Default audit retention: a year and some weeks to review it.
 const AUDIT_RETENTION_DAYS: u32 = 400;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Variables that other commands read.
+/// Variables of other commands.
 const OF_OTHER_COMMANDS: [&str; 5] =
     ["HOOKSTREAM_URL", "HOOKSTREAM_API_KEY", "HOOKSTREAM_SINK_SECRET", "HOOKSTREAM_TRANSFER_FROM", "HOOKSTREAM_TRANSFER_TO"];
 const BOOTSTRAP_VARIABLE: &str = "HOOKSTREAM_BOOTSTRAP_API_KEY";
@@ -351,18 +351,18 @@ const ENCRYPTION_VARIABLE: &str = "HOOKSTREAM_ENCRYPTION_KEY";
 const SMTP_VARIABLE: &str = "HOOKSTREAM_SMTP_URL";
 const PROVIDERS_VARIABLE: &str = "HOOKSTREAM_OIDC_PROVIDERS";
 
-/// The largest number of bytes or things that a setting takes: what JavaScript counts exactly, and far beyond any store.
+/// Maximum of settings in bytes or counts: exact in JavaScript, and far beyond any store.
 const QUANTITY_MAX: u64 = 1 << 50;
 
 impl Config {
-    /// Reads the file and the environment and puts all together.
+    /// Reads the file and the environment and combines all settings.
     ///
     /// # Errors
-    /// Names the first key that is not known or value that is not allowed.
+    /// Names the first key that is unknown or value that is not allowed.
     pub(crate) fn load(sources: Sources, environment: &[(String, String)]) -> anyhow::Result<Self> {
         check_environment(environment)?;
         let mut given = sources.settings;
-        // A secret has no flag: the list of processes shows those.
+        // A secret has no flag, because the list of processes shows flags.
         if let Some((_, key)) = environment.iter().find(|(name, _)| name == BOOTSTRAP_VARIABLE) {
             given.bootstrap_api_key = Some(key.trim().parse().map_err(|problem| anyhow::anyhow!("{BOOTSTRAP_VARIABLE} {problem}"))?);
         }
@@ -384,7 +384,7 @@ impl Config {
 }
 
 impl Settings {
-    /// These, and for what they leave out `other`.
+    /// Returns these settings, with those of `other` for the missing ones.
     fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
@@ -513,11 +513,8 @@ impl Settings {
             max_connections_per_address: self.max_connections_per_address.unwrap_or((max_connections / 10).max(100)),
             allow_organizations: self.allow_organizations.map_or(AllowOrganizations::Operator, |who| who.0),
             rate_limits: RateLimits {
-                per_key: self.api_rate_limit.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::new(100_000).expect("it is not 0")),
-                per_address: self
-                    .api_rate_limit_per_address
-                    .and_then(NonZeroU32::new)
-                    .unwrap_or(NonZeroU32::new(100).expect("it is not 0")),
+                per_key: self.api_rate_limit.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::new(100_000).expect("not 0")),
+                per_address: self.api_rate_limit_per_address.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::new(100).expect("not 0")),
             },
             audit_retention_days: self.audit_retention_days.unwrap_or(AUDIT_RETENTION_DAYS),
             quotas,
@@ -573,7 +570,7 @@ impl Settings {
     }
 }
 
-/// One of them, or neither. No error repeats a key.
+/// Returns the source of the encryption keys: at most one of the two settings. Errors do not contain a key.
 fn check_encryption(keys: Option<KeysText>, file: Option<PathBuf>) -> anyhow::Result<KeySource> {
     match (keys, file) {
         (Some(_), Some(_)) => bail!("encryption_key and encryption_key_file are both set: remove one of them"),
@@ -583,7 +580,7 @@ fn check_encryption(keys: Option<KeysText>, file: Option<PathBuf>) -> anyhow::Re
     }
 }
 
-/// As long as the messages, where nothing is given, and never longer.
+/// Returns the payload retention: by default that of messages, and never longer.
 fn check_payload_retention(given: Option<u32>, retention_days: u32) -> anyhow::Result<u32> {
     let days = given.unwrap_or(retention_days);
     if days > retention_days {
@@ -592,7 +589,7 @@ fn check_payload_retention(given: Option<u32>, retention_days: u32) -> anyhow::R
     Ok(days)
 }
 
-/// Bounded by what there may be over all endpoints; the default gives way.
+/// Returns the limit of concurrent attempts per target: at most the total limit. The default is lowered to it.
 fn check_per_target(given: Option<usize>, default: usize, max_in_flight: usize) -> anyhow::Result<usize> {
     match given {
         Some(given) if given > max_in_flight => {
@@ -603,7 +600,7 @@ fn check_per_target(given: Option<usize>, default: usize, max_in_flight: usize) 
     }
 }
 
-/// The host's name, where it has one.
+/// Returns the name of the host, or `hookstream` if the host has none.
 pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "hookstream".to_owned() } else { name.trim().to_owned() }
@@ -624,7 +621,7 @@ fn check_public_url(text: &str) -> anyhow::Result<String> {
              https://hooks.example.com"
         );
     }
-    // As it is read, not as it was written: links are made of it.
+    // The parsed form, because links are built from it.
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
@@ -633,22 +630,22 @@ fn read_file(path: &std::path::Path) -> anyhow::Result<Settings> {
     parse(&text).with_context(|| format!("the configuration file {} is not valid", path.display()))
 }
 
-/// Settings whose values are secret, or too large for a flag.
+/// Settings without a flag, because their values are secret or too large.
 const WITHOUT_FLAG: [&str; 4] = ["bootstrap_api_key", "encryption_key", "smtp_url", "oidc_providers"];
 
-/// Settings that may be a list in a file.
+/// Settings that may be lists in a file.
 const LISTS: [&str; 3] = ["trusted_proxies", "allow_targets", "retry_schedule"];
 
-/// Strings in a file that are longer are not shown in errors: a secret may be stored under the wrong name.
+/// Maximum length of a string that errors show. A longer one may be a secret under the wrong name.
 const SHOWN_MAX: usize = 16;
 
-/// Settings from the text of a file. A value is read as the same text is on the command line; lists are joined with commas. An error
-/// names the line, the key, what is allowed and, where it is short, the value.
+/// Parses the settings of a file. Values have the same form as on the command line; lists are joined with commas. An
+/// error names the line, the key, the allowed values and, if it is short, the value.
 fn parse(text: &str) -> anyhow::Result<Settings> {
     let table: toml::Table = toml::from_str(text).map_err(|mut error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-        // With the text it would show the line.
+        // With the input, the error would show the line.
         error.set_input(None);
         anyhow::anyhow!("line {line} is not TOML: {}", without_text(&error.to_string()).trim_end().replace('\n', " "))
     })?;
@@ -674,13 +671,13 @@ fn parse(text: &str) -> anyhow::Result<Settings> {
         let text = as_text(&value).with_context(|| format!("{at}: {key} must be text, a number, true or false, or a list of those"))?;
         if !text.trim().is_empty() || matches!(value, toml::Value::Array(_)) {
             let text = if text.trim().is_empty() { "none" } else { text.trim() };
-            // One at a time, so that the error is known to be about this key.
+            // Parsed one at a time, so that the error is known to be about this key.
             let argument = std::ffi::OsString::from(format!("--{flag}={text}"));
             let parsed = without_environment(command.clone()).try_get_matches_from([&argument]);
             if let Err(error) = parsed {
                 let is_shown = !matches!(value, toml::Value::String(_)) || text.len() <= SHOWN_MAX;
                 let subject = if is_shown { format!("{key} is {text:?}") } else { key.clone() };
-                bail!("{at}: {}", told(&subject, &problem_of(&error)));
+                bail!("{at}: {}", sentence(&subject, &problem_of(&error)));
             }
             flags.push(argument);
         }
@@ -694,12 +691,12 @@ fn parse(text: &str) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// The same arguments, of which clap reads no variable: those were read before.
+/// Returns the command without environment variables, which were read before.
 fn without_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.env(clap::builder::Resettable::Reset))
 }
 
-/// Where a key stands in a file.
+/// Position of a key in a file.
 struct SettingPlace<'a> {
     text: &'a str,
     key: &'a str,
@@ -718,7 +715,7 @@ impl std::fmt::Display for SettingPlace<'_> {
     }
 }
 
-/// A value as it would be typed; `None` where there is no such text.
+/// Returns a value as it would be typed; `None` if that is not possible.
 fn as_text(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
@@ -734,7 +731,7 @@ fn as_text(value: &toml::Value) -> Option<String> {
 }
 
 impl Settings {
-    /// Sets one that has no flag. No problem shows the value.
+    /// Sets a setting that has no flag. Errors do not show the value.
     fn set_special(&mut self, key: &str, value: toml::Value) -> Result<(), String> {
         let text = |value: &toml::Value| match value {
             toml::Value::String(text) => Ok(text.trim().to_owned()),
@@ -762,24 +759,24 @@ impl Settings {
     }
 }
 
-/// What serde says of a value, without the value where that is text: a secret may stand under the wrong name.
+/// Returns serde's message without the value if that is a string, because a secret may be under the wrong name.
 fn without_text(problem: &str) -> std::borrow::Cow<'_, str> {
     let kind = ["invalid type: string", "invalid value: string"].into_iter().find(|kind| problem.starts_with(kind));
-    // What is expected is our own word, so that the last one of these is the one that stands before it.
+    // The expected part is our own text, so the last separator is the one before it.
     match kind.zip(problem.rsplit_once(", expected ")) {
         Some((kind, (_, expected))) => format!("{kind}, expected {expected}").into(),
         None => problem.into(),
     }
 }
 
-/// What a server would make of a file with this text.
+/// Returns the settings of a server for a file with this text.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn from_text(text: &str) -> anyhow::Result<Config> {
     parse(text)?.complete()
 }
 
-/// Refuses a variable of ours that nothing reads. What a Kubernetes service named `hookstream` puts into the environment of its pods
-/// is no setting and is ignored.
+/// Refuses unknown variables with our prefix. Variables that Kubernetes sets for a service named `hookstream` are
+/// ignored.
 fn check_environment(environment: &[(String, String)]) -> anyhow::Result<()> {
     let command = crate::Cli::command();
     let serve = command.find_subcommand("serve").context("there is a serve command")?;
@@ -792,7 +789,7 @@ fn check_environment(environment: &[(String, String)]) -> anyhow::Result<()> {
     let names = environment.iter().map(|(name, _)| name).filter(|name| name.starts_with("HOOKSTREAM_") && !is_kubernetes(name));
     match names.into_iter().find(|name| !settings.contains(name) && !OF_OTHER_COMMANDS.contains(&name.as_str())) {
         Some(unknown) => {
-            // The common beginning would make all names alike.
+            // The common prefix would make all names similar.
             let own = |name: &'_ str| name.strip_prefix("HOOKSTREAM_").map(str::to_owned).unwrap_or_default();
             let names: Vec<_> = settings.iter().map(|name| own(name)).collect();
             let nearest = nearest(&own(unknown), names.iter().map(String::as_str));
@@ -819,7 +816,7 @@ mod tests {
         let mut sources = Server::try_parse_from([&["server"], arguments].concat())?.sources;
         if let Some(text) = file {
             let path = directory.path().join("hookstream.toml");
-            std::fs::write(&path, text).expect("written");
+            std::fs::write(&path, text).expect("the file is written");
             sources.config = Some(path);
         }
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -827,7 +824,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_to_be_set() {
+    fn defaults_are_complete() {
         let config = load(&[], None, &[]).expect("the defaults");
         assert_eq!(config.listen.to_string(), "127.0.0.1:8484");
         assert_eq!(config.data_dir, PathBuf::from("hookstream-data"));
@@ -836,7 +833,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_of_quotas_are_those_of_the_model() {
+    fn quota_bounds_match_the_model() {
         for quota in Quota::ALL {
             let (least, most) = quota.bounds();
             let given = |number: u64| load(&[&format!("--quota-{}={number}", quota.as_str().replace('_', "-"))], None, &[]);
@@ -846,7 +843,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_takes_what_the_command_line_takes() {
+    fn file_accepts_command_line_values() {
         let file = "port = 9000\nlisten = \":8484\"\nretention_days = \"7\"\nretry_schedule = []\nlog = \"\"\nsetup_link = false\n\
             database_pooler = true\nallow_targets = \"10.0.0.0/8, ::1\"";
         let config = load(&[], Some(file), &[]).expect("settings");
@@ -859,7 +856,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_wins_over_the_file() {
+    fn flag_wins_over_file() {
         let file = "listen = \"127.0.0.1:1\"\nretention_days = 7\nallow_targets = [\"10.0.0.0/8\", \"::1\"]\nretry_schedule = [1, 2]";
         let config = load(&["--listen", "127.0.0.1:2"], Some(file), &[]).expect("settings");
         assert_eq!(config.listen.to_string(), "127.0.0.1:2");
@@ -869,7 +866,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_refused_with_its_name() {
+    fn invalid_value_is_refused_by_name() {
         let check = |arguments: &[&str], file: Option<&str>, environment: &[(&str, &str)], named: &str| {
             let error = format!("{:#}", load(arguments, file, environment).expect_err(named));
             assert!(error.contains(named), "{error} does not name {named}");
@@ -926,7 +923,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_refused_is_not_shown() {
+    fn refused_key_is_not_shown() {
         let key = format!("{}g", "01".repeat(31));
         let in_file = load(&[], Some(&format!("encryption_key = \"{key}\"")), &[]);
         for refused in [load(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", &key)]), in_file] {
@@ -938,7 +935,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_refused_is_not_quoted() {
+    fn refused_file_is_not_quoted() {
         let key = format!("hs_live_{}", "0a".repeat(32));
         for (file, named) in [
             (format!("listen = \"127.0.0.1:1\"\nencryption_key = {key}"), "line 2 is not TOML: "),
@@ -960,7 +957,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_other_commands_and_of_kubernetes_are_let_be() {
+    fn variables_of_other_commands_and_kubernetes_are_accepted() {
         let environment = [
             ("HOOKSTREAM_URL", "x"),
             ("HOOKSTREAM_SERVICE_HOST", "10.0.0.1"),

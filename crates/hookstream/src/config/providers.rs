@@ -1,5 +1,5 @@
-//! The setting `oidc_providers`: with which providers of OpenID Connect people may sign in. A list of tables in the file;
-//! in the environment (`HOOKSTREAM_OIDC_PROVIDERS`) the same as JSON. No error repeats a secret.
+//! Setting `oidc_providers`: OpenID Connect providers for signing in. A list of tables in the file; the same as JSON
+//! in the environment (`HOOKSTREAM_OIDC_PROVIDERS`). Errors do not contain secrets.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use super::{values::SecretText, without_text};
 
-/// The most providers, which is what fits on a page.
+/// Maximum number of providers, which fits on a page.
 const PROVIDERS_MAX: usize = 20;
 
-/// A provider as it is given.
+/// Provider as given.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderSettings {
@@ -32,7 +32,7 @@ pub(crate) struct ProviderSettings {
     ca_file: Option<PathBuf>,
 }
 
-/// A provider, complete and checked; its files are read at the start.
+/// Complete and checked provider; its files are read at the start.
 #[derive(Debug, Clone)]
 pub(crate) struct ProviderConfig {
     name: String,
@@ -50,7 +50,7 @@ enum ClientSecret {
     File(PathBuf),
 }
 
-/// Reads the variable.
+/// Parses the variable.
 pub(crate) fn from_json(text: &str) -> anyhow::Result<Vec<ProviderSettings>> {
     serde_json::from_str(text).map_err(|error| {
         let problem = error.to_string();
@@ -58,7 +58,7 @@ pub(crate) fn from_json(text: &str) -> anyhow::Result<Vec<ProviderSettings>> {
     })
 }
 
-/// Checks them all.
+/// Checks all providers.
 pub(crate) fn check(given: Vec<ProviderSettings>) -> anyhow::Result<Vec<ProviderConfig>> {
     if given.len() > PROVIDERS_MAX {
         bail!("oidc_providers has {} providers; {PROVIDERS_MAX} are allowed", given.len());
@@ -105,7 +105,7 @@ impl ProviderSettings {
 }
 
 impl ProviderConfig {
-    /// What people sign in with.
+    /// Returns the identity provider for signing in.
     pub(crate) fn provider(&self) -> anyhow::Result<IdentityProvider> {
         let named = || format!("oidc_providers: {}", self.name);
         let client_secret = match &self.client_secret {
@@ -139,12 +139,12 @@ mod tests {
         r#"{"name": "google", "title": "Google", "issuer": "https://accounts.google.com", "client_id": "1", "client_secret": "hunter2"}"#;
 
     #[test]
-    fn providers_are_checked_and_their_secrets_not_shown() {
+    fn providers_are_checked_without_showing_secrets() {
         let read = |text: &str| from_json(text).and_then(check);
-        let checked = read(&format!("[{GOOD}]")).expect("it is good");
+        let checked = read(&format!("[{GOOD}]")).expect("the provider is valid");
         assert!(!format!("{checked:?}").contains("hunter2"));
         let other = GOOD.replace("google", "other");
-        assert_eq!(read(&format!("[{GOOD},{other}]")).expect("they are good").len(), 2);
+        assert_eq!(read(&format!("[{GOOD},{other}]")).expect("the providers are valid").len(), 2);
         let check = |text: &str, said: &str| {
             let error = format!("{:?}", read(&format!("[{text}]")).expect_err(text));
             assert!(error.contains(said) && !error.contains("hunter2"), "{text}: {error}");

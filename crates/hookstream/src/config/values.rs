@@ -1,6 +1,6 @@
-//! The forms that the values of settings have: on the command line, in the environment and, as the same text, in the file.
+//! Value formats of settings: on the command line, in the environment and in the file.
 //!
-//! What a parser says about a value begins with `must be`, so that it can follow the name of a flag, a variable or a key.
+//! A parser's message begins with `must be`, so that it can follow the name of a flag, a variable or a key.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use hookstream_model::{base::secret::Secret, delivery::retry::RetrySchedule, ide
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-/// A parser of whole numbers within bounds.
+/// Returns a parser of whole numbers within bounds.
 pub(crate) fn whole<T: FromStr + PartialOrd + fmt::Display + Copy>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
         let number = text.trim().parse().ok().filter(|number| *number >= least && *number <= most);
@@ -22,7 +22,8 @@ pub(crate) fn whole<T: FromStr + PartialOrd + fmt::Display + Copy>(least: T, mos
     }
 }
 
-/// Where to listen: `127.0.0.1:8484`, `[::1]:8484`, `localhost:8484`; `:8484` is every IPv4 address, `8484` this machine only.
+/// Parses the address to listen on: `127.0.0.1:8484`, `[::1]:8484`, `localhost:8484`; `:8484` means every IPv4
+/// address, `8484` this machine only.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     if let Ok(address) = text.parse() {
@@ -35,7 +36,7 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let named = text.rsplit_once(':').and_then(|(host, digits)| Some((host, port(digits)?)));
     let found = match named {
         Some(("" | "*", port)) => Some(SocketAddr::from(([0, 0, 0, 0], port))),
-        // A name may have addresses of both kinds; IPv4 is what everything on the machine reaches.
+        // A name may have addresses of both kinds; IPv4 is reachable by every program on the machine.
         Some((host, port)) if !host.contains([':', '/', '@']) => {
             let mut all: Vec<_> = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
             all.sort_by_key(SocketAddr::is_ipv6);
@@ -46,7 +47,7 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| "must be an address and a port such as 0.0.0.0:8484 or [::]:8484".to_owned())
 }
 
-/// `true` or `false`, as people write them.
+/// Parses a boolean in its common spellings.
 pub(crate) fn truth(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -55,7 +56,7 @@ pub(crate) fn truth(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The parts of a comma-separated list; `none` is the empty one, since an empty variable counts as unset.
+/// Returns the parts of a comma-separated list. `none` is the empty list, because an empty variable counts as unset.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let text = if text.trim().eq_ignore_ascii_case("none") { "" } else { text };
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
@@ -101,7 +102,7 @@ impl FromStr for Schedule {
     }
 }
 
-/// What a node does, by its word.
+/// Role of a node, by its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RoleName(pub(crate) Role);
 
@@ -114,7 +115,7 @@ impl FromStr for RoleName {
     }
 }
 
-/// Who may create organizations.
+/// Users who may create organizations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OrganizationCreators(pub(crate) AllowOrganizations);
 
@@ -131,7 +132,7 @@ impl FromStr for OrganizationCreators {
     }
 }
 
-/// An API key.
+/// API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyText(pub(crate) ApiKeyText);
 
@@ -143,11 +144,11 @@ impl FromStr for KeyText {
     }
 }
 
-/// Encryption keys as they were given. They are read once all settings are there, so that no error shows their text.
+/// Encryption keys as given. They are parsed once all settings are known, so that no error shows their text.
 #[derive(Debug, Clone)]
 pub(crate) struct KeysText(pub(crate) Secret);
 
-/// A text that no log and no error may show.
+/// Text that no log and no error may show.
 #[derive(Debug, Clone)]
 pub(crate) struct SecretText(pub(crate) Secret);
 
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_to_listen_on_has_a_port() {
+    fn listen_address_requires_a_port() {
         let check = |text: &str, expected: &str| assert_eq!(listen_address(text).expect(text).to_string(), expected, "{text}");
         check("127.0.0.1:1", "127.0.0.1:1");
         check("[::1]:8484", "[::1]:8484");
@@ -179,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_written_none() {
+    fn none_is_the_empty_list() {
         assert_eq!("none".parse::<Networks>(), Ok(Networks::default()));
         assert_eq!("none".parse::<Schedule>().expect("a schedule").0.as_seconds(), [0_u32; 0]);
         assert!("none,1".parse::<Schedule>().expect_err("no number").contains("\"none\" is not a whole number"));
     }
 
     #[test]
-    fn a_number_is_within_its_bounds() {
+    fn number_out_of_bounds_is_refused() {
         let parse = whole(1_u64, 1 << 50);
         assert_eq!((parse("1"), parse(" 7 "), parse("1125899906842624")), (Ok(1), Ok(7), Ok(1 << 50)));
         for wrong in ["0", "1125899906842625", "-1", "1.5", "forever", "", "99999999999999999999999"] {
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn truth_has_several_words() {
+    fn boolean_has_several_spellings() {
         assert_eq!((truth("TRUE"), truth("off"), truth("1")), (Ok(true), Ok(false), Ok(true)));
         assert!(truth("maybe").is_err());
     }

@@ -1,7 +1,7 @@
-//! Watching one connection: when it has to make progress next, and a stream that gives up on a peer that reads nothing.
+//! Watchdog of one connection: its next deadline for progress, and a stream that fails if the peer does not read.
 //!
-//! A connection must send its first whole request head in time, may be idle between requests for a while, and must make
-//! progress while requests are open. HTTP/1.1 and HTTP/2 are held to the same limits.
+//! A connection must send its first complete request head in time, may be idle between requests for a while, and must
+//! make progress while requests are open. HTTP/1.1 and HTTP/2 have the same limits.
 
 use std::{
     io,
@@ -18,17 +18,17 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Time from accepting a connection to its first whole request head, TLS included.
+/// Maximum time from accepting a connection to its first complete request head, TLS included.
 const FIRST_HEAD: Duration = Duration::from_secs(30);
-/// Time between two requests. Load balancers keep idle connections for 60 s, and it is better that they close first.
+/// Maximum time between two requests. Load balancers keep idle connections for 60 s, and should close them first.
 pub(crate) const IDLE: Duration = Duration::from_secs(75);
-/// Time without progress while a request is open: nothing of its body came, and nothing of an answer went. Longer than any
-/// operation takes.
+/// Maximum time without progress while a request is open: no part of its body arrived and no part of a response was
+/// sent. Longer than any operation takes.
 const STALLED: Duration = Duration::from_secs(150);
-/// Time for which a peer may take nothing of what is written to it.
+/// Maximum time for which a peer may read nothing that is written to it.
 const UNREAD: Duration = Duration::from_secs(60);
 
-/// What happens on a connection.
+/// Activity on a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Activity(Arc<Mutex<State>>);
 
@@ -40,12 +40,12 @@ struct State {
 }
 
 impl Activity {
-    /// Of a connection that was accepted now.
+    /// Starts the activity of a connection that was accepted now.
     pub(crate) fn begin() -> Self {
         Self(Arc::new(Mutex::new(State { has_request: false, open: 0, last: Instant::now() })))
     }
 
-    /// When the connection has to have made progress.
+    /// Returns the time by which the connection must have made progress.
     pub(crate) fn deadline(&self) -> Instant {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.last
@@ -56,12 +56,12 @@ impl Activity {
             }
     }
 
-    /// Whether no request is open.
+    /// Returns true if no request is open.
     pub(crate) fn is_idle(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).open == 0
     }
 
-    /// A request whose head has come; it is open until the answer's body is dropped.
+    /// Opens a request whose head has arrived; it stays open until the response body is dropped.
     pub(crate) fn request(&self) -> OpenRequest {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.has_request = true;
@@ -75,7 +75,7 @@ impl Activity {
     }
 }
 
-/// A request that is being answered.
+/// Request in progress.
 #[derive(Debug)]
 pub(crate) struct OpenRequest(Activity);
 
@@ -87,11 +87,11 @@ impl Drop for OpenRequest {
     }
 }
 
-/// Body whose parts are progress. The body of a response keeps its request open.
+/// Body whose frames count as progress. The body of a response keeps its request open.
 pub(crate) struct WatchedBody<B> {
     body: B,
     activity: Activity,
-    /// Whether the body was polled before. A part that is there at the first poll came with the head.
+    /// True if the body was polled before. A frame that is ready at the first poll arrived with the head.
     has_begun: bool,
     _open: Option<OpenRequest>,
 }
@@ -130,11 +130,11 @@ impl<B: hyper::body::Body + Unpin> hyper::body::Body for WatchedBody<B> {
     }
 }
 
-/// A stream that fails once its peer has taken nothing of what is written for a while.
+/// Stream that fails if its peer reads nothing for a while.
 #[derive(Debug)]
 pub(crate) struct WatchedStream<S> {
     stream: S,
-    /// Set while a write waits for the peer.
+    /// Timer, set while a write waits for the peer.
     unread: Option<Pin<Box<Sleep>>>,
 }
 
@@ -143,7 +143,7 @@ impl<S> WatchedStream<S> {
         Self { stream, unread: None }
     }
 
-    /// Passes on what a write came to, and waits no longer than it may.
+    /// Returns the result of a write, or an error if the write has waited too long.
     fn limit<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.unread = None;
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_has_to_make_progress_in_each_of_its_states() {
+    async fn connection_must_make_progress_in_each_state() {
         let activity = Activity::begin();
         assert_eq!(activity.deadline(), Instant::now() + FIRST_HEAD);
         let request = activity.request();
@@ -210,12 +210,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_nobody_reads_fails_and_one_that_is_read_does_not() {
+    async fn unread_write_fails_and_read_write_succeeds() {
         let (ours, mut peer) = tokio::io::duplex(4);
         let mut stream = WatchedStream::new(ours);
         stream.write_all(b"1234").await.expect("there is room");
         let begun = Instant::now();
-        let refused = stream.write_all(b"5").await.expect_err("nobody reads");
+        let refused = stream.write_all(b"5").await.expect_err("the peer does not read");
         assert_eq!((refused.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, UNREAD));
         let mut read = [0; 4];
         peer.read_exact(&mut read).await.expect("four bytes");

@@ -1,7 +1,8 @@
-//! The control socket: how a command works on a data directory that a server has to itself.
+//! Control socket, through which commands work on the data directory of a running server.
 //!
-//! The server listens on `admin.sock` in its data directory. Only the directory's owner and root may use it: the socket has mode 0600,
-//! and both sides check who is at the other end. A command sends one request, a line of JSON, and reads one answer.
+//! The server listens on `admin.sock` in its data directory. Only the directory's owner and root may use it: the
+//! socket has mode 0600, and both sides check the peer's user. A command sends one request, a line of JSON, and reads
+//! one response.
 
 use std::{
     fs::{self, File, Permissions},
@@ -26,13 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::admin::{installation::Installation, request::Request};
 
-/// The largest request or answer, in bytes.
+/// Maximum size of a request or response, in bytes.
 const MESSAGE_MAX: u64 = 1024 * 1024;
-/// How long one side waits for the other's line.
+/// Time limit for the line of the other side.
 const LINE_WITHIN: Duration = Duration::from_secs(10);
-/// How long a command waits for its answer: encrypting everything again takes its time.
+/// Time limit for the response. Encrypting all secrets again may take long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3_600);
-/// The longest path that fits into a socket's address on all systems, with some room.
+/// Maximum length of a path in a socket address on all systems, with a margin.
 const PATH_MAX: usize = 100;
 
 #[derive(Serialize, Deserialize)]
@@ -42,14 +43,14 @@ enum Reply {
     Failed(String),
 }
 
-/// The server's side.
+/// Server side of the socket.
 pub(crate) struct Control {
     listener: UnixListener,
     owner: u32,
     path: PathBuf,
 }
 
-/// A path to the socket that fits into its address, and what has to stay open for it.
+/// Returns a path to the socket that fits into its address, and the file that must stay open for it.
 fn address(directory: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
     let path = directory.join("admin.sock");
     if path.as_os_str().len() <= PATH_MAX {
@@ -60,13 +61,13 @@ fn address(directory: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
 }
 
 impl Control {
-    /// Listens in a data directory, whose lock this process holds.
+    /// Listens in a data directory whose lock this process holds.
     ///
     /// # Errors
-    /// The file system may have no sockets.
+    /// The file system may not support sockets.
     pub(crate) fn listen(directory: &Path) -> std::io::Result<Self> {
         let (path, _open) = address(directory)?;
-        // One that is there is of an earlier process: the lock is ours.
+        // An existing socket is left from an earlier process, because this process holds the lock.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -77,7 +78,7 @@ impl Control {
         Ok(Self { listener, owner, path: directory.join("admin.sock") })
     }
 
-    /// Does what commands ask, one after the other, until `stop`. `changed` is called after each.
+    /// Performs the requests of commands, one at a time, until `stop`. Calls `changed` after each.
     pub(crate) async fn serve(
         self,
         store: Arc<dyn Store>,
@@ -125,10 +126,10 @@ async fn answer(stream: UnixStream, owner: u32, installation: &Installation<'_>)
     write_line(&mut stream, &answer).await
 }
 
-/// Has the server that uses `directory` do it, and returns what it says.
+/// Sends a request to the server that uses `directory`, and returns the response.
 ///
 /// # Errors
-/// The server's own, or what keeps it from being asked.
+/// The server's error, or the reason why it could not be reached.
 pub(crate) async fn ask(directory: &Path, request: &Request) -> anyhow::Result<String> {
     let unreachable = || {
         format!(
@@ -139,7 +140,7 @@ pub(crate) async fn ask(directory: &Path, request: &Request) -> anyhow::Result<S
     };
     let (path, _open) = address(directory).with_context(unreachable)?;
     let stream = UnixStream::connect(&path).await.with_context(unreachable)?;
-    // A password may be on its way: it is for the owner of the store only.
+    // The request may contain a password, so it is sent to the store's owner only.
     let owner = fs::metadata(directory.join("core.db")).with_context(unreachable)?.uid();
     let peer = stream.peer_cred().with_context(unreachable)?.uid();
     if peer != owner && peer != 0 {

@@ -1,7 +1,7 @@
-//! The keys that secrets in the store are sealed under: those of the settings, else one that the installation makes
-//! for itself and keeps where it can.
+//! Keys that encrypt secrets in the store: those of the settings, or a key that the installation generates and
+//! stores.
 //!
-//! The server and `admin rotate-key` unlock their store with it, before anything secret is read or written.
+//! The server and `admin rotate-key` unlock their store with them before any secret is read or written.
 
 use std::{
     fs::{self, File},
@@ -25,24 +25,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, key_source::KeySource};
 
-/// Keys that nobody has, for a store that is gone with its process.
+/// Returns temporary keys for a store that is deleted with its process.
 ///
 /// # Errors
-/// Where the system gives no random numbers.
-pub(crate) fn passing() -> anyhow::Result<Keys> {
+/// The system provides no random numbers.
+pub(crate) fn temporary() -> anyhow::Result<Keys> {
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
     Keys::new([fresh(&mut rng)]).context("it is one key")
 }
 
-/// The file in a data directory with the key that was made there.
+/// Returns the path of the generated key in a data directory.
 pub(crate) fn own_file(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption.key")
 }
 
-/// The keys of the settings, where they name some.
+/// Returns the keys of the settings, if there are any.
 ///
 /// # Errors
-/// Where the file cannot be read or holds no keys.
+/// The file cannot be read or contains no keys.
 pub(crate) fn given(config: &Config) -> anyhow::Result<Option<Keys>> {
     match &config.encryption {
         KeySource::Given(keys) => Ok(Some(keys.clone())),
@@ -51,10 +51,10 @@ pub(crate) fn given(config: &Config) -> anyhow::Result<Option<Keys>> {
     }
 }
 
-/// Gives a store its keys, and makes one where there is none at all yet.
+/// Unlocks a store with its keys, and generates a key if there is none yet.
 ///
 /// # Errors
-/// Where the settings' keys cannot be read, or secrets are sealed under a key that is not among them.
+/// The settings' keys cannot be read, or secrets are encrypted with a key that is missing.
 pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<()> {
     let known = vault_keys::known(store).await?;
     let given = given(config)?;
@@ -68,10 +68,11 @@ pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng)
     }
 }
 
-/// The keys that a store is unlocked with once the earlier ones are lost: those given, the directory's own, else a new one.
+/// Returns the keys for a store whose earlier keys are lost: those of the settings, the directory's own, or a new
+/// one.
 ///
 /// # Errors
-/// Where a key file cannot be read or written.
+/// A key file cannot be read or written.
 pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<Keys> {
     let given = given(config)?;
     let known = Known { marked: Vec::new(), generated: vault_keys::known(store).await?.generated };
@@ -81,10 +82,10 @@ pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut Std
     }
 }
 
-/// The keys that rows may be encrypted with and that a server with these settings would not have.
+/// Returns the keys that rows may be encrypted with and that a server with these settings would lack.
 ///
 /// # Errors
-/// Where the store fails or a key file cannot be read.
+/// The store fails, or a key file cannot be read.
 pub(crate) async fn absent(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<KeyId>> {
     let known = vault_keys::known(store).await?;
     let path = own_file(&config.data_dir);
@@ -94,7 +95,8 @@ pub(crate) async fn absent(store: &dyn Store, config: &Config) -> anyhow::Result
     Ok(known.marked.into_iter().filter(|id| !available.contains(id)).collect())
 }
 
-/// Those given; to open only, the one of the directory and one that came with a transfer from a database.
+/// Returns the keys of the settings, else the directory's key, else a new one. Adds the other known keys for
+/// decryption only: the directory's, and one that a transfer from a database brought.
 fn in_directory(given: Option<Keys>, known: &Known, data_dir: &Path, rng: &mut StdRng) -> anyhow::Result<Keys> {
     let path = own_file(data_dir);
     let own = if path.exists() { Some(read("the data directory's key file", &path)?) } else { None };
@@ -117,7 +119,8 @@ fn in_directory(given: Option<Keys>, known: &Known, data_dir: &Path, rng: &mut S
     Ok(keys.and(known.generated.clone()))
 }
 
-/// Those given; else the one that the nodes made and keep in the database.
+/// Returns the keys of the settings, else the key that the nodes share in the database, which the first of them
+/// generates.
 async fn in_database(store: &dyn Database, given: Option<Keys>, known: &Known, rng: &mut StdRng) -> anyhow::Result<Keys> {
     if let Some(given) = given {
         return Ok(given.and(known.generated.clone()));
@@ -132,7 +135,7 @@ async fn in_database(store: &dyn Database, given: Option<Keys>, known: &Known, r
     Keys::new([key]).context("it is one key")
 }
 
-/// Where no key is given and secrets are sealed already, a new key would be of no use.
+/// Refuses to generate a key if secrets are already encrypted, because a new key could not decrypt them.
 fn refuse_if_sealed(known: &Known) -> anyhow::Result<()> {
     let own = known.generated.as_ref().map(VaultKey::id);
     match known.marked.iter().find(|id| Some(**id) != own) {
@@ -161,7 +164,7 @@ fn read(what: &str, path: &Path) -> anyhow::Result<Keys> {
     text.parse().map_err(|problem| anyhow::anyhow!("{what} {} {problem}", path.display()))
 }
 
-/// Writes a key so that it is there whole or not at all, for its owner only.
+/// Writes a key atomically, readable by its owner only.
 fn write(path: &Path, key: &VaultKey) -> std::io::Result<()> {
     let partial = path.with_extension("key.tmp");
     let mut options = File::options();
@@ -179,11 +182,11 @@ fn write(path: &Path, key: &VaultKey) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
-/// Tells the audit log of every organization, since the secrets of all were sealed anew; nothing where none was and no
-/// key was retired. `act` makes it into an act for each.
+/// Records a rotation in the audit log of every organization, because the secrets of all were encrypted again.
+/// Records nothing if no secret was encrypted and no key retired. `act` creates the audit context of each entry.
 ///
 /// # Errors
-/// Where the store fails.
+/// The store fails.
 pub(crate) async fn record_rotation(
     store: &dyn Database,
     rotated: &Rotated,
@@ -193,15 +196,15 @@ pub(crate) async fn record_rotation(
         return Ok(());
     }
     let retired: Vec<_> = rotated.retired.iter().map(ToString::to_string).collect();
-    let told = Change::done(&Fields::default().with("rows", rotated.rows).with("retired_keys", retired));
-    audit_log::record_everywhere(store, act, Action::InstallationRotateKey, &told).await
+    let recorded = Change::done(&Fields::default().with("rows", rotated.rows).with("retired_keys", retired));
+    audit_log::record_everywhere(store, act, Action::InstallationRotateKey, &recorded).await
 }
 
-/// Seals what is plain, and in a data directory also what is under an earlier key: its lock is this process's, so
-/// that no other command could do it. Nodes on a database leave earlier keys to `admin rotate-key`, since another
-/// node may not have the new one yet.
+/// Encrypts plain secrets. In a data directory it also encrypts secrets of earlier keys again, because this process
+/// holds the lock and no other command could. Nodes on a database leave that to `admin rotate-key`, because another
+/// node may not have the new key yet.
 ///
-/// `act` makes what it does into an act for the audit log.
+/// `act` creates the audit context of each entry.
 pub(crate) async fn seal_outdated(
     store: Arc<dyn Store>,
     is_alone: bool,
@@ -220,7 +223,7 @@ pub(crate) async fn seal_outdated(
         Ok::<_, StoreError>((walk.rows, walk.unopened, Vec::new()))
     };
     match stop.run_until_cancelled(work).await {
-        // What was not done is done after the next start.
+        // The rest is done after the next start.
         None | Some(Err(StoreError::Closed)) => {}
         Some(Err(error)) => {
             tracing::warn!(

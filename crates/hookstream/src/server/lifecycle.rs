@@ -1,14 +1,13 @@
-//! Logging, what the system allows us, and waiting for the signal to stop.
+//! Logging, limits of the operating system, and the stop signal.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Fewer open files than this are too few for a busy server: each attempt has a connection, and each receiver keeps
-/// some for the next.
+/// Number of open files below which a busy server may run out: each attempt has a connection, and idle ones are kept.
 const OPEN_FILES: u64 = 8_192;
 
-/// Has the system allow as many open files as it may; the usual limit for programs that say nothing is 1,024.
+/// Raises the limit on open files as far as allowed; the usual default is 1,024.
 pub(crate) fn allow_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(allowed) if allowed >= OPEN_FILES => tracing::debug!(allowed, "limit on open files"),
@@ -22,17 +21,17 @@ pub(crate) fn allow_open_files() {
     }
 }
 
-/// Logs to standard error.
+/// Starts logging to standard error.
 ///
 /// # Errors
-/// `filter` is no level and no filter.
+/// `filter` is neither a level nor a filter.
 pub(crate) fn start_logging(filter: &str) -> anyhow::Result<()> {
     let filter = log_filter(filter).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
-    // A second start in one process is one of tests only; the first stays.
+    // Only tests start logging twice in one process; the first start stays in effect.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // Its own report about a closed standard error would panic.
+        // The library's report about a closed standard error would panic.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
@@ -40,8 +39,8 @@ pub(crate) fn start_logging(filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the setting `log`. A lone word must be a level: the library takes any other word for the name of a target, which turns off
-/// everything else.
+/// Parses the setting `log`. A single word must be a level: the library would take any other word as the name of a
+/// target, which turns off everything else.
 pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, String> {
     let problem = || {
         format!(
@@ -50,7 +49,7 @@ pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, String> {
         )
     };
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word.trim()));
-    // Commas and brackets of `target[span{field=value}]=level` stay in one part.
+    // Commas inside the brackets of `target[span{field=value}]=level` do not separate parts.
     let mut depth = 0_i32;
     let parts = text.split(|c: char| {
         depth += i32::from(matches!(c, '[' | '{')) - i32::from(matches!(c, ']' | '}'));
@@ -66,7 +65,7 @@ pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text.trim()).map_err(|_| problem())
 }
 
-/// The words of the setting `log`.
+/// Levels of the setting `log`.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 #[cfg(test)]
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_takes_levels_and_filters_and_refuses_other_words() {
+    fn log_accepts_levels_and_filters_only() {
         for good in ["info", "WARN", " debug ", "off", "warn,hookstream_engine=debug", "hookstream=trace", "a::b[c{d=1}]=info"] {
             assert!(log_filter(good).is_ok(), "{good}");
         }

@@ -1,5 +1,5 @@
-//! Listening: connections from anybody, so each is bounded in time and size, and all of them in number, over all and by
-//! address, with TLS or without.
+//! Listener with or without TLS. Clients are not trusted: each connection is bounded in time and size, and the number
+//! of connections is bounded in total and per address.
 
 use std::{
     collections::HashMap,
@@ -35,66 +35,67 @@ use tower_service::Service;
 
 use crate::server::{
     activity::{Activity, IDLE, WatchedBody, WatchedStream},
-    watch::again_when_changed,
+    watch::reload_on_change,
 };
 
-/// How long a TLS handshake may take.
+/// Time limit of a TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// The largest head of a request, in bytes.
+/// Maximum size of a request head, in bytes.
 const HEAD_MAX: usize = 64 * 1024;
-/// The most headers of a request.
+/// Maximum number of headers of a request.
 const HEADERS_MAX: usize = 100;
-/// The most requests at once on a connection of HTTP/2.
+/// Maximum number of concurrent requests on an HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
-/// Bytes that one connection of HTTP/2 may send ahead of being read.
+/// Flow control window of an HTTP/2 connection, in bytes.
 const WINDOW: u32 = 512 * 1024;
-/// How long a connection of HTTP/2 that was asked to end may take.
+/// Time limit for an HTTP/2 connection to end after it was asked to.
 const GOAWAY_WITHIN: Duration = Duration::from_secs(5);
-/// How often a connection of HTTP/2 is asked whether it lives, and how long that may take.
+/// Interval of HTTP/2 pings, and time limit of the response.
 const PING: Duration = Duration::from_secs(30);
-/// How long to wait where the system gives no more connections.
+/// Pause after the system refused a further connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// The files of the server's own certificate.
+/// Files of the server's certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct TlsFiles {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// What connections are served with.
+/// Settings of the listener.
 pub(crate) struct Listen {
     pub(crate) listener: TcpListener,
     pub(crate) router: Router,
     pub(crate) tls: Option<Tls>,
-    /// The most connections at once; others wait to be accepted.
+    /// Maximum number of concurrent connections; further ones wait to be accepted.
     pub(crate) max_connections: usize,
-    /// The most of them from one address (from one /64 of IPv6); others are closed at once.
+    /// Maximum number of connections from one address (or one /64 of IPv6); further ones are closed at once.
     pub(crate) max_connections_per_address: usize,
-    /// Proxies have the connections of many clients, so no share is theirs.
+    /// Trusted proxies. They carry the connections of many clients, so the limit per address does not apply.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// No further request is begun.
+    /// Signal to begin no further request.
     pub(crate) stop: CancellationToken,
 }
 
 impl Listen {
-    /// Serves until it is stopped and what was under way has been answered.
+    /// Serves until it is stopped and open requests have been answered.
     pub(crate) async fn run(self) {
         let Self { listener, router, tls, max_connections, max_connections_per_address, trusted_proxies, stop } = self;
         let shares = Arc::new(Shares { most: max_connections_per_address, trusted_proxies, open: Mutex::default() });
         let room = Arc::new(Semaphore::new(max_connections));
         let connections = TaskTracker::new();
         loop {
-            let place = tokio::select! {
-                place = Arc::clone(&room).acquire_owned() => place,
+            let permit = tokio::select! {
+                permit = Arc::clone(&room).acquire_owned() => permit,
                 () = stop.cancelled() => break,
             };
-            let Ok(place) = place else { break };
+            let Ok(permit) = permit else { break };
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        // One that was given up before it was accepted, or no more files: others wait meanwhile.
+                        // The client gave up before the accept, or the process has no more files; pause before the
+                        // next accept.
                         tracing::debug!(error = &error as &dyn std::error::Error, "could not accept a connection");
                         tokio::time::sleep(EXHAUSTED).await;
                         continue;
@@ -108,8 +109,8 @@ impl Listen {
             };
             let (router, acceptor, stop) = (router.clone(), tls.as_ref().map(Tls::acceptor), stop.clone());
             connections.spawn(async move {
-                converse(stream, peer, router, acceptor, stop).await;
-                drop((share, place));
+                serve_connection(stream, peer, router, acceptor, stop).await;
+                drop((share, permit));
             });
         }
         drop(listener);
@@ -118,18 +119,18 @@ impl Listen {
     }
 }
 
-/// How many connections each address has.
+/// Number of open connections per address.
 struct Shares {
     most: usize,
     trusted_proxies: Vec<IpNet>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection of an address, until it is dropped.
+/// Open connection of an address, released on drop.
 struct Share(Option<(Arc<Shares>, IpAddr)>);
 
 impl Shares {
-    /// Counts a connection; `None` where its address has as many as it may have.
+    /// Counts a connection; returns `None` if its address has reached the limit.
     fn take(shares: &Arc<Self>, peer: IpAddr) -> Option<Share> {
         let peer = peer.to_canonical();
         if shares.trusted_proxies.iter().any(|proxies| proxies.contains(&peer)) {
@@ -159,10 +160,10 @@ impl Drop for Share {
     }
 }
 
-/// Serves one connection, however it ends: that is the client's affair.
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, acceptor: Option<TlsAcceptor>, stop: CancellationToken) {
+/// Serves one connection. Its errors are ignored, because they are the client's.
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, acceptor: Option<TlsAcceptor>, stop: CancellationToken) {
     let activity = Activity::begin();
-    // Small answers must not wait for more to send with them.
+    // Small responses must not wait for further data.
     let _ = stream.set_nodelay(true);
     let stream = WatchedStream::new(stream);
     let Some(acceptor) = acceptor else { return serve(stream, peer, router, activity, stop).await };
@@ -202,7 +203,7 @@ async fn serve(
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let mut is_stopping = false;
-    // Requests push the deadline back; the timer looks at it again when it has come.
+    // Requests extend the deadline; the timer checks it again when it fires.
     let timer = tokio::time::sleep_until(activity.deadline());
     tokio::pin!(timer);
     loop {
@@ -215,7 +216,7 @@ async fn serve(
                     continue;
                 }
                 if activity.is_idle() {
-                    // HTTP/2 is told (GOAWAY); a request that crosses it is answered in the time that is left.
+                    // HTTP/2 clients get a GOAWAY; a request that crosses it is answered in the remaining time.
                     connection.as_mut().graceful_shutdown();
                     let _ = tokio::time::timeout(GOAWAY_WITHIN, connection.as_mut()).await;
                 }
@@ -229,7 +230,7 @@ async fn serve(
     }
 }
 
-/// The server's certificate, as its files say now.
+/// Current certificate of the server, as read from its files.
 #[derive(Clone)]
 pub(crate) struct Tls {
     files: TlsFiles,
@@ -240,20 +241,20 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// Names the setting and the file that cannot be read or holds something else.
+    /// Names the setting and the file that cannot be read or has other content.
     pub(crate) fn read(files: TlsFiles) -> anyhow::Result<Self> {
         let config = Arc::new(RwLock::new(configure(&files)?));
         Ok(Self { files, config })
     }
 
-    /// Goes by the files again whenever one of them changes, for connections that come then.
+    /// Reads the files again when one of them changes; new connections use the new content.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         let files = vec![self.files.cert.clone(), self.files.key.clone()];
         let read = || {
             *self.config.write().unwrap_or_else(PoisonError::into_inner) = configure(&self.files)?;
             Ok(())
         };
-        again_when_changed("the server's certificate", files, stop, read).await;
+        reload_on_change("the server's certificate", files, stop, read).await;
     }
 
     fn acceptor(&self) -> TlsAcceptor {
@@ -293,7 +294,8 @@ mod tests {
             .route("/stuck", routing::get(std::future::pending::<&'static str>))
     }
 
-    /// Serves one connection in paused time; returns the client's end, and how long the connection lasted once it is over.
+    /// Serves one connection in paused time. Returns the client's end, and the lifetime of the connection once it is
+    /// over.
     fn connection() -> (DuplexStream, tokio::task::JoinHandle<Duration>) {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let peer = SocketAddr::from(([203, 0, 113, 7], 40_000));
@@ -306,7 +308,7 @@ mod tests {
         (theirs, serving)
     }
 
-    /// How long a connection lasts on which a client sends this and, if it reads, reads what comes.
+    /// Returns the lifetime of a connection on which a client sends this and, if `reads`, reads the response.
     async fn lasts(sent: &[u8], reads: bool) -> Duration {
         let (mut client, serving) = connection();
         client.write_all(sent).await.expect("there is room");
@@ -317,7 +319,7 @@ mod tests {
         };
         tokio::select! {
             lasted = serving => lasted.expect("no panic"),
-            () = reading => unreachable!("it waits"),
+            () = reading => unreachable!("the client waits"),
         }
     }
 
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_without_a_request_is_closed() {
+    async fn connection_without_request_is_closed() {
         for sent in [&b""[..], b"P", b"PRI * HT", b"GET /quick HTTP/1.1\r\nhost: a", PREFACE] {
             let lasted = lasts(sent, true).await;
             assert!(about(30, lasted), "{}: {lasted:?}", sent.escape_ascii());
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_is_closed() {
+    async fn idle_connection_is_closed() {
         let lasted = lasts(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n", true).await;
         assert!(about(75, lasted), "{lasted:?}");
         let lasted = lasts(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\nGET /quick HTTP/1.1\r\nhos", true).await;
@@ -342,29 +344,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_reads_no_answer_is_closed() {
+    async fn connection_that_reads_no_response_is_closed() {
         let lasted = lasts(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n", false).await;
         assert!(about(60, lasted), "{lasted:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_without_progress_ends_its_connection() {
+    async fn request_without_progress_ends_its_connection() {
         let lasted = lasts(b"GET /stuck HTTP/1.1\r\nhost: a\r\n\r\n", true).await;
         assert!(about(150, lasted), "{lasted:?}");
     }
 
     #[test]
-    fn an_address_has_a_share_and_proxies_have_none() {
+    fn limit_per_address_exempts_proxies() {
         let shares = Arc::new(Shares { most: 2, trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")], open: Mutex::default() });
         let take = |address: &str| Shares::take(&shares, address.parse().expect("an address"));
         let held = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
         assert!(held.iter().all(Option::is_some) && take("192.0.2.1").is_none());
-        assert!(take("192.0.2.2").is_some(), "another has its own");
+        assert!(take("192.0.2.2").is_some(), "another address has its own limit");
         let of_network = [take("2001:db8::1"), take("2001:db8::2")];
         assert!(of_network.iter().all(Option::is_some) && take("2001:db8::3").is_none() && take("2001:db8:0:1::1").is_some());
         let of_proxy: Vec<_> = (0..5).map(|_| take("10.1.2.3")).collect();
         assert!(of_proxy.iter().all(Option::is_some));
         drop(held);
-        assert!(take("192.0.2.1").is_some(), "what ended is free again");
+        assert!(take("192.0.2.1").is_some(), "a closed connection is free again");
     }
 }

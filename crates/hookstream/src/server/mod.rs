@@ -1,4 +1,4 @@
-//! The running server: its parts, listeners, keys and lifecycle.
+//! Running server: its parts, listeners, keys and lifecycle.
 
 pub(crate) mod activity;
 pub(crate) mod control;

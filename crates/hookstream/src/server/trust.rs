@@ -1,5 +1,5 @@
-//! The files that say whom deliveries trust and who we are: read at the start, and again when they change, so
-//! that a certificate is renewed without a restart.
+//! Files of trusted and own certificates. They are read at the start and again when they change, so that a
+//! certificate is renewed without a restart.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,9 +10,9 @@ use anyhow::Context;
 use hookstream_destinations::http::{ClientIdentity, HttpTransport, Trust, certificates, revocation_lists};
 use tokio_util::sync::CancellationToken;
 
-use crate::server::watch::again_when_changed;
+use crate::server::watch::reload_on_change;
 
-/// Which files, each by the setting of its name.
+/// Paths, each named like its setting.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrustFiles {
     pub(crate) target_ca_file: Option<PathBuf>,
@@ -22,10 +22,10 @@ pub(crate) struct TrustFiles {
 }
 
 impl TrustFiles {
-    /// What is in them.
+    /// Reads the files.
     ///
     /// # Errors
-    /// Names the setting and the file that cannot be read or holds something else.
+    /// Names the setting and the file that cannot be read or has other content.
     pub(crate) fn read(&self) -> anyhow::Result<Trust> {
         let mut trust = Trust::default();
         if let Some(path) = &self.target_ca_file {
@@ -55,10 +55,10 @@ impl TrustFiles {
         Ok(trust)
     }
 
-    /// Has the transport go by the files again whenever one of them changes.
+    /// Has the transport read the files again when one of them changes.
     pub(crate) async fn watch(self, transport: Arc<HttpTransport>, stop: CancellationToken) {
         let files = self.paths().map(Path::to_owned).collect();
-        again_when_changed("certificates for deliveries", files, stop, || Ok(transport.trust(self.read()?)?)).await;
+        reload_on_change("certificates for deliveries", files, stop, || Ok(transport.trust(self.read()?)?)).await;
     }
 
     fn paths(&self) -> impl Iterator<Item = &Path> {

@@ -1,4 +1,4 @@
-//! Files that count again when they change, so that a certificate is renewed without a restart.
+//! Files that are read again when they change, so that a certificate is renewed without a restart.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,12 +8,12 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How often files are checked for a change.
+/// Period of the check for changes.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Calls `read` whenever one of these files has changed and on SIGHUP, until `stop`. A file that cannot be used is logged, and the
-/// earlier content stays in use; `what` names the files in the log.
-pub(crate) async fn again_when_changed(
+/// Calls `read` when one of these files has changed and on SIGHUP, until `stop`. An invalid file is logged, and the
+/// previous content stays in use; `what` names the files in the log.
+pub(crate) async fn reload_on_change(
     what: &'static str,
     files: Vec<PathBuf>,
     stop: CancellationToken,

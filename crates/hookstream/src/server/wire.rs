@@ -1,4 +1,4 @@
-//! Putting the parts together: store, transport, engine, API, and the listener in front.
+//! Assembly of the server: store, transport, engine, API, and the listener.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -48,12 +48,13 @@ use crate::{
     },
 };
 
-/// Of the time for a stop, what requests under way may use.
+/// Part of the shutdown grace that requests in progress may use.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
-/// For how long the link for the first owner is good; each start makes another.
+/// Validity of the link for the first owner; each start creates another.
 const SETUP_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// What a server needs besides its store, read and checked before the store is opened: a start that fails leaves nothing behind.
+/// Parts of a server other than its store. They are read and checked before the store is opened, so that a failed
+/// start leaves nothing behind.
 pub(crate) struct Parts {
     tls: Option<Tls>,
     mailer: Option<Arc<Mailer>>,
@@ -77,11 +78,11 @@ impl Parts {
     }
 }
 
-/// A running server.
+/// Running server.
 pub(crate) struct Server {
-    /// Where it listens.
+    /// Address of the listener.
     pub(crate) address: SocketAddr,
-    /// The address for links.
+    /// Public URL, for links.
     public_url: String,
     role: Role,
     has_bootstrap_key: bool,
@@ -96,7 +97,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server. When this returns, it answers.
+    /// Starts a server. It responds to requests when this returns.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock = Arc::new(ServerClock::start());
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
@@ -106,7 +107,7 @@ impl Server {
         let address = listener.local_addr()?;
         let is_secure = tls.is_some();
         warn_if_exposed(config, address, is_secure);
-        let store = open_store(config).await.map_err(|error| with_room(error, config))?;
+        let store = open_store(config).await.map_err(|error| with_disk_advice(error, config))?;
         store.installation_quotas().set(config.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
         let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
@@ -136,22 +137,22 @@ impl Server {
         let stop = CancellationToken::new();
         let by_itself = engine.clone();
         let acts = move || AuditContext::of_system(by_itself.new_id(), SystemClock.now());
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
-        tokio::spawn(api.clone().keep_audit_log(stop.clone()));
-        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
-        tokio::spawn(api.clone().keep_sending(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
+        tokio::spawn(api.clone().run_audit_retention(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
+        tokio::spawn(api.clone().run_mail_queue(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
-        let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
+        let keeping = tokio::spawn(api.clone().run_maintenance(stop.clone()));
         if config.database.is_none() {
             match Control::listen(&config.data_dir) {
                 Ok(control) => {
                     let known = engine.clone();
                     let changed = move || known.installation_changed();
-                    #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+                    #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
                     tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, changed, stop.clone()));
                 }
                 Err(error) => tracing::warn!(
@@ -165,7 +166,7 @@ impl Server {
             Role::Worker => hookstream_api::probes(api),
         };
         if let Some(tls) = tls.clone() {
-            #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+            #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
             tokio::spawn(tls.watch(stop.clone()));
         }
         let listen = Listen {
@@ -195,18 +196,18 @@ impl Server {
         })
     }
 
-    /// The address as one would type it.
+    /// Returns the URL to type on this machine.
     pub(crate) fn url(&self) -> String {
         reachable(self.address, self.is_secure)
     }
 
-    /// The address for links.
+    /// Returns the public URL, for links.
     pub(crate) fn public_url(&self) -> &str {
         &self.public_url
     }
 
-    /// A new API key where nobody has access to the installation: no key was ever created and there is no user. It is valid once
-    /// [`Self::keep_first_key`] has stored it.
+    /// Returns a new API key if there is no access to the installation yet: no key was ever created and there is no
+    /// user. The key is valid once [`Self::keep_first_key`] has stored it.
     pub(crate) async fn first_key(&self) -> anyhow::Result<Option<ApiKeyText>> {
         if self.has_bootstrap_key || api_keys::is_any(&*self.store).await? || users::is_any(&*self.store).await? {
             return Ok(None);
@@ -219,7 +220,8 @@ impl Server {
         self.keep_key("first", text).await
     }
 
-    /// The link for the first owner, as long as there is no user. Each call creates another, which replaces the one before.
+    /// Returns the link for the first owner while there is no user. Each call creates a new link, which replaces the
+    /// previous one.
     pub(crate) async fn setup_link(&self) -> anyhow::Result<Option<String>> {
         if self.role == Role::Worker || users::is_any(&*self.store).await? {
             return Ok(None);
@@ -244,8 +246,8 @@ impl Server {
         Ok(())
     }
 
-    /// Stops within the configured time: no new requests, then no new attempts. Attempts in flight have what is left of the time by
-    /// the clock; attempts that do not end are retried on the next start.
+    /// Stops within the configured time: first no new requests, then no new attempts. Attempts in flight get the
+    /// remaining time; attempts that do not end in time are retried after the next start.
     pub(crate) async fn stop(self) {
         let end = tokio::time::Instant::now() + self.grace;
         self.stop.cancel();
@@ -284,7 +286,7 @@ async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
 }
 
-/// Sets aside what is owed and ends the jobs that ran, so that a restored past is not delivered again.
+/// Skips pending deliveries and ends running jobs of a restored backup, so that old messages are not delivered again.
 async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
     const SLICE: usize = 5_000;
     jobs::fail_restored(store, until).await?;
@@ -299,8 +301,8 @@ async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
     }
 }
 
-/// Creates the organization and the environment where there are none, and stores the API key of the settings. Returns the first
-/// organization's environment.
+/// Creates the first organization and environment if there are none, and stores the API key of the settings. Returns
+/// the first organization's environment.
 async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<Tenant> {
     let mut ids = IdSource::new(StdRng::from_rng(rng));
     let fresh = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
@@ -323,8 +325,8 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
     Ok(tenant)
 }
 
-/// Says what may be deleted by hand where the disk of a data directory is so full that its store cannot be opened.
-fn with_room(error: anyhow::Error, config: &Config) -> anyhow::Error {
+/// Adds advice to the error if the disk of a data directory is too full to open the store.
+fn with_disk_advice(error: anyhow::Error, config: &Config) -> anyhow::Error {
     let text = format!("{error:#}").to_lowercase();
     let is_full = config.database.is_none() && ["disk is full", "no space left", "quota exceeded"].iter().any(|words| text.contains(words));
     if !is_full {
@@ -338,7 +340,7 @@ fn with_room(error: anyhow::Error, config: &Config) -> anyhow::Error {
     ))
 }
 
-/// API keys and sessions are as good as passwords: they should not travel in the clear.
+/// Warns if API keys and sessions, which are as sensitive as passwords, would travel unencrypted.
 fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
     let is_behind_proxy = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     if !is_secure && !is_behind_proxy && !address.ip().is_loopback() {
@@ -361,9 +363,11 @@ fn random_hex(rng: &mut StdRng) -> Secret {
     Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
-/// How other machines most likely reach an address: where it is unspecified, by the address that this machine uses for its default route.
+/// Returns the URL by which other machines most likely reach an address. For the unspecified address this is the
+/// local address of the default route.
 fn link_address(address: SocketAddr, is_secure: bool) -> String {
-    // Connecting a UDP socket sends nothing; it only chooses a route (to a documentation address, RFC 5737 and RFC 3849).
+    // Connecting a UDP socket sends nothing; it only selects a route (to a documentation address, RFC 5737 and RFC
+    // 3849).
     let outward = |bind: &str, to: &str| {
         let socket = std::net::UdpSocket::bind(bind).ok()?;
         socket.connect(to).ok()?;
@@ -377,7 +381,7 @@ fn link_address(address: SocketAddr, is_secure: bool) -> String {
     reachable(ip.map_or(address, |ip| SocketAddr::new(ip, address.port())), is_secure)
 }
 
-/// How a browser on this machine reaches an address: the unspecified one stands for any.
+/// Returns the URL by which a browser on this machine reaches an address.
 fn reachable(address: SocketAddr, is_secure: bool) -> String {
     let scheme = if is_secure { "https" } else { "http" };
     if address.ip().is_unspecified() { format!("{scheme}://localhost:{}", address.port()) } else { format!("{scheme}://{address}") }

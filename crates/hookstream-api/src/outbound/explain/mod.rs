@@ -1,7 +1,7 @@
-//! The explanation of a message: one screen that says what was accepted, who gets it and who does not and
-//! why, what was tried, what comes next, and what would make it go.
+//! Explanation of a message: the accepted message, matched and unmatched endpoints with reasons, attempts, the next
+//! attempt, and the action that gets it delivered.
 //!
-//! What is so is decided in the model, what is said of it in [`sentences`].
+//! The model decides the facts; [`sentences`] words them.
 
 mod sentences;
 
@@ -30,7 +30,7 @@ use crate::{
     state::Api,
 };
 
-/// The most endpoints without a delivery that are explained one by one.
+/// Maximum number of endpoints without a delivery that are explained individually.
 const UNMATCHED_SHOWN: usize = 100;
 
 /// Answer with an explanation.
@@ -124,7 +124,7 @@ pub(crate) struct NextAttempt {
     /// `attempt_number` that the attempt will have.
     #[schema(example = 2)]
     attempt_number: u32,
-    /// ScheduledAttempt of the retry schedule, counted from 1. A manual retry starts the schedule again.
+    /// Step of the retry schedule, counted from 1. A manual retry starts the schedule again.
     #[schema(example = 2)]
     step: u32,
     /// Number of steps of the retry schedule.

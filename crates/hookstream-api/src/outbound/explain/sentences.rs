@@ -1,5 +1,5 @@
-//! What an explanation says: each statement as a sentence for people, and as a code with its parameters for programs.
-//! Sentences name operations of the API, as whoever reads them may call them.
+//! Statements of an explanation: each as a sentence for users, and as a code with parameters for programs. Sentences
+//! name operations of the API that the caller may use.
 
 use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// The most event types of a filter that are named.
+/// Maximum number of event types of a filter that are named.
 const TYPES_NAMED: usize = 5;
-/// The longest error, and the longest start of a response, that is repeated in a sentence, in characters; both stand
-/// whole with their attempt.
+/// Maximum length of an error, or of the start of a response, in a sentence; in characters. The attempt has both in
+/// full.
 const REPEATED: usize = 200;
 
 /// Statement of an explanation.
@@ -41,12 +41,12 @@ impl Statement {
     }
 }
 
-/// Statements one after another, as text.
+/// Returns the sentences of statements as one text.
 pub(super) fn text(statements: &[Statement]) -> String {
     statements.iter().map(|statement| statement.sentence.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// What is spoken of.
+/// Subject of the statements.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) message: &'a Message,
@@ -54,7 +54,7 @@ pub(super) struct Subject<'a> {
     pub(super) now: Timestamp,
 }
 
-/// How a message stands.
+/// Returns the status of a message.
 pub(super) fn summary(message: &Message, deliveries: &[Delivery], has_no_endpoint: bool, now: Timestamp) -> Vec<Statement> {
     let event_type = &message.event_type;
     if deliveries.is_empty() && has_no_endpoint {
@@ -101,19 +101,19 @@ fn due_at(delivery: &Delivery) -> Option<Timestamp> {
     }
 }
 
-/// Why a delivery stands as it does. `step` is that of its next attempt; none is told where the endpoint was deleted.
-/// `kept_back` is what keeps back whatever is due for the endpoint.
+/// Explains the state of a delivery. `step` is that of its next attempt; `None` if the endpoint was deleted. `hold`
+/// is the hold that delays the endpoint's due deliveries.
 pub(super) fn why(
     subject: Subject<'_>,
     delivery: &Delivery,
     step: Option<ScheduledAttempt>,
-    kept_back: Option<KeptBack>,
+    hold: Option<KeptBack>,
     last: Option<&Attempt>,
 ) -> Vec<Statement> {
     let ended_at = delivery.ended_at.unwrap_or(subject.now);
     let at = json!({ "at": ended_at.to_string() });
     match delivery.state {
-        DeliveryState::Pending { due_at } => why_pending(subject, delivery, due_at, step, kept_back, last),
+        DeliveryState::Pending { due_at } => why_pending(subject, delivery, due_at, step, hold, last),
         DeliveryState::Succeeded => vec![match last {
             Some(last) => {
                 let arrived_at = last.created_at + last.duration;
@@ -167,7 +167,7 @@ fn why_pending(
     delivery: &Delivery,
     due_at: Timestamp,
     step: Option<ScheduledAttempt>,
-    kept_back: Option<KeptBack>,
+    hold: Option<KeptBack>,
     last: Option<&Attempt>,
 ) -> Vec<Statement> {
     let Some(ScheduledAttempt { number, of }) = step else {
@@ -178,10 +178,10 @@ fn why_pending(
     let next = format!("Attempt {number} of {of}");
     let params = json!({ "due_at": due_at.to_string(), "step": number, "steps": of });
     let is_taken = delivery.pending.is_some_and(|pending| pending.is_taken);
-    if let Some(kept_back) = kept_back.filter(|kept_back| due_at <= subject.now || *kept_back == KeptBack::Paused) {
+    if let Some(hold) = hold.filter(|hold| due_at <= subject.now || *hold == KeptBack::Paused) {
         let verb = if due_at <= subject.now { "has been due since" } else { "is due at" };
         statements.push(Statement::new("next_attempt_due", format!("{next} {verb} {due_at}."), params));
-        statements.push(why_kept_back(subject, kept_back));
+        statements.push(why_kept_back(subject, hold));
         return statements;
     }
     statements.push(match (is_taken, due_at > subject.now) {
@@ -198,8 +198,8 @@ fn why_pending(
     statements
 }
 
-fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, kept_back: KeptBack) -> Statement {
-    match kept_back {
+fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, hold: KeptBack) -> Statement {
+    match hold {
         KeptBack::Paused => {
             Statement::new("endpoint_paused", "The endpoint is paused: its deliveries stay pending until it is active again.", json!({}))
         }
@@ -233,12 +233,12 @@ fn attempts(count: u32) -> String {
     if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
 }
 
-/// What came of the last attempt, if it failed, with the start of the response.
+/// Returns the error of the last attempt, if it failed, with the start of the response.
 fn last_failure(last: Option<&Attempt>) -> Option<Statement> {
     let last = last?;
     let error = last.error.as_deref()?;
     let word = error.split(':').next().unwrap_or(error);
-    let told = if error.chars().count() > REPEATED { word } else { error };
+    let quoted = if error.chars().count() > REPEATED { word } else { error };
     let response = last.response_body.as_deref().map(start_of).filter(|start| !start.is_empty());
     let answered = response.as_ref().map_or_else(String::new, |start| format!(" Response: {start}"));
     let params = json!({
@@ -247,10 +247,10 @@ fn last_failure(last: Option<&Attempt>) -> Option<Statement> {
         "response_status": last.response_status,
         "response_start": response,
     });
-    Some(Statement::new("last_attempt_failed", format!("The last attempt failed ({told}).{answered}"), params))
+    Some(Statement::new("last_attempt_failed", format!("The last attempt failed ({quoted}).{answered}"), params))
 }
 
-/// The start of what a receiver answered, as one line.
+/// Returns the start of a response body, as one line.
 fn start_of(body: &str) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
     let words: String = body.chars().take(4 * REPEATED).map(line).collect();
@@ -262,7 +262,7 @@ fn start_of(body: &str) -> String {
     start
 }
 
-/// Why an endpoint has no delivery.
+/// Explains why an endpoint has no delivery.
 pub(super) fn why_unmatched(subject: Subject<'_>, endpoint: &Endpoint, reason: Unmatched) -> Statement {
     let event_type = &subject.message.event_type;
     let (sentence, params) = match reason {
@@ -296,14 +296,14 @@ fn named(words: &[String]) -> String {
     if rest.is_empty() { first } else { format!("{first} and {} more", rest.len()) }
 }
 
-/// What would make it go; `None` where it arrived.
+/// Returns the action that gets the message delivered; `None` if it was delivered.
 pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement> {
     let Subject { message, endpoint: id, now } = subject;
     let application = format!("/v1/applications/{}", message.application_id);
     let endpoint = format!("{application}/endpoints/{id}");
     let retry = format!("POST {application}/messages/{}/retry?endpoint_id={id}", message.id);
     let recover = format!("POST {endpoint}/recover with {{\"since\":\"{}\"}}", message.id.timestamp());
-    let changes: Vec<_> = remedy.changes.iter().map(|change| told(*change, &endpoint, message)).collect();
+    let changes: Vec<_> = remedy.changes.iter().map(|change| describe(*change, &endpoint, message)).collect();
     let changes = changes.join(" and ");
     let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
     let (code, sentence) = match remedy.action {
@@ -354,7 +354,7 @@ const fn code_of(change: EndpointChange) -> &'static str {
     }
 }
 
-fn told(change: EndpointChange, endpoint: &str, message: &Message) -> String {
+fn describe(change: EndpointChange, endpoint: &str, message: &Message) -> String {
     match change {
         EndpointChange::Enable => format!("enable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
         EndpointChange::Resume => format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_counts_and_says_what_is_next() {
+    fn summary_counts_deliveries_and_names_the_next_attempt() {
         let message = message();
         let check = |deliveries: &[Delivery], has_no_endpoint, expected: &str| {
             assert_eq!(text(&summary(&message, deliveries, has_no_endpoint, NOW)), expected);
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_says_why_it_stands_so() {
+    fn delivery_state_is_explained() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let step = Some(ScheduledAttempt { number: 2, of: 10 });
@@ -488,13 +488,13 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_delivery_back_is_told_once_it_is_due() {
+    fn hold_is_explained_once_the_delivery_is_due() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let step = Some(ScheduledAttempt { number: 1, of: 10 });
-        let check = |due_at, kept_back, expected: &str| {
-            let told = text(&why(subject, &pending(due_at, false), step, Some(kept_back), None));
-            assert!(told.contains(expected), "{told}");
+        let check = |due_at, hold, expected: &str| {
+            let explained = text(&why(subject, &pending(due_at, false), step, Some(hold), None));
+            assert!(explained.contains(expected), "{explained}");
         };
         check(NOW + MINUTE, KeptBack::Order, "Attempt 1 of 10 is due at 2026-05-28T20:27:40.000Z.");
         check(NOW, KeptBack::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives messages in order");
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remedy_names_what_to_call() {
+    fn remedy_names_the_operation() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let application = format!("/v1/applications/{}", "01".repeat(16));
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_shows_the_start_of_the_response() {
+    fn failure_shows_the_start_of_the_response() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let check = |body: &str, expected: &str| {
@@ -574,10 +574,10 @@ mod tests {
                 response_status: Some(500),
                 ..failed("http_status: the receiver answered 500")
             };
-            let told = why(subject, &pending(NOW + MINUTE, false), Some(ScheduledAttempt { number: 2, of: 10 }), None, Some(&last));
-            let told = told.iter().find(|statement| statement.code == "last_attempt_failed").expect("it is told");
-            assert_eq!(told.sentence, format!("The last attempt failed (http_status: the receiver answered 500).{expected}"));
-            assert_eq!(told.params["response_status"], 500);
+            let statements = why(subject, &pending(NOW + MINUTE, false), Some(ScheduledAttempt { number: 2, of: 10 }), None, Some(&last));
+            let failure = statements.iter().find(|statement| statement.code == "last_attempt_failed").expect("the failure is explained");
+            assert_eq!(failure.sentence, format!("The last attempt failed (http_status: the receiver answered 500).{expected}"));
+            assert_eq!(failure.params["response_status"], 500);
         };
         check("", "");
         check(" \n\0 ", "");
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_filter_is_cut_short() {
+    fn long_filter_is_truncated() {
         let types: Vec<_> = (0..7).map(|number| format!("type.{number}")).collect();
         assert_eq!(named(&types), "type.0, type.1, type.2, type.3, type.4 and 2 more");
         assert_eq!(named(&types[..1]), "type.0");

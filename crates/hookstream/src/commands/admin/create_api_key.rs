@@ -1,4 +1,4 @@
-//! `hookstream admin create-api-key`: a key for automation, and for when the last one is lost.
+//! `hookstream admin create-api-key`: a key for automation, or in place of a lost one.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::installation::Installation;
 use crate::{commands::existing::ExistingStore, config::Settings};
 
-/// A key's environment, name and limits.
+/// Environment, name and limits of a key.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin create-api-key --name billing --scopes messages:write --expires-in 90d\n\n\
     It prints the key once. It works while the server runs. Without --scopes the key may do everything in its environment.\n\
@@ -40,7 +40,7 @@ pub(crate) struct CreateApiKeyArgs {
     store: ExistingStore,
 }
 
-/// The key to create.
+/// Key to create.
 #[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct NewKey {
     /// The key's name
@@ -73,10 +73,10 @@ pub(crate) struct NewKey {
     test: bool,
 }
 
-/// The longest time that a key may be given.
+/// Maximum lifetime of a key, in seconds.
 const LONGEST: u64 = 3_650 * 86_400;
 
-/// A time as people write it, in seconds.
+/// Parses a duration with a unit; returns seconds.
 fn seconds(text: &str) -> Result<u64, String> {
     let problem = || "must be a time such as 30m, 12h or 90d, at most 3650d".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -152,7 +152,7 @@ mod tests {
     use super::seconds;
 
     #[test]
-    fn a_time_has_a_unit_and_a_bound() {
+    fn duration_has_a_unit_and_a_bound() {
         assert_eq!((seconds("1s"), seconds("30m"), seconds("12h"), seconds("90d")), (Ok(1), Ok(1_800), Ok(43_200), Ok(7_776_000)));
         for wrong in ["", "5", "d", "0d", "-1d", "1.5h", "3651d", "99999999999999999999d", "1w", "1 d"] {
             assert!(seconds(wrong).is_err(), "{wrong}");

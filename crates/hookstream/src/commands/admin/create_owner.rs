@@ -1,4 +1,5 @@
-//! `hookstream admin create-owner`: makes somebody an owner, for the first person and for when no owner can get in.
+//! `hookstream admin create-owner`: makes a user an owner. Creates the first account, and restores access if no owner
+//! can sign in.
 
 use std::{
     io::{BufRead, IsTerminal},
@@ -32,9 +33,9 @@ use serde::{Deserialize, Serialize};
 use super::installation::{Installation, public_url_of};
 use crate::{commands::existing::ExistingStore, config::Settings};
 
-/// For how long the link is good.
+/// Validity of the link.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Who becomes an owner, and of what.
+/// User and organization.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin create-owner --email ada@example.com\n\n\
     Without --password-stdin it prints a link to set a password (single use, expires in 24 hours).\n\
@@ -68,7 +69,7 @@ pub(crate) struct CreateOwnerArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// The user who becomes an owner.
+/// User who becomes an owner.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NewOwner {
     email: String,
@@ -87,7 +88,7 @@ pub(crate) fn read(arguments: CreateOwnerArgs) -> anyhow::Result<(ExistingStore,
     Ok((store, settings, owner))
 }
 
-/// Makes them an owner.
+/// Makes the user an owner.
 pub(super) async fn perform(on: &Installation<'_>, owner: NewOwner) -> anyhow::Result<String> {
     let store = on.store;
     let email = Email::parse(&owner.email)?;

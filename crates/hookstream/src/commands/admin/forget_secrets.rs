@@ -1,4 +1,5 @@
-//! `hookstream admin forget-secrets`: the way out when the encryption key is lost. New secrets take the place of those that no key opens.
+//! `hookstream admin forget-secrets`: recovery after the loss of the encryption key. Secrets that no key decrypts are
+//! replaced by new ones.
 
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ use crate::{
     server::keys,
 };
 
-/// Which store, and that it is meant.
+/// Store, and confirmation.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin forget-secrets --data-dir /var/lib/hookstream --the-encryption-key-is-lost\n\n\
     Use it if no server starts because the encryption key is lost. Stop all servers first. Secrets that a given key\n\
@@ -43,7 +44,7 @@ pub(crate) struct ForgetSecretsArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Replaces the secrets and prints what that means for whom.
+/// Replaces the secrets and prints the consequences.
 pub(crate) async fn run(arguments: ForgetSecretsArgs) -> anyhow::Result<()> {
     if !arguments.the_encryption_key_is_lost {
         bail!("nothing was changed: secrets are replaced for good, so confirm with --the-encryption-key-is-lost");
@@ -62,7 +63,7 @@ pub(crate) async fn run(arguments: ForgetSecretsArgs) -> anyhow::Result<()> {
 
 async fn forget(store: &dyn Store, config: &Config) -> anyhow::Result<Forgotten> {
     let now = SystemClock.now();
-    // A node on a database has the key: it would go on to encrypt with it.
+    // A node on a database has the lost key in memory and would continue to encrypt with it.
     if let Some(node) = store.nodes().await?.into_iter().find(|node| node.lapses_at.is_some_and(|lapses| lapses > now)) {
         bail!("the node {} is running on this database, so it has the encryption key: stop it first", node.name);
     }

@@ -4,20 +4,20 @@ use anyhow::bail;
 use hookstream_model::operations::quota::Quotas;
 use hookstream_store::Store;
 
-/// A store that is unlocked, and what else a command needs to know.
+/// Unlocked store and further facts for a command.
 pub(crate) struct Installation<'a> {
     pub(crate) store: &'a dyn Store,
-    /// The address for links.
+    /// Public URL, for links.
     pub(crate) public_url: String,
-    /// What organizations may have that have no quotas of their own.
+    /// Quotas of organizations that have none of their own.
     pub(crate) quotas: Quotas,
-    /// Whether no other process uses the store.
+    /// True if no other process uses the store.
     pub(crate) is_alone: bool,
-    /// Whether somebody watches standard error.
+    /// True if progress is reported on standard error.
     pub(crate) is_watched: bool,
 }
 
-/// Refuses an address for links that is none; a command's own goes before the setting.
+/// Returns the public URL for links: the command's own or that of the settings. Refuses an invalid URL.
 pub(crate) fn public_url_of(given: Option<String>, on: &Installation<'_>) -> anyhow::Result<String> {
     match given {
         None => Ok(on.public_url.clone()),

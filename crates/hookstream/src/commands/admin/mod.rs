@@ -1,4 +1,4 @@
-//! `hookstream admin`: administrative commands, one file a command. They work while servers run.
+//! `hookstream admin`: administrative commands, which work while servers run; each has a file.
 
 mod create_api_key;
 mod create_owner;
@@ -23,7 +23,7 @@ use crate::{
     server::{control, keys},
 };
 
-/// What to do.
+/// Command and its arguments.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin create-api-key --data-dir /var/lib/hookstream\n\n\
     Commands on a store work while servers run. On a data directory they ask the running server through the socket\n\
@@ -86,13 +86,13 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
     perform(store, settings, request).await
 }
 
-/// Does it on a store, or has the server do it that uses the data directory, and prints what that says.
-async fn perform(place: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
-    let config = place.config(settings)?;
+/// Performs a request on a store, or through the server that uses the data directory, and prints the result.
+async fn perform(existing: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
+    let config = existing.config(settings)?;
     if let Request::RotateKey(rotation) = &mut request {
         rotation.current = keys::given(&config)?.map(|keys| keys.current().id().to_string());
     }
-    let text = match place.open(&config).await? {
+    let text = match existing.open(&config).await? {
         Opened::Store(store) => {
             let done = directly(&*store, &config, request).await;
             store.close().await;

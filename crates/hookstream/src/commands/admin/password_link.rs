@@ -1,4 +1,4 @@
-//! `hookstream admin password-link`: a link with which somebody sets their password, where no mail goes out.
+//! `hookstream admin password-link`: a link with which a user sets a password, for installations without email.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::installation::{Installation, public_url_of};
 use crate::{commands::existing::ExistingStore, config::Settings};
 
-/// For how long the link is good.
+/// Validity of the link.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Whose password it sets.
+/// User whose password the link sets.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin password-link --email ada@example.com\n\n\
     The link is valid once, for 24 hours. Share it only with the account owner; anyone with this link can sign in as them.\n\
@@ -41,24 +41,24 @@ pub(crate) struct PasswordLinkArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// The user whose password the link sets.
+/// User whose password the link sets.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Whose {
+pub(crate) struct LinkedUser {
     email: String,
     public_url: Option<String>,
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: PasswordLinkArgs) -> anyhow::Result<(ExistingStore, Settings, Whose)> {
+pub(crate) fn read(arguments: PasswordLinkArgs) -> anyhow::Result<(ExistingStore, Settings, LinkedUser)> {
     let PasswordLinkArgs { email, public_url, store, encryption_key_file } = arguments;
     let settings = Settings { encryption_key_file, ..Settings::default() };
-    Ok((store, settings, Whose { email, public_url }))
+    Ok((store, settings, LinkedUser { email, public_url }))
 }
 
 /// Creates the link.
-pub(super) async fn perform(on: &Installation<'_>, whose: Whose) -> anyhow::Result<String> {
-    let email = Email::parse(&whose.email)?;
-    let public_url = public_url_of(whose.public_url, on)?;
+pub(super) async fn perform(on: &Installation<'_>, user: LinkedUser) -> anyhow::Result<String> {
+    let email = Email::parse(&user.email)?;
+    let public_url = public_url_of(user.public_url, on)?;
     let account = users::find_by_email(on.store, &email).await?.with_context(|| format!("there is no user with the address {email}"))?;
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
     let mut random = [0; 32];

@@ -1,4 +1,4 @@
-//! `hookstream admin quotas`: shows and sets what an organization may have.
+//! `hookstream admin quotas`: shows and sets the quotas of an organization.
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::installation::Installation;
 use crate::{commands::existing::ExistingStore, config::Settings};
 
-/// Shows or sets them.
+/// Command on quotas.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin quotas set --organization 019dc1e2a3b47c5d8e9f001122334455 applications=20 \
     events_per_month=1000000 --database-url postgres://hookstream@db.internal/hookstream\n\n\
@@ -34,7 +34,7 @@ pub(crate) struct QuotasArgs {
 #[derive(Debug, Subcommand)]
 enum QuotasCommand {
     /// Show an organization's quotas, its usage, and where each quota is set
-    Show(Where),
+    Show(QuotaTarget),
     /// Set quotas: NAME=NUMBER, NAME=none (no limit) or NAME=default (the setting)
     Set {
         /// What to set
@@ -42,7 +42,7 @@ enum QuotasCommand {
         quotas: Vec<String>,
 
         #[command(flatten)]
-        place: Where,
+        target: QuotaTarget,
     },
     /// Clear quotas, so that the settings apply
     Clear {
@@ -51,13 +51,13 @@ enum QuotasCommand {
         quotas: Vec<String>,
 
         #[command(flatten)]
-        place: Where,
+        target: QuotaTarget,
     },
 }
 
-/// Whose, and in which store.
+/// Organization and store.
 #[derive(Debug, Args)]
-struct Where {
+struct QuotaTarget {
     /// The organization's id [default: the only one]
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
@@ -66,7 +66,7 @@ struct Where {
     store: ExistingStore,
 }
 
-/// Quotas to set, each as `name=value`, and whose.
+/// Organization, and quotas to set as `name=value`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct QuotaChange {
     organization: Option<String>,
@@ -75,16 +75,16 @@ pub(crate) struct QuotaChange {
 
 /// Reads the arguments: the store, its settings, and the request.
 pub(crate) fn read(arguments: QuotasArgs) -> anyhow::Result<(ExistingStore, Settings, QuotaChange)> {
-    let (set, place) = match arguments.command {
-        QuotasCommand::Show(place) => (Vec::new(), place),
-        QuotasCommand::Set { quotas, place } => (quotas, place),
-        QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
+    let (set, target) = match arguments.command {
+        QuotasCommand::Show(target) => (Vec::new(), target),
+        QuotasCommand::Set { quotas, target } => (quotas, target),
+        QuotasCommand::Clear { quotas, target } => (cleared(&quotas)?, target),
     };
     set.iter().try_for_each(|text| read_setting(text).map(drop))?;
-    Ok((place.store, Settings::default(), QuotaChange { organization: place.organization, set }))
+    Ok((target.store, Settings::default(), QuotaChange { organization: target.organization, set }))
 }
 
-/// Sets quotas and shows those that apply then.
+/// Sets quotas and returns the table of those that apply then.
 pub(super) async fn perform(on: &Installation<'_>, change: QuotaChange) -> anyhow::Result<String> {
     let store = on.store;
     let changes = change.set.iter().map(|text| read_setting(text)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -116,7 +116,7 @@ pub(super) async fn perform(on: &Installation<'_>, change: QuotaChange) -> anyho
     Ok(show(organization, &own, &on.quotas, has))
 }
 
-/// A table: what there may be, what there is, and where that is set.
+/// Returns a table of limits, usage, and where each limit is set.
 fn show(organization: OrganizationId, own: &QuotaLimits, settings: &Quotas, has: impl Fn(Quota) -> Option<u64>) -> String {
     let mut text = format!("organization {organization}\n");
     for quota in Quota::ALL {

@@ -1,24 +1,24 @@
-//! What the commands of `admin` ask of a store. Each is done on the store itself, or, where a server has the data directory, by that
-//! server ([`crate::server::control`]), so that no command needs a stop.
+//! Requests of the `admin` commands to a store. A command performs its request on the store itself, or, if a server
+//! uses the data directory, through that server ([`crate::server::control`]), so that no command requires a stop.
 
 use serde::{Deserialize, Serialize};
 
 use super::{create_api_key, create_owner, installation::Installation, password_link, quotas, rotate_key, rotate_portal_key};
 
-/// One command, with its arguments.
+/// Command with its arguments.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     CreateApiKey(create_api_key::NewKey),
     CreateOwner(create_owner::NewOwner),
-    PasswordLink(password_link::Whose),
+    PasswordLink(password_link::LinkedUser),
     Quotas(quotas::QuotaChange),
     RotateKey(rotate_key::Rotation),
     RotatePortalKey(rotate_portal_key::Rotation),
 }
 
 impl Request {
-    /// Does it and returns what to tell.
+    /// Performs the request and returns the text to print.
     pub(crate) async fn perform(self, on: &Installation<'_>) -> anyhow::Result<String> {
         match self {
             Self::CreateApiKey(key) => create_api_key::perform(on, key).await,
@@ -30,7 +30,7 @@ impl Request {
         }
     }
 
-    /// Whether the store has to be unlocked for it.
+    /// Returns true if the request needs an unlocked store.
     pub(super) const fn needs_encryption_key(&self) -> bool {
         match self {
             Self::CreateOwner(_) | Self::PasswordLink(_) | Self::RotateKey(_) | Self::RotatePortalKey(_) => true,

@@ -1,4 +1,4 @@
-//! `hookstream admin rotate-key`: seals everything under the current key, while nodes serve.
+//! `hookstream admin rotate-key`: encrypts all secrets with the current key while nodes serve.
 
 use std::{
     path::PathBuf,
@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::installation::Installation;
 use crate::{commands::existing::ExistingStore, config::Settings, server::keys};
 
-/// How often it says how far it is.
-const TELL: Duration = Duration::from_secs(5);
-/// Which store, and its keys.
+/// Interval of progress reports.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Store and its keys.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: hookstream admin rotate-key --database-url postgres://hookstream@db.internal/hookstream --encryption-key-file keys\n\n\
@@ -44,14 +44,14 @@ pub(crate) fn read(arguments: RotateKeyArgs) -> anyhow::Result<(ExistingStore, S
     Ok((arguments.store, settings, Rotation::default()))
 }
 
-/// Which key is to be the current one.
+/// Expected current key.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rotation {
-    /// The id of the first key that the command was given, if any.
+    /// Id of the first given key, if any.
     pub(crate) current: Option<String>,
 }
 
-/// Encrypts everything again under the current key of the store.
+/// Encrypts all secrets again with the current key of the store.
 pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow::Result<String> {
     let current = vault_keys::current_key(on.store)?.to_string();
     if rotation.current.is_some_and(|given| given != current) {
@@ -60,10 +60,10 @@ pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow
              starts: put the new key before the earlier ones in its settings, and restart it"
         );
     }
-    let mut told = Instant::now();
+    let mut reported = Instant::now();
     let mut tell = |rows| {
-        if on.is_watched && told.elapsed() >= TELL {
-            told = Instant::now();
+        if on.is_watched && reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
             note!("{rows} rows so far");
         }
     };

@@ -1,4 +1,4 @@
-//! `hookstream admin rotate-portal-key`: has another key sign portal tokens, while nodes serve.
+//! `hookstream admin rotate-portal-key`: replaces the key that signs portal tokens while nodes serve.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::installation::Installation;
 use crate::{commands::existing::ExistingStore, config::Settings};
 
-/// Which store, and what becomes of the tokens there are.
+/// Store, and treatment of existing tokens.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin rotate-portal-key --now --database-url postgres://hookstream@db.internal/hookstream\n\n\
     Every node signs with the new key from then on. Without --now existing tokens stay valid until they expire, at most\n\
@@ -39,7 +39,7 @@ pub(crate) struct RotatePortalKeyArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// What becomes of the tokens there are.
+/// Treatment of existing tokens.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rotation {
     now: bool,
@@ -72,7 +72,7 @@ async fn rotate(store: &dyn Store, former: Former) -> anyhow::Result<PortalKey> 
         PortalKey { id: ids.next(at).into(), secret: Secret::new(secret) }
     };
     let key = portal_keys::rotate(store, &mut fresh, former, SystemClock.now()).await?;
-    let told = match former {
+    let treatment = match former {
         Former::Outlive => "outlives",
         Former::EndNow => "ended",
     };
@@ -80,7 +80,7 @@ async fn rotate(store: &dyn Store, former: Former) -> anyhow::Result<PortalKey> 
         let now = SystemClock.now();
         AuditContext::of_operator(ids.next(now), now)
     };
-    let change = Change::done(&Fields::default().with("former", told));
+    let change = Change::done(&Fields::default().with("former", treatment));
     audit_log::record_everywhere(store, &mut act, Action::InstallationRotatePortalKey, &change).await?;
     Ok(key)
 }

@@ -1,4 +1,4 @@
-//! `hookstream admin test-mail`: sends a mail as the server would, so that an operator sees whether the settings are right.
+//! `hookstream admin test-mail`: sends an email as the server would, so that an operator can check the settings.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::config::{Config, Settings, Sources};
 
-/// Whom to send a mail, and how.
+/// Recipient and mail settings.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin test-mail ada@example.com\n\n\
     The settings are the server's: smtp_url (in the file of --config, or HOOKSTREAM_SMTP_URL), mail_from, smtp_ca_file.\n\
@@ -39,7 +39,7 @@ pub(crate) struct TestMailArgs {
     smtp_ca_file: Option<PathBuf>,
 }
 
-/// Sends it.
+/// Sends the email.
 pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
     let to = Email::parse(&arguments.to)?;
     let settings = Settings { mail_from: arguments.mail_from, smtp_ca_file: arguments.smtp_ca_file, ..Settings::default() };

@@ -1,10 +1,10 @@
-//! How an explanation is shown to a person: a block an endpoint, a bar for each part of a try.
+//! Text of an explanation: a block per endpoint, a bar per part of an attempt.
 
 use std::fmt::Write;
 
 use serde::Deserialize;
 
-/// The API's answer, as far as it is shown.
+/// Response of the API, with the fields that are shown.
 #[derive(Debug, Deserialize)]
 pub(super) struct ExplainResponse {
     pub(super) explanation: Explanation,
@@ -65,10 +65,10 @@ struct Waterfall {
     read_ms: Option<f64>,
 }
 
-/// How many characters stand for a whole try.
+/// Number of characters that stand for a whole attempt.
 const WIDTH: usize = 40;
 
-/// An explanation for a person to read.
+/// Returns an explanation as text.
 pub(super) fn as_text(explanation: &Explanation) -> String {
     let Explanation { message, summary, as_of, endpoints, unmatched_left_out } = explanation;
     let mut text = String::new();
@@ -118,9 +118,8 @@ fn show_attempt(text: &mut String, attempt: &Attempt) {
     }
 }
 
-/// A waterfall as lines: the name, how long, and a bar where it stands in the attempt. The time of the phase that did not
-/// come to its end is a bar of its own. The wait in the queue was before
-/// the try, and has none.
+/// Returns a waterfall as lines: name, duration, and a bar at its position in the attempt. An incomplete phase is a
+/// bar of its own. The wait in the queue precedes the attempt and has no bar.
 fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     let Waterfall { queue_ms, dns_ms, connect_ms, tls_ms, write_ms, first_byte_ms, read_ms } = waterfall;
     let parts =
@@ -141,7 +140,8 @@ fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     lines
 }
 
-/// A bar from `begins`, `took` long, where [`WIDTH`] characters are `total`: at least one character.
+/// Returns a bar that starts at `begins` and lasts `took`, where [`WIDTH`] characters are `total`; at least one
+/// character.
 fn bar(begins: f64, took: f64, total: f64, mark: char) -> String {
     let (mut before, mut until) = (0, 0);
     for column in 1..=WIDTH {
@@ -154,7 +154,7 @@ fn bar(begins: f64, took: f64, total: f64, mark: char) -> String {
     " ".repeat(before) + &mark.to_string().repeat(until.saturating_sub(before).max(1))
 }
 
-/// A line without anything that a terminal would obey: receivers have a say in some of it.
+/// Adds a line without control characters, which a terminal would obey: receivers control some of the text.
 fn line(text: &mut String, indent: &str, content: &str) {
     text.push_str(indent);
     text.extend(content.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_shown_with_its_endpoints_and_tries() {
+    fn message_is_shown_with_endpoints_and_attempts() {
         let waterfall = json!({
             "queue_ms": 1.0, "dns_ms": 10.0, "connect_ms": 20.0, "tls_ms": 30.0, "write_ms": 0.05, "first_byte_ms": 100.25, "read_ms": 0.002,
         });
@@ -244,7 +244,7 @@ https://acme.example/hooks  (019d, active)
     }
 
     #[test]
-    fn a_bar_is_as_long_as_its_part_and_never_out_of_bounds() {
+    fn bar_is_proportional_and_in_bounds() {
         let check = |begins, took, total, expected: (usize, usize)| {
             let bar = bar(begins, took, total, '█');
             let blanks = bar.chars().take_while(|char| *char == ' ').count();
@@ -259,14 +259,14 @@ https://acme.example/hooks  (019d, active)
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_not_shown() {
+    fn control_characters_are_not_shown() {
         let mut hostile = explanation(&[]);
         hostile["summary"] = "a\u{1b}[2Jb\u{9b}31mc\rd\ne".into();
         assert!(text(hostile).contains("\na\u{fffd}[2Jb\u{fffd}31mc\u{fffd}d\u{fffd}e\n"));
     }
 
     #[test]
-    fn a_payload_that_has_expired_is_told() {
+    fn expired_payload_is_reported() {
         let mut expired = explanation(&[]);
         expired["message"]["size_bytes"] = Value::Null;
         expired["message"]["content_type"] = Value::Null;
@@ -274,7 +274,7 @@ https://acme.example/hooks  (019d, active)
     }
 
     #[test]
-    fn endpoints_that_are_left_out_are_counted() {
+    fn left_out_endpoints_are_counted() {
         let mut many = explanation(&[]);
         many["unmatched_left_out"] = 7.into();
         assert!(text(many).ends_with("\n\n… and 7 more endpoints that did not match\n"));

@@ -8,7 +8,7 @@ use crate::commands::access::Access;
 
 const COLUMNS: Columns = &[("ID", "id"), ("UID", "uid"), ("NAME", "name"), ("STATUS", "status"), ("CREATED", "created_at")];
 
-/// What to do with applications.
+/// Command on applications.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream applications list --search acme")]
 pub(crate) struct ApplicationsArgs {
@@ -45,7 +45,7 @@ enum ApplicationsCommand {
     },
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) async fn run(arguments: ApplicationsArgs) -> anyhow::Result<()> {
     match arguments.command {
         ApplicationsCommand::List { search, listing, access } => {

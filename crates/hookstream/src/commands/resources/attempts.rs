@@ -19,7 +19,7 @@ const COLUMNS: Columns = &[
     ("ERROR", "error"),
 ];
 
-/// What to do with attempts.
+/// Command on attempts.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream attempts list --status failed --since 2h")]
 pub(crate) struct AttemptsArgs {
@@ -27,7 +27,7 @@ pub(crate) struct AttemptsArgs {
     command: AttemptsCommand,
 }
 
-/// Which attempts.
+/// Filter of attempts.
 #[derive(Debug, Args)]
 struct Filter {
     /// Only to this endpoint: its id; needs --app
@@ -103,7 +103,7 @@ enum AttemptsCommand {
     },
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) async fn run(arguments: AttemptsArgs) -> anyhow::Result<()> {
     match arguments.command {
         AttemptsCommand::List { filter, listing, access } => {

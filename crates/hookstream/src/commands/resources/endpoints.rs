@@ -11,7 +11,7 @@ use crate::commands::access::Access;
 const COLUMNS: Columns =
     &[("ID", "id"), ("STATUS", "status"), ("CIRCUIT", "circuit_state"), ("URL", "url"), ("EVENT TYPES", "filter_types")];
 
-/// What to do with endpoints.
+/// Command on endpoints.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream endpoints recover 019dc1e2a3b47c5d8e9f001122334455 --app acme --since 24h")]
 pub(crate) struct EndpointsArgs {
@@ -19,7 +19,7 @@ pub(crate) struct EndpointsArgs {
     command: EndpointsCommand,
 }
 
-/// The application that endpoints belong to.
+/// Application of the endpoints.
 #[derive(Debug, Args)]
 struct Of {
     /// The application's id or uid
@@ -99,7 +99,7 @@ enum EndpointsCommand {
     },
 }
 
-/// Which messages.
+/// Filter of messages.
 #[derive(Debug, Args)]
 struct Which {
     /// Messages accepted since then: a time, or how long ago (30m, 24h, 7d)
@@ -115,7 +115,7 @@ struct Which {
     dry_run: bool,
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) async fn run(arguments: EndpointsArgs) -> anyhow::Result<()> {
     match arguments.command {
         EndpointsCommand::List { app, listing, access } => {
@@ -147,7 +147,7 @@ pub(crate) async fn run(arguments: EndpointsArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Starts a job, or counts what it would send.
+/// Starts a job, or counts its deliveries.
 async fn start(
     kind: &str,
     endpoint: &str,

@@ -16,7 +16,7 @@ const COLUMNS: Columns = &[
     ("CREATED", "created_at"),
 ];
 
-/// What to do with jobs.
+/// Command on jobs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream jobs list\n\nJobs are started by `hookstream endpoints recover` and `replay`.")]
 pub(crate) struct JobsArgs {
@@ -24,7 +24,7 @@ pub(crate) struct JobsArgs {
     command: JobsCommand,
 }
 
-/// One job.
+/// Job of a command.
 #[derive(Debug, Args)]
 struct One {
     /// The job's id
@@ -61,7 +61,7 @@ enum JobsCommand {
     },
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) async fn run(arguments: JobsArgs) -> anyhow::Result<()> {
     let (json, answer) = match arguments.command {
         JobsCommand::List { listing, access } => {

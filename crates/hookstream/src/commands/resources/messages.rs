@@ -29,7 +29,7 @@ const ATTEMPTS: Columns = &[
     ("ERROR", "error"),
 ];
 
-/// What to do with messages.
+/// Command on messages.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream messages list --status failed --since 24h")]
 pub(crate) struct MessagesArgs {
@@ -37,7 +37,7 @@ pub(crate) struct MessagesArgs {
     command: MessagesCommand,
 }
 
-/// Which messages.
+/// Filter of messages.
 #[derive(Debug, Args)]
 struct Filter {
     /// Only of this application: its id or uid
@@ -90,7 +90,7 @@ impl Filter {
     }
 }
 
-/// One message.
+/// Message of a command.
 #[derive(Debug, Args)]
 struct One {
     /// The message's id, which is the webhook-id that receivers see
@@ -150,7 +150,7 @@ enum MessagesCommand {
     },
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) async fn run(arguments: MessagesArgs) -> anyhow::Result<()> {
     match arguments.command {
         MessagesCommand::List { filter, listing, access } => {

@@ -1,6 +1,8 @@
-//! `hookstream applications`, `endpoints`, `messages`, `attempts` and `jobs`: what the public API shows and does, for people and scripts.
+//! `hookstream applications`, `endpoints`, `messages`, `attempts` and `jobs`: the resources of the public API, for
+//! users and scripts.
 //!
-//! Each command is a client of the API, like any other. `--json` prints the API's objects, one a line in lists, so that `jq` reads them.
+//! Each command is a client of the API like any other. `--json` prints the API's objects, one per line in lists, so
+//! that `jq` can read them.
 
 pub(crate) mod applications;
 pub(crate) mod attempts;
@@ -23,12 +25,12 @@ use serde_json::Value;
 
 use self::table::Columns;
 
-/// The most objects of one page of the API.
+/// Maximum number of objects of a page of the API.
 const PAGE: usize = 100;
-/// How often `tail` looks.
+/// Poll interval of `tail`.
 const TAIL: Duration = Duration::from_secs(1);
 
-/// How much of a list, and in which form.
+/// Length and format of a list.
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
     /// At most so many, newest first
@@ -40,7 +42,7 @@ pub(crate) struct Listing {
     json: bool,
 }
 
-/// The query of a request.
+/// Query of a request.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Query(Vec<(&'static str, String)>);
 
@@ -55,7 +57,7 @@ impl Query {
         self
     }
 
-    /// A path with this query.
+    /// Returns a path with this query.
     fn of(&self, path: &str) -> String {
         if self.0.is_empty() {
             return path.to_owned();
@@ -65,7 +67,7 @@ impl Query {
     }
 }
 
-/// A moment: a time with an offset, or how long ago, such as `30m`, `2h` or `7d`.
+/// Parses a point in time: a time with an offset, or an age such as `30m`, `2h` or `7d`.
 fn moment(text: &str) -> Result<Timestamp, String> {
     let problem = || "must be a time such as 2026-12-31T23:59:59Z, or how long ago: 30m, 2h, 7d".to_owned();
     if let Ok(at) = text.parse::<Timestamp>() {
@@ -105,14 +107,14 @@ async fn list(client: &ApiClient, path: &str, plural: &str, query: Query, listin
     Ok(())
 }
 
-/// Prints what is new in a list, oldest first, until the reader goes away or the process is stopped.
+/// Prints new objects of a list, oldest first, until the reader is gone or the process is stopped.
 async fn tail(client: &ApiClient, path: &str, plural: &str, query: Query, json: bool, columns: Columns) -> anyhow::Result<()> {
     let mut seen: HashSet<String> = HashSet::new();
     let mut is_first = true;
     loop {
         let mut fresh: Vec<Value> = Vec::new();
         let mut cursor: Option<String> = None;
-        // Up to what was seen before; the first look shows nothing.
+        // Reads up to the known objects; the first poll prints nothing.
         let known = loop {
             let page = query.clone().with("limit", Some(PAGE)).with("cursor", cursor.take());
             let mut answer = client.get(&page.of(path)).await?.accepted()?;
@@ -145,7 +147,7 @@ async fn tail(client: &ApiClient, path: &str, plural: &str, query: Query, json: 
     }
 }
 
-/// The objects of a page.
+/// Returns the objects of a page.
 fn objects(answer: &mut Value, plural: &str) -> anyhow::Result<Vec<Value>> {
     match answer[plural].take() {
         Value::Array(objects) => Ok(objects),
@@ -153,7 +155,7 @@ fn objects(answer: &mut Value, plural: &str) -> anyhow::Result<Vec<Value>> {
     }
 }
 
-/// Prints one object: as JSON, or a line a field.
+/// Prints one object: as JSON, or one field per line.
 fn show(object: &Value, json: bool) {
     if json {
         say!("{object}");
@@ -162,10 +164,10 @@ fn show(object: &Value, json: bool) {
     }
 }
 
-/// Finds the application of a message: ids are unique, so it need not be given.
+/// Finds the application of a message by the message's id.
 ///
 /// # Errors
-/// Where there is no such message.
+/// The message does not exist.
 pub(crate) async fn application_of(client: &ApiClient, message: &str) -> anyhow::Result<String> {
     let query = Query::default().with("search", Some(message)).with("limit", Some(1));
     let answer = client.get(&query.of("/messages")).await?;
@@ -174,7 +176,7 @@ pub(crate) async fn application_of(client: &ApiClient, message: &str) -> anyhow:
         let application = found["application_id"].as_str().filter(|_| found["id"] == message || found["event_id"] == message);
         return application.map(str::to_owned).with_context(|| format!("there is no message {message} in this environment"));
     }
-    // A server that lists no messages of an environment is asked application by application.
+    // A server that cannot list the messages of an environment is asked per application.
     let mut cursor: Option<String> = None;
     loop {
         let page = Query::default().with("limit", Some(PAGE)).with("cursor", cursor.take());
@@ -198,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_encoded() {
+    fn query_is_encoded() {
         let query =
             Query::default().with("since", Some("2026-11-28T15:00:00+02:00")).with("none", None::<&str>).all("type", &["a b".to_owned()]);
         assert_eq!(query.of("/messages"), "/messages?since=2026-11-28T15%3A00%3A00%2B02%3A00&type=a+b");
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_a_time_or_how_long_ago() {
+    fn moment_is_a_time_or_an_age() {
         assert_eq!(moment("2026-12-31T23:59:59Z").map(|at| at.to_string()).as_deref(), Ok("2026-12-31T23:59:59.000Z"));
         let hour_ago = moment("1h").expect("a moment").as_millis();
         assert!((SystemClock.now().as_millis() - hour_ago - 3_600_000).abs() < 60_000);

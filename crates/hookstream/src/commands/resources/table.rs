@@ -1,15 +1,15 @@
-//! Tables for people: a row an object, a column a field. Receivers and customers have a say in some texts, so nothing in them reaches
-//! the terminal as a control character.
+//! Tables: a row per object, a column per field. Receivers and customers control some texts, so control characters
+//! are removed from all.
 
 use serde_json::Value;
 
-/// Titles of columns and the fields they show.
+/// Titles of columns and their fields.
 pub(super) type Columns = &'static [(&'static str, &'static str)];
 
-/// The longest text of a cell, in characters.
+/// Maximum length of a cell, in characters.
 const CELL_MAX: usize = 60;
 
-/// Rows, with a line of titles if wanted.
+/// Returns the rows as text, with a line of titles if wanted.
 pub(super) fn as_text(objects: &[Value], columns: Columns, with_titles: bool) -> String {
     let row = |object: &Value| {
         let shown = |(title, field): &(&str, &str)| {
@@ -29,7 +29,7 @@ pub(super) fn as_text(objects: &[Value], columns: Columns, with_titles: bool) ->
     with_titles.then_some(&titles).into_iter().chain(&rows).map(line).collect()
 }
 
-/// A line a field.
+/// Returns one line per field.
 pub(super) fn fields(object: &Value) -> String {
     let Value::Object(fields) = object else { return format!("{}\n", plain(&object.to_string())) };
     let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_has_its_titles_and_nothing_that_a_terminal_obeys() {
+    fn table_has_titles_and_no_control_characters() {
         let rows = [json!({ "id": "1", "name": "a\u{1b}[2Jb", "n": 5 }), json!({ "id": "22", "name": null, "n": null })];
         assert_eq!(
             as_text(&rows, &[("ID", "id"), ("NAME", "name"), ("N", "n")], true),

@@ -1,4 +1,4 @@
-//! How a delivery is shown: for people, and as JSON for programs.
+//! Output of a received delivery: text, or JSON.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{Delivery, Signature, header};
 
-/// How much of a body is shown to people, in characters.
+/// Maximum number of characters of a body in the text.
 const BODY_SHOWN: usize = 4_000;
 
-/// A delivery for a person to read.
+/// Returns a delivery as text.
 pub(crate) fn as_text(delivery: &Delivery) -> String {
     let Delivery { at, method, path, headers, body, signature, answered } = delivery;
     let mut text = format!("{at}  {method} {path}\n");
@@ -31,7 +31,7 @@ pub(crate) fn as_text(delivery: &Delivery) -> String {
     text
 }
 
-/// A delivery as one JSON object.
+/// Returns a delivery as one JSON object.
 pub(crate) fn as_json(delivery: &Delivery) -> String {
     let Delivery { at, method, path, headers, body, signature, answered } = delivery;
     let headers: serde_json::Map<String, Value> = headers
@@ -60,7 +60,7 @@ fn body_text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
 
-/// The headers that say something about a webhook.
+/// Returns the headers that are relevant to a webhook.
 fn shown_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let is_shown = |name: &str| name.starts_with("webhook-") || name.starts_with("x-") || name == "content-type" || name == "user-agent";
     headers.keys().map(http::HeaderName::as_str).filter(move |name| is_shown(name)).map(|name| (name, header(headers, name)))
