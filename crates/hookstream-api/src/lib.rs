@@ -1,9 +1,8 @@
 //! HTTP API under `/v1`, its OpenAPI document and its reference page.
 //!
-//! A request passes through [`request`] (request id, panics, rendering of errors). The
-//! [`crate::auth::caller::Caller`] extractor authenticates it, and a handler of [`mod@routes`] answers it; each
-//! resource has a file of handlers. Handlers return [`crate::http::error::ApiError`]; only that file decides on
-//! status codes.
+//! A request passes through [`http::request`] (request id, panics, rendering of errors). The [`auth::caller::Caller`]
+//! extractor authenticates it, and a handler answers it. Each resource has a file of handlers, in the folder of its
+//! domain. Handlers return [`http::error::ApiError`].
 
 mod auth;
 mod background;

@@ -19,6 +19,7 @@ use hookstream_model::{
         time::{Clock, Timestamp},
     },
     identity::{
+        environment::Limits,
         session::Policy,
         tenancy::{ApiKey, KeyHash},
     },
@@ -40,7 +41,7 @@ use crate::{
         providers::{Flows, IdentityProvider},
     },
     background::mail_queue::MailQueue,
-    http::{in_flight::InFlight, keys_in_use::KeysInUse, limits::Limiter, request_id::RequestId},
+    http::{idempotency::keys_in_use::KeysInUse, in_flight::InFlight, limits::Limiter, request_id::RequestId},
 };
 
 /// Maximum number of cached API keys. At this number the cache is emptied and keys are read again on use.
@@ -281,6 +282,11 @@ impl Inner {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the installation's limits, which apply if an environment sets none.
+    pub(crate) fn installation_limits(&self) -> Limits {
+        self.engine.options().limits()
     }
 
     /// Counts a use of a key.

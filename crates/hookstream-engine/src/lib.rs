@@ -1,8 +1,9 @@
 //! Delivery engine: sends each accepted message to its targets until every delivery has ended.
 //!
-//! One path: [`accept`] stores a message with its deliveries, a [lane](lanes) holds the due deliveries of one target,
-//! [`dispatch`] gives the lanes their turns, [`attempt`] makes one attempt, [`record`] settles it. Retries, deliveries
-//! requeued by a [job](jobs) and the start after a crash have no path of their own: each is a delivery that falls due.
+//! One path: [`intake::accept`] stores a message with its deliveries, a [lane](queues::lanes) holds the due deliveries
+//! of one target, [`queues::schedule`] gives the lanes their turns, [`attempts::attempt`] makes one attempt,
+//! [`attempts::record`] settles it. Retries, deliveries requeued by a [job](attempts::jobs) and the start after a crash
+//! have no path of their own: each is a delivery that falls due.
 
 mod attempts;
 mod cluster;

@@ -4,12 +4,11 @@
 const OPENERS: [&str; 7] = ["What", "Who", "Whoever", "Whatever", "It", "That", "Those"];
 
 /// Retired terms, each with the term that replaces it.
-const RETIRED: [(&str, &str); 10] = [
+const RETIRED: [(&str, &str); 9] = [
     ("owed", "pending"),
     ("somebody", "a user"),
     ("anybody", "any caller"),
     ("whoever", "the caller"),
-    ("whatever", "any"),
     ("whomever", "the caller"),
     ("hungry", "needs refill"),
     ("forgetful", "non-durable"),

@@ -7,7 +7,6 @@ pub(crate) mod error;
 pub(crate) mod headers;
 pub(crate) mod idempotency;
 pub(crate) mod in_flight;
-pub(crate) mod keys_in_use;
 pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod page;

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     base::ids::EnvironmentId,
     identity::{
-        environment::{Environment as Model, Limits},
+        environment::Environment as Model,
         scopes::{Resource, Scope},
         tenancy::{KeyLevel, Tenant},
     },
@@ -193,7 +193,7 @@ pub(crate) async fn create(
         created_at: act.at,
         deleted_at: None,
     };
-    environment.check(installation(&api))?;
+    environment.check(api.installation_limits())?;
     let answer = EnvironmentAnswer { environment: environment.clone().into() };
     idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, slug_taken, async |kept| {
         environments::create(&*api.store, &act, &environment, caller.tenant, kept).await
@@ -255,7 +255,7 @@ pub(crate) async fn update(
         let message = "The API key belongs to another environment. Use a key of this environment, or a key with the level `organization`.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
-    let limits = installation(&api);
+    let limits = api.installation_limits();
     if let (Some(Some(days)), Some(most)) = (retention_days, found.quotas.get(Quota::RetentionDays))
         && u64::from(days) > most
     {
@@ -355,11 +355,6 @@ pub(crate) async fn restore(
 fn slug_taken() -> ApiError {
     let message = "Another environment of the organization has this `slug`. Choose another.";
     ApiError::new(StatusCode::CONFLICT, "slug_taken", message)
-}
-
-/// Returns the installation's limits, which apply if an environment sets none.
-pub(crate) fn installation(api: &Api) -> Limits {
-    api.engine.options().limits()
 }
 
 async fn find(api: &Api, caller: Caller, environment: &str) -> Result<Model, ApiError> {

@@ -176,7 +176,7 @@ pub(crate) async fn get(
     let days = counted.into_iter().rev().map(day).collect();
     let environment = environments::find(&*api.store, caller.tenant.organization, caller.tenant.environment).await?;
     let environment = environment.ok_or_else(|| ApiError::not_found("Environment"))?;
-    let storage = storage(&payloads, api.now().day(), environment.limits(crate::identity::environments::installation(&api)));
+    let storage = storage(&payloads, api.now().day(), environment.limits(api.installation_limits()));
     let disk = if caller.scopes.allow(Scope::OPERATOR_NODES) {
         Some(forecast(&api.store.day_sizes().await?, api.now().day(), api.engine.options().retention_days))
     } else {

@@ -65,7 +65,7 @@ pub enum OnFailure {
     Block,
     /// They wait through its schedule; then the message is exhausted and they proceed.
     Skip,
-    /// It leaves the queue after its first failure and is retried separately; they proceed.
+    /// Delivery leaves the queue after its first failure and is retried separately; those behind it proceed.
     Park,
 }
 

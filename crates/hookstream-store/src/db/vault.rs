@@ -2,11 +2,11 @@
 //!
 //! The functions of [`crate::outbound::endpoints`], [`crate::outbound::idempotency`], [`crate::db::settings`] and
 //! [`crate::identity::users`] seal and open. Their callers see plain secrets, their rows hold sealed ones. A store is
-//! [unlocked](unlock) once, before any secret is written or read.
+//! [unlocked](crate::db::vault_keys::unlock) once, before any secret is written or read.
 //!
 //! Each key under which rows may be sealed has a **mark** in `settings` (`encryption_key.<id>`). A start compares the
 //! marks with the given keys. A write of a sealed value checks the mark of its key in the same transaction: a
-//! [retired](rotate) key seals nothing more.
+//! [retired](crate::db::vault_keys::rotate) key seals nothing more.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

@@ -61,7 +61,7 @@ pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Ti
 }
 
 /// Returns the statements that store a response in the transaction of the change it reports. The last of them is
-/// unmet if the key already has a response. Only for [`vault::write`].
+/// unmet if the key already has a response. Only for [`sealed_write::write`].
 pub(crate) fn store_statements(db: &dyn Database, tenant: Tenant, response: NewResponse) -> Result<[Statement; 2], Error> {
     let sealed = db.vault().seal(&vault::response_of(tenant.environment, &response.key.key), &response.body)?;
     let values = vec![

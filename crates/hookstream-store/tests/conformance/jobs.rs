@@ -298,7 +298,7 @@ pub(crate) async fn slice_is_requeued_once(world: &Fixture) {
     let progress = kept(world, &job).await.progress;
     assert_eq!((progress.requeued, progress.position), (1, ids[0]));
 
-    // A message attempted since the job was requested is skipped, whoever requeued it.
+    // A message attempted since the job was requested is skipped, regardless of who requeued it.
     let now = taken(world, owner, &job).await.expect("the job runs");
     let second = slice(world, owner, &now, 1).await.expect("one exists");
     let manual = Redelivery {

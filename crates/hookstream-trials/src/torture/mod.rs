@@ -2,7 +2,7 @@
 //!
 //! The nodes are the real binary in separate processes; senders and receiver run here. The possible faults depend on
 //! the nodes' database ([`ground`]). A fault's rounds ([`round`]) share one stream of messages and one ledger: every id
-//! with a 201 response must end delivered or accounted for ([`ledger`]).
+//! with a 201 response must end delivered or accounted for ([`traffic::ledger`]).
 
 pub(crate) mod database;
 pub(crate) mod faults;

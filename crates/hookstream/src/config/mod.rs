@@ -79,7 +79,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_DATABASE_POOLER", num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     pub(crate) database_pooler: Option<bool>,
 
-    /// What this node does: all, api (accept only) or worker (deliver only) [default: all]
+    /// Role of this node: all, api (accept only) or worker (deliver only) [default: all]
     #[arg(long, value_name = "ROLE", env = "HOOKSTREAM_ROLE")]
     pub(crate) role: Option<RoleName>,
 
@@ -111,7 +111,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS_PER_ADDRESS", value_parser = whole(1_usize, 1_000_000))]
     pub(crate) max_connections_per_address: Option<usize>,
 
-    /// Who may create organizations: operator (owners of the first organization), anyone or nobody [default: operator]
+    /// Users who may create organizations: operator (owners of the first organization), anyone or nobody [default: operator]
     #[arg(long, value_name = "WHO", env = "HOOKSTREAM_ALLOW_ORGANIZATIONS")]
     pub(crate) allow_organizations: Option<OrganizationCreators>,
 
@@ -291,7 +291,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_GRACE_S", value_parser = whole(0_u32, 600))]
     pub(crate) shutdown_grace_s: Option<u32>,
 
-    /// What to log: error, warn, info, debug, trace or off, or a filter such as warn,hookstream_engine=debug [default: info]
+    /// Log level: error, warn, info, debug, trace or off, or a filter such as warn,hookstream_engine=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG")]
     pub(crate) log: Option<String>,
 }

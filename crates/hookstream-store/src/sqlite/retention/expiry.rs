@@ -142,7 +142,7 @@ pub(crate) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(after == 0 || after == before)
 }
 
-/// Moves a day's log into its file, which truncates both. Tries more than once: another checkpoint or a reader may hold
+/// Moves a day's log into its file, which truncates both. May need several attempts: another checkpoint or a reader may hold
 /// the log for a moment, and no later write to an old day would repeat the checkpoint.
 pub(crate) fn shrink(path: &Path) {
     let checkpoint = || -> rusqlite::Result<bool> {

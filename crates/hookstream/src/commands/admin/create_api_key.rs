@@ -55,7 +55,7 @@ pub(crate) struct NewKey {
     #[arg(long, value_name = "LEVEL", default_value = "environment")]
     level: String,
 
-    /// What it may do, comma-separated, such as messages:write,endpoints:* [default: *]. endpoints:secret, operator:metrics and
+    /// Scopes of the key, comma-separated, such as messages:write,endpoints:* [default: *]. endpoints:secret, operator:metrics and
     /// operator:nodes are in no *
     #[arg(long, value_name = "SCOPE[,SCOPE…]")]
     scopes: Option<String>,

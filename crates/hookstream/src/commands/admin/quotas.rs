@@ -37,7 +37,7 @@ enum QuotasCommand {
     Show(QuotaTarget),
     /// Set quotas: NAME=NUMBER, NAME=none (no limit) or NAME=default (the setting)
     Set {
-        /// What to set
+        /// Quotas to set
         #[arg(value_name = "NAME=VALUE", required = true)]
         quotas: Vec<String>,
 

@@ -4,6 +4,8 @@
 //! responses. An operation that creates a resource stores its response in the same commit ([`create_once`]); for all
 //! other operations [`answer_once`] stores it afterwards.
 
+pub(crate) mod keys_in_use;
+
 use std::time::Duration;
 
 use axum::{
@@ -334,7 +336,7 @@ mod tests {
 
     #[test]
     fn requests_with_the_same_key_run_one_at_a_time() {
-        let under_way = crate::http::keys_in_use::KeysInUse::default();
+        let under_way = crate::http::idempotency::keys_in_use::KeysInUse::default();
         let first = under_way.begin("a").expect("the first");
         assert!(under_way.begin("a").is_none() && under_way.begin("b").is_some());
         drop(first);
