@@ -132,7 +132,7 @@ impl Credentials {
 }
 
 /// Looks up the portal token of a customer's request.
-pub(crate) async fn portal_principal(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
+async fn portal_principal(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
     let nothing = |refusal| Ok((Principal::Nothing, refusal));
     let Some(token) = bearer_of(headers) else { return nothing(Refusal::NoToken) };
     let Some(id) = portal_token::key_of(token) else { return nothing(Refusal::InvalidToken) };

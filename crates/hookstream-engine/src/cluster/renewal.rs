@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// Interval between reports of a node on a store without leases.
-pub(crate) const REPORT: Duration = Duration::from_secs(2);
+const REPORT: Duration = Duration::from_secs(2);
 
 /// Pause after a failed request to the store.
-pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Returns this node's description.
 pub(crate) fn introduction(options: &crate::Options, replaces: Option<Owner>) -> NodeSelf {
@@ -107,7 +107,7 @@ pub(crate) async fn renew(core: &Arc<Core>) -> Result<(), Error> {
 
 /// Takes up the shards that this node now has, and releases its surplus: first no more attempts of them begin, and once
 /// none is in flight, other nodes may take them.
-pub(crate) async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u32) -> Result<(), Error> {
+async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u32) -> Result<(), Error> {
     let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
     let leaving: Shards = shards.iter().collect::<Vec<_>>().into_iter().rev().take(surplus).collect();
     let has_gained = {

@@ -156,7 +156,7 @@ pub(crate) async fn run_timers(core: Arc<Core>) {
 }
 
 /// Delivers batch after batch in turn, until no attempt may begin.
-pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Batch<Claimed>) {
+async fn deliver_in_turn(core: Arc<Core>, first: Batch<Claimed>) {
     let mut next = Some(first);
     while let Some(batch) = next {
         let begun = Instant::now();

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Value of `failing_since` for an endpoint that does not fail.
-pub(crate) const NOT_FAILING: i64 = i64::MIN;
+const NOT_FAILING: i64 = i64::MIN;
 
 /// Application and its endpoints.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ pub(crate) fn merge(base: &[Arc<Route>], changed: Vec<Arc<Route>>) -> Vec<Arc<Ro
 }
 
 /// Returns the endpoint's custom headers, in the smallest form because there may be very many endpoints.
-pub(crate) fn own_headers(endpoint: &Endpoint) -> Box<[(HeaderName, HeaderValue)]> {
+fn own_headers(endpoint: &Endpoint) -> Box<[(HeaderName, HeaderValue)]> {
     // Checked when saved; a header that a stricter rule now rejects is dropped.
     let parse =
         |(name, value): (&String, &String)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?));

@@ -22,13 +22,13 @@ use crate::{core::Core, upkeep::budgets::PayloadMeter};
 pub(crate) const REST_FACTOR: u32 = 10;
 
 /// Divisor: excess payloads are removed in parts of a twentieth of the budget.
-pub(crate) const BUDGET_PARTS: u64 = 20;
+const BUDGET_PARTS: u64 = 20;
 
 /// Interval between counts; a budget exceeded by accepted messages triggers one earlier.
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 
 /// Interval while messages are refused.
-pub(crate) const PERIOD_REFUSING: Duration = Duration::from_secs(1);
+const PERIOD_REFUSING: Duration = Duration::from_secs(1);
 
 /// Pause between two slices, so that they take only a part of the store's time.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);

@@ -17,7 +17,7 @@ use crate::{
 
 /// Pause between two writes. Each write changes its applications, and publishers to them decide again; the pause gives
 /// them time if many endpoints start to fail at once.
-pub(crate) const WRITE_PAUSE: Duration = Duration::from_millis(100);
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Maximum number of holds in one commit: on a store with one writer, other commits wait for it.
 pub(crate) const MAX_PER_COMMIT: usize = 200;

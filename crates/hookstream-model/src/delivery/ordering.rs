@@ -1,4 +1,4 @@
-//! Order: whether an endpoint receives one message after the other, and how a failure affects the messages remaining it.
+//! Order: whether an endpoint receives one message after the other, and how a failure affects the messages behind it.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -57,15 +57,15 @@ impl Ordering {
     }
 }
 
-/// Effect of a failing message on the messages remaining it in its backlog.
+/// Effect of a failing message on the messages behind it in its backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// They wait until it is delivered; when its schedule ends, it is retried at the schedule's last delay.
+    /// Messages behind it wait until it is delivered; when its schedule ends, it is retried at the schedule's last delay.
     #[default]
     Block,
-    /// They wait through its schedule; then the message is exhausted and they proceed.
+    /// Messages behind it wait through its schedule; then it is exhausted and they proceed.
     Skip,
-    /// Delivery leaves the queue after its first failure and is retried separately; those behind it proceed.
+    /// The message leaves the backlog after its first failure and is retried separately; those behind it proceed.
     Park,
 }
 

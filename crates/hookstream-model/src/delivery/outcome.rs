@@ -159,7 +159,7 @@ impl Outcome {
     }
 }
 
-pub(crate) fn redirect_detail(response: &ReceiverResponse) -> String {
+fn redirect_detail(response: &ReceiverResponse) -> String {
     match &response.location {
         Some(location) => {
             format!(

@@ -10,7 +10,7 @@ use crate::db::{
 /// Prefix of the name of a key's mark.
 pub(crate) const MARK: &str = "encryption_key.";
 
-pub(crate) const FIND_MARK: &str = "select name from settings where name = $1";
+const FIND_MARK: &str = "select name from settings where name = $1";
 
 pub(crate) fn mark_of(id: KeyId) -> String {
     format!("{MARK}{id}")

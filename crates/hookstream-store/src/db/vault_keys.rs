@@ -18,18 +18,17 @@ use crate::db::{
 };
 
 /// Setting of the key that an installation generated for itself, if the key has no other place.
-pub(crate) const GENERATED: &str = "encryption_key";
+const GENERATED: &str = "encryption_key";
 
 /// Text sealed in a mark, which shows whether a key is the right one.
-pub(crate) const PROOF: &str = "hookstream";
+const PROOF: &str = "hookstream";
 
 /// Rows of a slice: few enough not to delay others, enough to make the cost of a commit negligible.
 pub(crate) const SLICE: usize = 200;
 
-pub(crate) const MARKS: &str =
-    "select name, value from settings where name >= 'encryption_key.' and name < 'encryption_key/' order by name";
+const MARKS: &str = "select name, value from settings where name >= 'encryption_key.' and name < 'encryption_key/' order by name";
 
-pub(crate) const MAKE_MARK: &str = "insert into settings (name, value) values ($1, $2) on conflict do nothing returning name";
+const MAKE_MARK: &str = "insert into settings (name, value) values ($1, $2) on conflict do nothing returning name";
 
 pub(crate) const REMOVE: &str = "delete from settings where name = $1";
 
@@ -43,15 +42,14 @@ pub(crate) const USERS: &str = "select id, totp_secret from users where id > $1 
 pub(crate) const RESPONSES: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
     order by environment_id, key limit $3";
 
-pub(crate) const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
+const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
 
-pub(crate) const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3
+const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3
     where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 returning id";
 
-pub(crate) const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
+const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
 
-pub(crate) const RESEAL_RESPONSE: &str =
-    "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
+const RESEAL_RESPONSE: &str = "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
 
 /// Information about keys in a locked store.
 #[derive(Debug)]
@@ -228,7 +226,7 @@ pub struct Walk {
 
 /// Position of a walk: the last visited row.
 #[derive(Debug, Clone)]
-pub(crate) enum WalkPosition {
+enum WalkPosition {
     Settings(String),
     Endpoints(Vec<u8>),
     Responses(Vec<u8>, String),
@@ -237,7 +235,7 @@ pub(crate) enum WalkPosition {
 }
 
 /// Statement that seals a row again; `None` if the row is up to date.
-pub(crate) type Resealed = Result<Option<Statement>, Error>;
+type Resealed = Result<Option<Statement>, Error>;
 
 impl Walk {
     /// Creates a walk from the first row.

@@ -14,7 +14,7 @@ use crate::{
     operations::audit_log,
 };
 
-pub(crate) const ROLES: &str = "select m.organization_id, m.role from members m join organizations o on o.id = m.organization_id
+const ROLES: &str = "select m.organization_id, m.role from members m join organizations o on o.id = m.organization_id
     where m.user_id = $1 and o.deleted_at is null order by m.organization_id limit 1000";
 
 /// Returns a user's roles in organizations that are not deleted, oldest organization first.

@@ -64,7 +64,7 @@ fn replace_rejected_parts(text: &str) -> Cow<'_, str> {
     Cow::Owned(output)
 }
 
-/// Returns the code unit of the escape `\uXXXX` position position `position`.
+/// Returns the code unit of the escape `\uXXXX` at `position`, if there is one.
 fn unit(bytes: &[u8], position: usize) -> Option<u16> {
     let escape = bytes.get(position..position + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()

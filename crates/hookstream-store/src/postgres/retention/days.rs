@@ -161,7 +161,7 @@ pub(crate) fn of_number(number: i64) -> Day {
 }
 
 /// Returns whether a table is partitioned.
-pub(crate) fn is_partitioned(table: &str) -> bool {
+fn is_partitioned(table: &str) -> bool {
     PARTITIONED.iter().any(|(name, _)| *name == table)
 }
 
@@ -188,10 +188,10 @@ pub(crate) async fn days_with_rows(connection: &Connection) -> Result<Vec<Day>, 
     Ok(found.into_iter().collect())
 }
 
-pub(crate) const COUNTED_DAYS: &str = "select day from message_counts union select day from delivery_counts";
+const COUNTED_DAYS: &str = "select day from message_counts union select day from delivery_counts";
 
 /// Returns the days of the ids in an indexed column, with one index lookup for each.
-pub(crate) async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<Day>, Error> {
+async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<Day>, Error> {
     let next = format!("select {id} from {table} where {id} >= $1 order by {id} limit 1");
     let mut days: Vec<Day> = Vec::new();
     loop {

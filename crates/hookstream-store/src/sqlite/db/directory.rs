@@ -45,7 +45,7 @@ pub(crate) fn create_directory(directory: &Path) -> Result<(), Error> {
 }
 
 /// Refuses a directory that has other content and no store.
-pub(crate) fn check_content(directory: &Path) -> Result<(), Error> {
+fn check_content(directory: &Path) -> Result<(), Error> {
     let failed = |cause: Cause| Error::Open { what: format!("the data directory {}", directory.display()), cause };
     if core_path(directory).exists() {
         return Ok(());
@@ -73,7 +73,7 @@ pub(crate) fn check_content(directory: &Path) -> Result<(), Error> {
 
 /// Returns the error for a directory that is not writable, with its owner and mode.
 #[cfg(unix)]
-pub(crate) fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
+fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let owner = std::fs::metadata(directory).map_or_else(
         |_| String::new(),
@@ -86,7 +86,7 @@ pub(crate) fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
+fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
     Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() }
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn private() -> std::fs::OpenOptions {
 
 /// Creates a directory and its missing parents durably. After a power loss the content is reachable only if the
 /// directory's own name is durable too; SQLite syncs the names of its files, but not of the parents.
-pub(crate) fn create_durably(directory: &Path) -> std::io::Result<()> {
+fn create_durably(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -149,7 +149,7 @@ pub(crate) fn lock(directory: &Path) -> Result<File, Error> {
 }
 
 /// Files that an interrupted start may have left before the store existed, and files that file systems create.
-pub(crate) const OWN_NAMES: [&str; 10] = [
+const OWN_NAMES: [&str; 10] = [
     "lost+found",
     "days",
     "lock",

@@ -9,17 +9,17 @@ use hookstream_model::base::time::Timestamp;
 use tokio::time::Instant;
 
 /// Time after a jump in which a signature may still have the earlier time.
-pub(crate) const LATE: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(2);
 
 /// Allowed difference between a signature's time and the clock.
-pub(crate) const OFF_MS: i64 = 5_000;
+const OFF_MS: i64 = 5_000;
 
 /// Shifts of the nodes' clocks, by which the receiver checks the time of a signature.
 #[derive(Debug)]
 pub(crate) struct Clocks(Mutex<Vec<Shift>>);
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shift {
+struct Shift {
     ms: i64,
     before: i64,
     since: Instant,
