@@ -45,9 +45,10 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// Returns the entries of a comma-separated list.
+/// Returns the entries of a comma-separated list; none if the parameter is absent. An empty entry is kept, so that its
+/// reader refuses `status=` like any other word.
 pub(crate) fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
-    text.unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty())
+    text.into_iter().flat_map(|text| text.split(',').map(str::trim))
 }
 
 #[cfg(test)]
@@ -68,7 +69,8 @@ mod tests {
         check("search=%C3%A4+%26%3D&since=x", &[("search", "ä &="), ("since", "x")]);
         // Other repeated parameters are refused when they are read.
         check("limit=1&limit=2", &[("limit", "1"), ("limit", "2")]);
-        assert_eq!(list(Some("a, b,,c")).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(list(Some("a, b,,c")).collect::<Vec<_>>(), ["a", "b", "", "c"]);
+        assert_eq!(list(Some("")).collect::<Vec<_>>(), [""]);
         assert_eq!(list(None).count(), 0);
     }
 }

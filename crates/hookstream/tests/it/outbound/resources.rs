@@ -359,6 +359,13 @@ async fn messages_and_attempts_are_searchable() {
         "messages?event_type=a%20b",
         "attempts?status_code_class=6xx",
         "attempts?status=lost",
+        "messages?status=",
+        "messages?status=failed,",
+        "messages?event_type=",
+        "messages?direction=",
+        "attempts?status=",
+        "attempts?status_code_class=",
+        "jobs?status=",
     ] {
         assert_eq!(client.get(&format!("/v1/{query}")).await.0, 400, "{query}");
     }
