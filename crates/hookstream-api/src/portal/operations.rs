@@ -18,8 +18,12 @@ use crate::{
     outbound::{
         attempts::{self, AttemptList, AttemptQuery},
         endpoints::{
-            self, CreateEndpoint, EndpointAnswer, EndpointList, RevealedSecrets, RotateQuery, RotateSecret, RotatedSecret, TestEndpoint,
-            UpdateEndpoint,
+            create::{self, CreateEndpoint},
+            delete, read,
+            secrets::{self, RevealedSecrets, RotateQuery, RotateSecret, RotatedSecret},
+            test::{self, TestEndpoint},
+            update::{self, UpdateEndpoint},
+            view::{EndpointAnswer, EndpointList},
         },
         event_types::{self, EventTypeList},
         messages::{self, MessageAnswer, MessageDetail, MessageList, MessageQuery, Retried, RetryMessage, RetryQuery},
@@ -85,7 +89,7 @@ pub(crate) async fn list_endpoints(
     CustomerScope(scope): CustomerScope,
     QueryParams(query): QueryParams<PortalListQuery>,
 ) -> Result<Json<EndpointList>, ApiError> {
-    endpoints::list(api, scope, QueryParams(query.into())).await
+    read::list(api, scope, QueryParams(query.into())).await
 }
 
 /// Create an endpoint in the portal
@@ -107,7 +111,7 @@ pub(crate) async fn create_endpoint(
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::create(api, scope, audited, headers, body).await
+    create::create(api, scope, audited, headers, body).await
 }
 
 /// Get an endpoint in the portal
@@ -121,7 +125,7 @@ pub(crate) async fn get_endpoint(
     CustomerScope(scope): CustomerScope,
     path: PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    endpoints::get(api, scope, path).await
+    read::get(api, scope, path).await
 }
 
 /// Update an endpoint in the portal
@@ -141,7 +145,7 @@ pub(crate) async fn update_endpoint(
     path: PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    endpoints::update(api, scope, audited, path, body).await
+    update::update(api, scope, audited, path, body).await
 }
 
 /// Delete an endpoint in the portal
@@ -158,7 +162,7 @@ pub(crate) async fn delete_endpoint(
     audited: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
-    endpoints::delete(api, scope, audited, path).await
+    delete::delete(api, scope, audited, path).await
 }
 
 /// Rotate an endpoint's signing secret in the portal
@@ -183,7 +187,7 @@ pub(crate) async fn rotate_secret(
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::rotate_secret(api, scope, audited, path, query, headers, body).await
+    secrets::rotate_secret(api, scope, audited, path, query, headers, body).await
 }
 
 /// Reveal an endpoint's signing secret in the portal
@@ -203,7 +207,7 @@ pub(crate) async fn reveal_secret(
     audited: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Response, ApiError> {
-    endpoints::reveal_secret(api, scope, audited, path).await
+    secrets::reveal_secret(api, scope, audited, path).await
 }
 
 /// Send a test message in the portal
@@ -226,7 +230,7 @@ pub(crate) async fn test_endpoint(
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    endpoints::test(api, scope, audited, path, headers, body).await
+    test::test(api, scope, audited, path, headers, body).await
 }
 
 /// Recover an endpoint in the portal

@@ -1,0 +1,36 @@
+//! Endpoints of an application; a file per verb or idea.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+mod fields;
+pub(crate) mod read;
+pub(crate) mod reset;
+pub(crate) mod secrets;
+pub(crate) mod test;
+pub(crate) mod update;
+pub(crate) mod view;
+
+use hookstream_store::outbound::endpoints::EndpointKey;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{auth::application_scope::ApplicationScope, http::error::ApiError, state::Api};
+
+/// Operations on endpoints.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(read::list, create::create))
+        .routes(routes!(read::get, update::update, delete::delete))
+        .routes(routes!(secrets::rotate_secret))
+        .routes(routes!(secrets::reveal_secret))
+        .routes(routes!(reset::reset_circuit))
+        .routes(routes!(test::test))
+}
+
+async fn key(api: &Api, scope: &ApplicationScope, endpoint: &str) -> Result<EndpointKey, ApiError> {
+    let (routes, id) = scope.endpoint(api, endpoint).await?;
+    Ok(EndpointKey { tenant: scope.tenant, application_id: routes.application.id, id })
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Endpoint")
+}
