@@ -247,5 +247,6 @@ fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
 }
 
 fn settled(delivery: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
-    Settled { environment_id: delivery.environment_id, message_id: delivery.message.id, target_id: delivery.target_id, attempt, next }
+    let Claimed { environment_id, target_id, packed, .. } = *delivery;
+    Settled { environment_id, message_id: delivery.message.id, target_id, packed, attempt, next }
 }

@@ -297,7 +297,7 @@ mod tests {
     use hookstream_store::{
         Store,
         db::vault_keys,
-        delivery::deliveries::{ClaimLimits, NewDelivery, NewState, Publication, Versions},
+        delivery::deliveries::{ClaimLimits, NewDelivery, NewState, Owner, Publication, Versions},
         identity::organizations,
         outbound::{
             applications,
@@ -379,6 +379,7 @@ mod tests {
                     tenant,
                     message: Arc::new(message),
                     deliveries: vec![NewDelivery { target_id: endpoint.id.into(), state: skipped }],
+                    owner: Owner::NONE,
                     trigger: Trigger::Initial,
                     seen: Versions { application: 2, environment: 1 },
                     event_id: None,

@@ -8,7 +8,7 @@ use hookstream_model::{
         ids::{ApplicationId, EndpointId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::state::Trigger,
+    delivery::{queue::Backlog, state::Trigger},
     identity::tenancy::Tenant,
     outbound::{
         application::ApplicationStatus,
@@ -19,7 +19,7 @@ use hookstream_model::{
     },
 };
 use hookstream_store::delivery::{
-    deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published, Versions},
+    deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Owner, PackedIndex, Publication, Published, Versions},
     messages::Message as Found,
 };
 
@@ -207,7 +207,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             None => Err(SendError::ApplicationNotFound),
             Some(routes) => decide(core, tenant, &routes, &event_type, &channels, &payload, to).await.map(|decided| (routes, decided)),
         };
-        let (routes, (seen, deliveries)) = match decided {
+        let (routes, Decided { seen, owner, deliveries }) = match decided {
             Ok(decided) => decided,
             Err(refusal) if is_fresh => return Err(refusal),
             Err(_) => {
@@ -223,12 +223,13 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Err(reached) => return over_quota(core, tenant, application_id, idempotency, id, reached).await,
         };
         let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone(), hops });
-        let (deliveries, policies): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
+        let (deliveries, ours): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
         let publication = Publication {
             tenant,
             message: Arc::clone(&message),
             window_start: id.timestamp() - core.options.idempotency_window,
             deliveries,
+            owner,
             trigger: match to {
                 Recipients::Wanting => Trigger::Initial,
                 Recipients::Only(_) => Trigger::Test,
@@ -243,7 +244,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         // A separate task: a sender that hangs up must not stop the work between the commit and the lanes.
         let published = core
             .tasks
-            .spawn(store_and_offer(Arc::clone(core), publication, policies, reservation))
+            .spawn(store_and_offer(Arc::clone(core), publication, ours, reservation))
             .await
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
@@ -286,7 +287,16 @@ fn check(core: &Core, event_type: &str, event_id: Option<&str>, payload: &Payloa
     if size > limit { Err(SendError::PayloadTooLarge { size, limit }) } else { Ok(()) }
 }
 
-/// Decides the deliveries of a message, and returns the versions of that decision.
+/// Decision about the deliveries of a message.
+struct Decided {
+    /// Versions of the configuration.
+    seen: Versions,
+    /// Owner of the deliveries that this process takes.
+    owner: Owner,
+    deliveries: Vec<First>,
+}
+
+/// Decides the deliveries of a message.
 async fn decide(
     core: &Core,
     tenant: Tenant,
@@ -295,11 +305,11 @@ async fn decide(
     channels: &[String],
     payload: &Payload,
     to: Recipients,
-) -> Result<(Versions, Vec<First>), SendError> {
+) -> Result<Decided, SendError> {
     if routes.application.status == ApplicationStatus::Disabled {
         return Err(SendError::ApplicationDisabled);
     }
-    let now = core.now();
+    let (now, owner) = (core.now(), core.owner());
     let deliveries = match to {
         Recipients::Wanting => {
             let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type, channels));
@@ -325,13 +335,21 @@ async fn decide(
             Checked::Unreadable(problem) => return Err(SendError::PayloadUnreadable(problem)),
         }
     }
-    Ok((Versions { application: routes.version, environment: of_event_types }, deliveries))
+    let seen = Versions { application: routes.version, environment: of_event_types };
+    Ok(Decided { seen, owner, deliveries })
 }
 
-/// New delivery, with its policy if this process has it.
+/// New delivery, with its lane if this process takes it.
 struct First {
     delivery: NewDelivery,
-    ours: Option<Arc<LanePolicy>>,
+    ours: Option<Ours>,
+}
+
+/// Lane of a delivery that this process takes.
+struct Ours {
+    policy: Arc<LanePolicy>,
+    /// Backlog to which the delivery returns if its lane has a limit.
+    backlog: Option<Backlog>,
 }
 
 /// Returns the first state of a delivery: skipped if its endpoint is off, otherwise pending. This process owns it if it
@@ -349,35 +367,34 @@ fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) ->
     };
     let may_begin = core.options.role.delivers() && core.may_begin();
     let is_ours = may_begin && is_for_us && core.lanes().has_room(target_id, &route.policy);
+    if is_ours {
+        let ours = Ours { policy: Arc::clone(&route.policy), backlog: limited };
+        return First { delivery: NewDelivery { target_id, state: NewState::Owned }, ours: Some(ours) };
+    }
     // A delivering node without room leaves the delivery to its own lane; a node that does not deliver leaves it to any
     // node.
-    let backlog = limited.or_else(|| (may_begin && !is_ours).then(|| route.backlog(payload)));
-    let state = NewState::Pending { owner: is_ours.then(|| core.owner()), backlog, in_order: route.policy.is_ordered };
-    First { delivery: NewDelivery { target_id, state }, ours: is_ours.then(|| Arc::clone(&route.policy)) }
+    let backlog = limited.or_else(|| may_begin.then(|| route.backlog(payload)));
+    let state = NewState::Waiting { backlog, in_order: route.policy.is_ordered };
+    First { delivery: NewDelivery { target_id, state }, ours: None }
 }
 
 async fn store_and_offer(
     core: Arc<Core>,
     publication: Publication,
-    policies: Vec<Option<Arc<LanePolicy>>>,
+    ours: Vec<Option<Ours>>,
     reservation: Reservation,
 ) -> Result<Published, hookstream_store::Error> {
     let message = Arc::clone(&publication.message);
     let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
-    let mut ours = Vec::with_capacity(publication.deliveries.len());
-    let mut left_to_claim = false;
-    for (delivery, policy) in publication.deliveries.iter().zip(policies) {
-        match (delivery.state, policy) {
-            (NewState::Pending { owner: Some(owner), backlog, .. }, Some(policy)) => {
-                ours.push((owner, delivery.target_id, backlog, policy));
-            }
-            (NewState::Pending { .. }, _) => left_to_claim = true,
-            (NewState::Skipped(_), _) => {}
-        }
+    let left_to_claim = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Waiting { .. }));
+    let targets = publication.deliveries.iter().map(|delivery| delivery.target_id);
+    let ours: Vec<_> = targets.zip(ours).filter_map(|(target_id, ours)| Some((target_id, ours?))).collect();
+    let owner = publication.owner;
+    let in_use = if ours.is_empty() { None } else { InUse::of(&core, owner) };
+    if in_use.is_none() && !ours.is_empty() {
+        // The owner id was retired since the decision, so the deliveries are decided again.
+        return Ok(Published::Stale);
     }
-    let in_use: Option<Vec<_>> = ours.iter().map(|(owner, ..)| InUse::of(&core, *owner)).collect();
-    // The owner id was retired since the decision, so the deliveries are decided again.
-    let Some(in_use) = in_use else { return Ok(Published::Stale) };
     let published = match core.store.publish(publication).await {
         Ok(published) => published,
         Err(error) => {
@@ -391,10 +408,10 @@ async fn store_and_offer(
     if published == Published::Stored {
         reservation.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
-        let offered = ours.into_iter().map(|(owner, target_id, backlog, policy)| {
+        let offered = ours.into_iter().enumerate().map(|(number, (target_id, Ours { policy, backlog }))| {
             let due_at = message.id.timestamp();
-            let message = Arc::clone(&message);
-            let delivery = Claimed { owner, environment_id, message, target_id, backlog, attempts: 0, failed: 0, trigger, due_at };
+            let (message, packed) = (Arc::clone(&message), Some(PackedIndex::new(number)));
+            let delivery = Claimed { owner, environment_id, message, target_id, backlog, attempts: 0, failed: 0, trigger, due_at, packed };
             Offered { delivery, policy, backlog: None }
         });
         schedule::offer(&core, offered);

@@ -28,8 +28,9 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
             Err(_) => unchanged_wait(&delivery, core.now() + UNREADABLE_DELAY),
         };
         let next = Next::Postponed { wait };
-        let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
-        let settled = Settled { environment_id, message_id, target_id, attempt: None, next };
+        let (environment_id, message_id, target_id, packed) =
+            (delivery.environment_id, delivery.message.id, delivery.target_id, delivery.packed);
+        let settled = Settled { environment_id, message_id, target_id, packed, attempt: None, next };
         by_owner.entry(delivery.owner).or_default().push(settled);
     }
     for (owner, batch) in by_owner {

@@ -106,7 +106,7 @@ impl Query {
                 where message_id >= $1 and message_id < $2 group by environment_id"
             }
             Self::Pending => {
-                "select m.environment_id, count(*) from pending p
+                "select m.environment_id, count(*) from all_pending p
                 join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
                 where p.message_id >= $1 and p.message_id < $2 group by m.environment_id"
             }
@@ -119,7 +119,7 @@ impl Query {
                 "select application_id, id, cast(deliveries as bigint), found from (
                     select m.application_id, m.id, m.deliveries, (
                         select count(*) from (
-                            select p.target_id from pending p where p.message_id = m.id
+                            select p.target_id from all_pending p where p.message_id = m.id
                             union select u.target_id from undelivered u
                                 where u.message_id = m.id and u.message_id >= $1 and u.message_id < $2
                             union select a.target_id from attempts a
@@ -130,13 +130,13 @@ impl Query {
                 ) traced where deliveries <> found limit 20"
             }
             Self::Unsendable => {
-                "select p.message_id, p.target_id, m.id from pending p
+                "select p.message_id, p.target_id, m.id from all_pending p
                 left join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
                 left join payloads b on b.message_id = p.message_id and b.message_id >= $1 and b.message_id < $2
                 where p.message_id >= $1 and p.message_id < $2 and (m.id is null or b.message_id is null) limit 20"
             }
             Self::Twice => {
-                "select p.message_id, p.target_id from pending p
+                "select p.message_id, p.target_id from all_pending p
                 join undelivered u on u.message_id = p.message_id and u.target_id = p.target_id
                     and u.message_id >= $1 and u.message_id < $2
                 where p.message_id >= $1 and p.message_id < $2 limit 20"

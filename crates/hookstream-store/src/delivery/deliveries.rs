@@ -1,6 +1,6 @@
 //! Inputs and results of the store's hot path.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hookstream_model::{
     base::{
@@ -27,6 +27,9 @@ impl Owner {
         Self(number)
     }
 
+    /// No owner.
+    pub const NONE: Self = Self(0);
+
     /// Returns the owner's number.
     pub const fn number(self) -> i64 {
         self.0
@@ -42,6 +45,8 @@ pub struct Publication {
     pub message: Arc<Message>,
     /// Deliveries of the message.
     pub deliveries: Vec<NewDelivery>,
+    /// Owner of the deliveries in [`NewState::Owned`].
+    pub owner: Owner,
     /// Trigger of the first attempts.
     pub trigger: Trigger,
     /// Versions from which the deliveries were decided.
@@ -66,9 +71,60 @@ impl Publication {
 
     /// Returns the status for the first response about the message.
     pub fn first_status(&self) -> MessageStatus {
-        let is_pending = self.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Pending { .. }));
-        if is_pending { MessageStatus::Pending } else { MessageStatus::Skipped }
+        let is_skipped = |delivery: &NewDelivery| matches!(delivery.state, NewState::Skipped(_));
+        if self.deliveries.iter().all(is_skipped) { MessageStatus::Skipped } else { MessageStatus::Pending }
     }
+
+    /// Returns the packed rows of the owned deliveries.
+    pub(crate) fn packed_rows(&self) -> Vec<PackedRow> {
+        let owned = self.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Owned));
+        let targets: Vec<_> = owned.map(|delivery| *delivery.target_id.as_bytes()).collect();
+        let row = |(part, targets): (i32, &[[u8; 16]])| PackedRow {
+            part,
+            targets: targets.concat(),
+            unsettled: i64::MAX >> (PackedIndex::PER_ROW - targets.len()),
+        };
+        (0..).zip(targets.chunks(PackedIndex::PER_ROW)).map(row).collect()
+    }
+}
+
+/// Position of a delivery among the owned deliveries of its message, in the order of [`Publication::deliveries`].
+///
+/// The first attempts of a message share rows, up to 63 each, with a bit for every delivery that is not settled. A
+/// message to ten targets then costs one row in place of ten. A delivery gets a row of its own once it has failed or
+/// returns to a backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedIndex(u32);
+
+impl PackedIndex {
+    /// Number of deliveries in a row: one bit each, without the sign.
+    pub(crate) const PER_ROW: usize = 63;
+
+    /// Builds the position of the owned delivery with this number, counted from 0.
+    pub fn new(number: usize) -> Self {
+        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// Number of the row within its message.
+    pub(crate) fn part(self) -> i32 {
+        i32::try_from(self.0 as usize / Self::PER_ROW).unwrap_or(i32::MAX)
+    }
+
+    /// Bit of the delivery within its row.
+    pub(crate) const fn bit(self) -> i64 {
+        1 << (self.0 as usize % Self::PER_ROW)
+    }
+}
+
+/// Row of up to 63 owned deliveries of one message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PackedRow {
+    /// Number of the row within its message.
+    pub(crate) part: i32,
+    /// Targets, 16 bytes each.
+    pub(crate) targets: Vec<u8>,
+    /// Bits of the deliveries that are not settled.
+    pub(crate) unsettled: i64,
 }
 
 /// Numbers that grow with each change of the configuration that decides a message's deliveries.
@@ -101,11 +157,11 @@ pub struct NewDelivery {
 /// Initial state of a delivery.
 #[derive(Debug, Clone, Copy)]
 pub enum NewState {
-    /// Pending and due at once.
-    Pending {
-        /// Owner that delivers it; `None` if no node has room.
-        owner: Option<Owner>,
-        /// Backlog in which the delivery waits, or to which it returns when its owner releases it.
+    /// Pending, and delivered from memory by [`Publication::owner`].
+    Owned,
+    /// Pending and due at once, for any node or for the node of the backlog.
+    Waiting {
+        /// Backlog in which the delivery waits.
         backlog: Option<Backlog>,
         /// Whether the delivery has a position in the backlog, behind everything stored earlier.
         in_order: bool,
@@ -202,6 +258,8 @@ pub struct Claimed {
     pub trigger: Trigger,
     /// Due time; for a first attempt, the time at which the message was accepted.
     pub due_at: Timestamp,
+    /// Position in a packed row; `None` if the delivery has a row of its own.
+    pub packed: Option<PackedIndex>,
 }
 
 /// Result of a claimed delivery.
@@ -213,10 +271,31 @@ pub struct Settled {
     pub message_id: MessageId,
     /// Target.
     pub target_id: TargetId,
+    /// Position in a packed row; `None` if the delivery has a row of its own.
+    pub packed: Option<PackedIndex>,
     /// Attempt that was made, if any.
     pub attempt: Option<Attempt>,
     /// Next state.
     pub next: Next,
+}
+
+/// Bits of settled deliveries in one packed row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PackedBits {
+    pub(crate) message_id: MessageId,
+    pub(crate) part: i32,
+    pub(crate) bits: i64,
+}
+
+/// Collects the bits of settled deliveries by packed row, in the order of the keys.
+pub(crate) fn packed_bits(batch: &[Settled]) -> Vec<PackedBits> {
+    let mut rows: BTreeMap<(MessageId, i32), i64> = BTreeMap::new();
+    for settled in batch {
+        if let Some(packed) = settled.packed {
+            *rows.entry((settled.message_id, packed.part())).or_default() |= packed.bit();
+        }
+    }
+    rows.into_iter().map(|((message_id, part), bits)| PackedBits { message_id, part, bits }).collect()
 }
 
 /// State of a delivery after it was settled.
@@ -301,4 +380,22 @@ pub struct Redelivery {
     pub trigger: Trigger,
     /// Due time.
     pub now: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_positions_share_rows_of_63() {
+        let check = |number, row, bit| {
+            let index = PackedIndex::new(number);
+            assert_eq!((index.part(), index.bit()), (row, bit), "{number}");
+        };
+        check(0, 0, 1);
+        check(1, 0, 2);
+        check(62, 0, 1 << 62);
+        check(63, 1, 1);
+        check(130, 2, 1 << 4);
+    }
 }

@@ -216,7 +216,7 @@ pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
         };
         let SealedDelivery { target_id, backlog, attempts, failed, trigger, due_at, .. } = sealed;
         let message = Arc::new(Message { id: message_id, application_id, event_type, payload, hops });
-        Some(Claimed { owner, environment_id, message, target_id, backlog, attempts, failed, trigger, due_at })
+        Some(Claimed { owner, environment_id, message, target_id, backlog, attempts, failed, trigger, due_at, packed: None })
     };
     sealed.into_iter().filter_map(open).collect()
 }

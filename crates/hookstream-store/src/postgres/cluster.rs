@@ -52,6 +52,13 @@ macro_rules! owners {
             union all
             select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o
                 where o.number is not null
+        ), packed_owners (number) as (
+            (select owner from packed_pending order by owner limit 1)
+            union all
+            select (select p.owner from packed_pending p where p.owner > o.number order by p.owner limit 1) from packed_owners o
+                where o.number is not null
+        ), all_owners (number) as (
+            select number from owners where number is not null union select number from packed_owners where number is not null
         ) "
     };
 }
@@ -62,16 +69,29 @@ pub(super) use owners;
 const STATE: &str = concat!(
     owners!(),
     "select exists (select 1 from nodes where lapses_at < clock_timestamp()),
-        array(select number from owners where number is not null and number not in (select number from nodes)),
+        array(select number from all_owners where number not in (select number from nodes)),
         exists (select 1 from shards where owner not in (select number from nodes)),
         (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_backlogs),
         array(select number from shards where owner = $1 order by number)"
 );
+/// Owner numbers without a live node.
+const ORPHANS: &str =
+    concat!(owners!(), "select number from all_owners where number not in (select number from nodes where lapses_at > clock_timestamp())");
 /// Releases a slice. Outside backlogs, released deliveries are due from now on, because claims look there first.
 const RELEASE: &str =
     "update pending p set owner = p.backlog, due_at = case p.backlog when 0 then greatest(p.due_at, $2) else p.due_at end from (
         select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
     ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
+/// Gives the deliveries of a slice of packed rows rows of their own, without an owner.
+const UNPACK: &str = "with gone as (
+        delete from packed_pending where (message_id, part) in (
+            select message_id, part from packed_pending where owner = $1 limit 500 for update skip locked
+        ) and owner = $1 returning message_id, application_id, due_at, trigger_type, targets, unsettled
+    )
+    insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    select g.message_id, encode(substring(g.targets from 16 * n.place + 1 for 16), 'hex')::uuid, g.application_id, 0,
+        greatest(g.due_at, $2), 0, 0, g.trigger_type
+    from gone g cross join generate_series(0, 62) as n (place) where (g.unsettled >> n.place) & 1 = 1";
 const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
     (extract(epoch from renewed_at) * 1000)::int8, (extract(epoch from lapses_at) * 1000)::int8, queued, in_flight, lag_ms
     from nodes order by number";
@@ -170,15 +190,26 @@ pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
 }
 
 /// Releases all deliveries of a number, a slice at a time.
-async fn release(connection: &Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
+pub(super) async fn release(connection: &Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
     let mut released = 0;
-    loop {
-        let slice = connection.execute(RELEASE, &[(&number, Type::INT8), (&now.as_millis(), Type::INT8)]).await?;
-        released += slice;
-        if slice == 0 {
-            return Ok(released);
+    for statement in [RELEASE, UNPACK] {
+        loop {
+            let slice = connection.execute(statement, &[(&number, Type::INT8), (&now.as_millis(), Type::INT8)]).await?;
+            released += slice;
+            if slice == 0 {
+                break;
+            }
         }
     }
+    Ok(released)
+}
+
+/// Releases the deliveries of packed rows whose owner no node has.
+pub(super) async fn release_orphans(connection: &Connection, now: Timestamp) -> Result<(), Error> {
+    for row in connection.query(ORPHANS, &[]).await? {
+        release(connection, row.get(0), now).await?;
+    }
+    Ok(())
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -80,6 +80,9 @@ pub struct PostgresStore {
     hot: Pool,
     publisher: Publisher,
     floor: crate::postgres::deliveries::claim::Floor,
+    /// Held while packed rows are settled: two statements that clear different bits of one row at the same moment could
+    /// each leave the row to the other.
+    settling: tokio::sync::Mutex<()>,
     lease: Duration,
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
@@ -108,6 +111,7 @@ impl PostgresStore {
             hot,
             publisher,
             floor: crate::postgres::deliveries::claim::Floor::default(),
+            settling: tokio::sync::Mutex::default(),
             lease: options.lease,
             nudges: broadcast::channel(NUDGES).0,
             vault: Vault::default(),
@@ -222,7 +226,7 @@ impl Store for PostgresStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
-        let has_unowned = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Pending { owner: None, .. }));
+        let has_unowned = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Waiting { .. }));
         let published = self.publisher.publish(publication).await;
         match &published {
             Err(Error::Full { .. }) => self.note_full(Some(Instant::now())),
@@ -266,6 +270,8 @@ impl Store for PostgresStore {
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
+        let has_packed = batch.iter().any(|settled| settled.packed.is_some());
+        let _settling = if has_packed { Some(self.settling.lock().await) } else { None };
         crate::postgres::deliveries::settle::settle(&self.hot, owner, &batch).await
     }
 

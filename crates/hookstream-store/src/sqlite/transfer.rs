@@ -174,6 +174,8 @@ mod tests {
             tables.remove("owners");
             tables.remove("job_slices");
             tables.remove("backlog_places");
+            tables.remove("packed_pending");
+            tables.remove("packed_places");
             let moved = TABLES.iter().filter(|table| table.by_day == by_day).map(|table| {
                 let names = table.columns.iter().map(|column| column.name).chain(table.sqlite.zero.iter().copied());
                 (table.sqlite.into.to_owned(), names.map(str::to_owned).collect())

@@ -25,7 +25,7 @@ fn backlog_of(world: &Fixture, target: TargetId) -> Backlog {
 
 /// Publishes a message that waits in its target's backlog.
 async fn publish_in_backlog(world: &Fixture, at: Timestamp, target: TargetId) -> MessageId {
-    let state = NewState::Pending { owner: None, backlog: Some(backlog_of(world, target)), in_order: false };
+    let state = NewState::Waiting { backlog: Some(backlog_of(world, target)), in_order: false };
     let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { target_id: target, state }]);
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
@@ -227,7 +227,7 @@ pub(crate) async fn positions_follow_the_order_of_storing(world: &Fixture) {
     world.enlist().await;
     let target = world.target();
     let store = async |at: u32| {
-        let state = NewState::Pending { owner: None, backlog: Some(backlog_of(world, target)), in_order: true };
+        let state = NewState::Waiting { backlog: Some(backlog_of(world, target)), in_order: true };
         let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
         let id = publication.message.id;
         world.store.publish(publication).await.expect("published");

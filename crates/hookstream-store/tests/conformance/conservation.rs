@@ -191,18 +191,9 @@ pub(crate) async fn concurrent_operations_are_counted(world: &Fixture) {
     let work = async |owner| {
         for number in 0..EACH {
             let at = NOON + DAY * u32::try_from(number % 3).expect("small");
-            let own =
-                |target_id| NewDelivery { target_id, state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
-            let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
-            let message = Arc::clone(&publication.message);
-            assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
-            let settle = |target_id, next| {
-                let (environment_id, message) = (world.tenant.environment, Arc::clone(&message));
-                let (trigger, due_at) = (Trigger::Initial, at);
-                let taken = Claimed { owner, environment_id, message, target_id, backlog: None, attempts: 0, failed: 0, trigger, due_at };
-                settled(&taken, Some(world.attempt(&taken, at)), next)
-            };
-            let batch = vec![settle(good, Next::Succeeded), settle(dead, Next::Ended(EXHAUSTED, at))];
+            let owned = world.publish_owned(owner, at, &[good, dead]).await;
+            let settle = |taken: &Claimed, next| settled(taken, Some(world.attempt(taken, at)), next);
+            let batch = vec![settle(&owned[0], Next::Succeeded), settle(&owned[1], Next::Ended(EXHAUSTED, at))];
             assert_eq!(world.store.settle(owner, Arc::new(batch)).await.expect("settled"), [true, true]);
         }
     };

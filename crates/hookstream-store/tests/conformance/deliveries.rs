@@ -12,7 +12,7 @@ use hookstream_model::{
     outbound::message::MessageStatus,
 };
 use hookstream_store::delivery::{
-    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
+    deliveries::{ClaimLimits, Next, Owner, Redelivered, Redelivery, Wait},
     messages::PendingDetail,
     nodes::{LeaseRenewal, NodeReport, NodeSelf},
 };
@@ -41,9 +41,7 @@ pub(crate) async fn claim_takes_unowned_deliveries_oldest_due_first(world: &Fixt
 
 pub(crate) async fn owned_delivery_is_not_claimed(world: &Fixture) {
     let owner = world.enlist().await;
-    let delivery =
-        NewDelivery { target_id: world.target(), state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
-    world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
+    world.publish_owned(owner, NOON, &[world.target()]).await;
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }
 

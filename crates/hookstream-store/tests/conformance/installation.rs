@@ -67,15 +67,10 @@ impl Installation {
         }
         messages.extend(publish_with_keys(&world).await);
         messages.extend(publish_payloads(&world).await);
-        let owned = world.publication(
-            world.message(NOON, "{}"),
-            vec![NewDelivery {
-                target_id: world.target(),
-                state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false },
-            }],
-        );
+        let own = || NewDelivery { target_id: world.target(), state: NewState::Owned };
+        let owned = world.publication(world.message(NOON, "{}"), vec![own(), own()]);
         let id = owned.message.id;
-        publish(&world, owned).await;
+        publish(&world, Publication { owner, ..owned }).await;
         messages.push(id);
         Self { tenant: world.tenant, application: world.application, messages, key, owned: id }
     }

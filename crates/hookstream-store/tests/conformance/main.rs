@@ -9,6 +9,7 @@ mod installation;
 mod jobs;
 mod messages;
 mod migration;
+mod packed;
 mod people;
 mod portal_keys;
 mod quotas;
@@ -89,6 +90,14 @@ suite! {
         message_can_be_requeued
         manual_retry_does_not_duplicate_owned_delivery
         pending_deliveries_can_be_set_aside;
+    packed:
+        settled_delivery_leaves_the_rest_of_its_row_pending
+        every_result_of_a_packed_delivery_is_kept
+        message_to_many_targets_uses_several_rows
+        unsettled_deliveries_of_a_lost_owner_are_claimed_once
+        parallel_settlements_of_a_row_all_count
+        packed_delivery_keeps_its_payload_and_is_not_requeued
+        message_may_have_packed_and_waiting_deliveries;
     jobs:
         job_keeps_all_fields_and_is_visible_to_its_tenant_only
         same_job_runs_once_at_a_time

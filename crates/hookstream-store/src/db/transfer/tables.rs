@@ -174,14 +174,15 @@ const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
 /// Pending deliveries, unowned or in their backlog: owners are not transferred.
 const PENDING: &str =
     "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, backlog, retry_at, backlog as owner
-    from pending) waiting";
+    from all_pending) waiting";
 
 /// A message has at most one key and one event id, and PostgreSQL finds both by the message's id.
 const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
 
 /// All transferred tables. Not transferred: owners and nodes, which are processes; changes, which serve the caches of
 /// nodes; the last backlog position, which is not before the transferred ones; and the progress of a job in a day's
-/// file of SQLite, which matters only if the process ended at that moment.
+/// file of SQLite, which matters only if the process ended at that moment. Deliveries of packed rows arrive in rows of
+/// their own.
 pub(crate) static TABLES: &[Table] = &[
     configured(
         "organizations",

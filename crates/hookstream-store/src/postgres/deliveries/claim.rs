@@ -44,8 +44,7 @@ const SELECT_IN_BACKLOGS: &str =
     ) p order by want.number, p.due_at, p.message_id";
 /// Tells whether a number without a node owns deliveries. A node that froze during a claim and whose lease has
 /// expired can still commit the claim; transactions that waited for its rows then skip them.
-const IS_ORPHANED: &str =
-    concat!(owners!(), "select exists (select 1 from owners where number is not null and number not in (select number from nodes))");
+const IS_ORPHANED: &str = concat!(owners!(), "select exists (select 1 from all_owners where number not in (select number from nodes))");
 /// Payload sizes, without reading the payloads. The bounds, here and below, tell the planner which days to read.
 const SIZES: &str = "select b.message_id, b.size from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
@@ -217,6 +216,7 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
             trigger: due.trigger,
             // A delivery that keeps its position stores the position in place of the due time.
             due_at: due.due_at.max(message.id.timestamp()),
+            packed: None,
         })
     };
     due.into_iter().filter_map(claimed).collect()

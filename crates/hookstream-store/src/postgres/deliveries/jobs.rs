@@ -30,7 +30,7 @@ use crate::{
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
-            (select true from pending p where p.message_id = m.id and p.target_id = $1) is not null,
+            (select true from all_pending p where p.message_id = m.id and p.target_id = $1) is not null,
             (select u.state from undelivered u
                 where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
             (select u.ended_at from undelivered u

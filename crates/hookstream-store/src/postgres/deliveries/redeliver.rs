@@ -11,6 +11,7 @@ use crate::{
         deliveries::{Redelivered, Redelivery},
     },
     postgres::{
+        cluster::release_orphans,
         db::connection::{Connection, Pool, connect},
         history::counts,
         retention::days::first_id_at,
@@ -23,7 +24,7 @@ const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key 
 const MAKE_DUE: &str = "update pending set
     due_at = case when backlog <> 0 and retry_at is distinct from due_at then due_at else least(due_at, $3) end, retry_at = null, trigger_type = $4
     where message_id = $1 and target_id = $2 and owner <= 0";
-const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
+const IS_PENDING: &str = "select 1 from all_pending where message_id = $1 and target_id = $2";
 const LAST_NUMBER: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
 const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = $1 and target_id = $2 returning state";
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = $1 and id = $2";
@@ -113,6 +114,8 @@ async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: 
 pub(crate) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = [(&until.as_millis() as _, Type::INT8), (&first_id_at(until) as _, Type::UUID), (&limit as _, Type::INT8)];
-    let set_aside = connect(pool, "skip deliveries of a restored backup").await?.execute(SET_ASIDE, &values).await?;
+    let connection = connect(pool, "skip deliveries of a restored backup").await?;
+    release_orphans(&connection, until).await?;
+    let set_aside = connection.execute(SET_ASIDE, &values).await?;
     Ok(usize::try_from(set_aside).unwrap_or(usize::MAX))
 }

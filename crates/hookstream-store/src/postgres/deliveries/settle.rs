@@ -12,46 +12,68 @@ use uuid::Uuid;
 
 use crate::{
     db::error::Error,
-    delivery::deliveries::{Next, Owner, Settled},
+    delivery::deliveries::{Next, Owner, PackedIndex, Settled, packed_bits},
     postgres::{
         db::connection::{Pool, connect},
         retention::days,
     },
 };
 
-/// Settled deliveries are columns, numbered in order. A delivery that the owner does not have (any more) stays
-/// unchanged, and its number is not returned.
+/// Settled deliveries are columns, numbered in order; `part` is null for a delivery with a row of its own. A delivery
+/// that the owner does not have (any more) stays unchanged, and its number is not returned.
 const SETTLE: &str = "with given as (
         select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
-                $22::int8[], $23::int8[], $24::uuid[], $25::int8[])
-            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, backlog, retry_at, environment_id, day)
+                $22::int8[], $23::int8[], $24::uuid[], $25::int8[], $26::int4[])
+            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, backlog, retry_at, environment_id, day, part)
+    ), bits as (
+        select * from unnest($27::uuid[], $28::int4[], $29::int8[]) as b (message_id, part, bits)
+    ), emptied as (
+        delete from packed_pending p using bits b
+        where p.message_id = b.message_id and p.part = b.part and p.owner = $1 and p.unsettled = b.bits
+        returning p.message_id, p.part, p.application_id, p.due_at, p.trigger_type
+    ), reduced as (
+        update packed_pending p set unsettled = p.unsettled & ~b.bits from bits b
+        where p.message_id = b.message_id and p.part = b.part and p.owner = $1 and p.unsettled <> b.bits and p.unsettled & b.bits = b.bits
+        returning p.message_id, p.part, p.application_id, p.due_at, p.trigger_type
+    ), unpacked as (
+        select g.number, g.kind, g.state, g.day, g.environment_id, c.application_id, c.due_at, c.trigger_type
+        from (select * from emptied union all select * from reduced) c join given g on g.message_id = c.message_id and g.part = c.part
     ), removed as (
         delete from pending p using given g
-        where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
+        where g.part is null and g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
         returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
     ), kept as (
         update pending p set owner = g.backlog, backlog = g.backlog, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
             attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
             trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
         from given g
-        where g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
+        where g.part is null and g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
         returning g.number
+    ), queued as (
+        insert into pending
+            (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at)
+        select g.message_id, g.target_id, u.application_id, g.backlog, coalesce(g.at, u.due_at), g.tried::int4, coalesce(g.failed, 0),
+            case g.kind when 1 then 'automatic' else u.trigger_type end, g.backlog, g.retry_at
+        from unpacked u join given g on g.number = u.number where u.kind in (1, 2)
+    ), done as (
+        select number, attempts, kind, state, day, environment_id from removed
+        union all select number, 0, kind, state, day, environment_id from unpacked where kind in (0, 3)
     ), ended as (
         insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
-        select g.message_id, g.target_id, g.state, g.reason, r.attempts + g.tried::int4, g.at
-        from removed r join given g on g.number = r.number where g.kind = 3
+        select g.message_id, g.target_id, g.state, g.reason, d.attempts + g.tried::int4, g.at
+        from done d join given g on g.number = d.number where g.kind = 3
         on conflict (message_id, target_id) do update
             set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at
     ), counted as (
         insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
         select day, environment_id, -$1, 0, 0, count(*) filter (where kind = 0), count(*) filter (where state = 'exhausted'),
             count(*) filter (where state = 'skipped'), count(*) filter (where state = 'cancelled')
-        from removed group by day, environment_id order by day, environment_id
+        from done group by day, environment_id order by day, environment_id
         on conflict (environment_id, day, owner) do update set succeeded = delivery_counts.succeeded + excluded.succeeded,
             exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
             cancelled = delivery_counts.cancelled + excluded.cancelled
     ), settled as (
-        select number from removed union all select number from kept
+        select number from removed union all select number from kept union all select number from unpacked
     ), recorded as (
         insert into attempts
             (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
@@ -86,6 +108,7 @@ struct Columns {
     retry_at: Vec<Option<i64>>,
     environments: Vec<Uuid>,
     days: Vec<i64>,
+    parts: Vec<Option<i32>>,
     attempts: Attempts,
 }
 
@@ -123,8 +146,13 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         retry_at,
         environments,
         days,
+        parts,
         attempts,
     } = &columns;
+    let bits = packed_bits(batch);
+    let packed_messages: Vec<_> = bits.iter().map(|bits| Uuid::from_bytes(*bits.message_id.as_bytes())).collect();
+    let packed_parts: Vec<_> = bits.iter().map(|bits| bits.part).collect();
+    let packed_bits: Vec<_> = bits.iter().map(|bits| bits.bits).collect();
     let waterfalls: Vec<_> = attempts.waterfalls.iter().map(|packed| packed.as_ref().map(Packed::as_bytes)).collect();
     let values = [
         (&owner.number() as _, Type::INT8),
@@ -152,6 +180,10 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (retry_at as _, Type::INT8_ARRAY),
         (environments as _, Type::UUID_ARRAY),
         (days as _, Type::INT8_ARRAY),
+        (parts as _, Type::INT4_ARRAY),
+        (&packed_messages as _, Type::UUID_ARRAY),
+        (&packed_parts as _, Type::INT4_ARRAY),
+        (&packed_bits as _, Type::INT8_ARRAY),
     ];
     let result = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
     match result {
@@ -202,6 +234,7 @@ impl Columns {
         };
         self.backlogs.push(backlog);
         self.retry_at.push(retry_at);
+        self.parts.push(settled.packed.map(PackedIndex::part));
         self.environments.push(Uuid::from_bytes(*settled.environment_id.as_bytes()));
         self.days.push(days::number(settled.message_id.timestamp().day()));
         self.numbers.push(number);

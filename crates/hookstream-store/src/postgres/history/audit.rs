@@ -22,7 +22,7 @@ const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read 
 const COUNTED: &str = "select environment_id, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8,
         sum(skipped)::int8, sum(cancelled)::int8, sum(payload_bytes)::int8
     from delivery_counts where day = $1 group by environment_id";
-const OWNERS_GONE: &str = "select owner, count(*) from pending
+const OWNERS_GONE: &str = "select owner, count(*) from all_pending
     where owner > 0 and owner not in (select number from nodes) group by owner order by owner limit 20";
 
 pub(crate) async fn audit(pool: &Pool) -> Result<ConsistencyReport, Error> {

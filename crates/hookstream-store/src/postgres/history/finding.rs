@@ -48,7 +48,7 @@ const OF_ENVIRONMENT: &str = "select id from applications where environment_id =
 /// Days on which these applications have messages, with the applications of each.
 const DAYS: &str = "select day, array_agg(distinct application_id) from message_counts
     where application_id = any($1) and day >= $2 and day <= $3 group by day";
-const FOR_TARGET: &str = "select message_id from pending where message_id = any($1) and target_id = $2
+const FOR_TARGET: &str = "select message_id from all_pending where message_id = any($1) and target_id = $2
     union select message_id from undelivered where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4
     union select message_id from attempts where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4";
 const ATTEMPTS: &str =

@@ -33,7 +33,7 @@ const FIND: &str =
     from messages m left join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
 /// Delivery counts and time of the last attempt. The bounds tell the planner which days to read.
 const DELIVERY_COUNTS: &str = "select g.id,
-        (select count(*) from pending p where p.message_id = g.id),
+        (select count(*) from all_pending p where p.message_id = g.id),
         (select count(*) from undelivered u
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state = 'exhausted'),
         (select count(*) from undelivered u
@@ -48,7 +48,7 @@ const ATTEMPTS: &str =
         waterfall
     from attempts where message_id = $1 order by id";
 const PENDING: &str =
-    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from pending where message_id = $1";
+    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = $1";
 const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = $1";
 const MESSAGE_COUNTS: &str =
     "select application_id, sum(messages)::int8 from message_counts where application_id = any($1) group by application_id";

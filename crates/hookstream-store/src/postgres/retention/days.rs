@@ -30,7 +30,7 @@ const DAYS: &str = "select right(c.relname, 8) from pg_inherits i join pg_class 
     where i.inhparent = $1::text::regclass order by 1";
 /// Size of partitions; one that is dropped meanwhile counts as 0.
 const SIZE: &str = "select coalesce(sum(pg_total_relation_size(to_regclass(part))), 0)::int8 from unnest($1::text[]) as part";
-pub(crate) const HAS_PENDING: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
+pub(crate) const HAS_PENDING: &str = "select exists (select 1 from all_pending where message_id >= $1 and message_id < $2)";
 const FORGET_COUNTS: [&str; 2] = ["delete from message_counts where day = $1", "delete from delivery_counts where day = $1"];
 /// Keeps the counts that quotas need for two months.
 const KEEP_EVENTS: [&str; 2] = [

@@ -31,10 +31,12 @@ const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1
 const REMOVABLE: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.environment_id = $1 and b.message_id > $2 and b.message_id < $3
         and not exists (select 1 from pending p where p.message_id = b.message_id)
+        and not exists (select 1 from packed_pending p where p.message_id = b.message_id)
     order by b.message_id limit $4 for update of b skip locked";
 /// Separate statement: sees deliveries that were requeued until the rows were locked.
 const REMOVE: &str = "delete from payloads b where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3
         and not exists (select 1 from pending p where p.message_id = b.message_id)
+        and not exists (select 1 from packed_pending p where p.message_id = b.message_id)
     returning octet_length(b.body)";
 
 /// Removes a slice of an environment's oldest payloads.

@@ -31,12 +31,14 @@ const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1
 const REMOVABLE: &str = "select m.application_id, m.id from messages m
     where m.environment_id = $1 and m.id >= $2 and m.id < $3 and (m.application_id, m.id) > ($4, $5)
         and not exists (select 1 from pending p where p.message_id = m.id)
+        and not exists (select 1 from packed_pending p where p.message_id = m.id)
     order by m.application_id, m.id limit $6 for update of m skip locked";
 /// Separate statement: sees deliveries that were requeued until the rows were locked. Returns the change of the counts.
 const REMOVE: &str = "with gone as (
         delete from messages m using unnest($1::uuid[], $2::uuid[]) as g (application_id, id)
         where m.application_id = g.application_id and m.id = g.id and m.id >= $3 and m.id <= $4
             and not exists (select 1 from pending p where p.message_id = m.id)
+        and not exists (select 1 from packed_pending p where p.message_id = m.id)
         returning m.application_id, m.id, m.deliveries
     ), payload as (
         delete from payloads b using gone where b.message_id = gone.id and b.message_id >= $3 and b.message_id <= $4

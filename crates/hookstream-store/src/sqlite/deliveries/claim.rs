@@ -26,6 +26,13 @@ const OPERATION: &str = "claim due deliveries";
 const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce(max(number), 0) + 1, ?1 from owners returning number";
 const RELEASE_ALL: &str = "update pending set owner = backlog where owner > 0";
 const RELEASE: &str = "update pending set owner = backlog where owner = ?1";
+/// Gives the deliveries of packed rows rows of their own, without an owner. `?1` is the owner; all without it.
+const UNPACK: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    select message_id, target_id, application_id, 0, due_at, 0, 0, trigger_type from (
+        select p.message_id, substr(p.targets, 16 * n.place + 1, 16) as target_id, p.application_id, p.due_at, p.trigger_type
+        from packed_pending p join packed_places n on (p.unsettled >> n.place) & 1 where ?1 is null or p.owner = ?1
+    )";
+const REMOVE_UNPACKED: &str = "delete from packed_pending where ?1 is null or owner = ?1";
 /// Deliveries of a backlog, or of none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
         b.is_text, b.encoding, b.size, b.body, p.due_at, p.backlog, p.retry_at, m.environment_id, m.hops
@@ -39,12 +46,13 @@ const NEXT_BACKLOG: &str = "select owner, application_id, target_id, due_at, ret
 const LENGTH: &str = "select count(*) from (select 1 from pending where owner = ?1 limit ?2)";
 const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and target_id = ?3";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
-const HAS_PENDING: &str = "select exists (select 1 from pending)";
+pub(crate) const HAS_PENDING: &str = "select exists (select 1 from pending) or exists (select 1 from packed_pending)";
 
 /// Enlists the process. It has the files to itself, so deliveries of any other owner are free again.
 pub(crate) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
     for day in files.days_that_may_have_pending() {
-        files.day(day)?.connection().execute(RELEASE_ALL, []).map_err(failed("release deliveries"))?;
+        let connection = files.day(day)?.connection();
+        connection.execute(RELEASE_ALL, []).and_then(|_| unpack(connection, None)).map_err(failed("release deliveries"))?;
         note_whether_pending(files, day)?;
     }
     add_owner(files, now)
@@ -59,9 +67,18 @@ pub(crate) fn add_owner(files: &mut Files, now: Timestamp) -> Result<Owner, Erro
 /// Releases the deliveries of an owner.
 pub(crate) fn retire(files: &mut Files, owner: Owner) -> Result<(), Error> {
     for day in files.days_that_may_have_pending() {
-        files.day(day)?.connection().execute(RELEASE, [owner.number()]).map_err(failed("release deliveries"))?;
+        let connection = files.day(day)?.connection();
+        let released = connection.execute(RELEASE, [owner.number()]);
+        released.and_then(|_| unpack(connection, Some(owner))).map_err(failed("release deliveries"))?;
     }
     Ok(())
+}
+
+/// Gives the deliveries of an owner's packed rows rows of their own, without an owner.
+pub(crate) fn unpack(connection: &Connection, owner: Option<Owner>) -> rusqlite::Result<()> {
+    let owner = owner.map(Owner::number);
+    connection.execute(UNPACK, [owner])?;
+    connection.execute(REMOVE_UNPACKED, [owner]).map(|_| ())
 }
 
 /// Result of a claim from one day.

@@ -25,7 +25,7 @@ use crate::{
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
-            exists (select 1 from pending p where p.message_id = m.id and p.target_id = ?1),
+            exists (select 1 from all_pending p where p.message_id = m.id and p.target_id = ?1),
             (select u.state from undelivered u where u.message_id = m.id and u.target_id = ?1),
             (select u.ended_at from undelivered u where u.message_id = m.id and u.target_id = ?1),
             (select max(a.created_at) from attempts a where a.message_id = m.id and a.target_id = ?1),

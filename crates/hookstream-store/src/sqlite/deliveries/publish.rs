@@ -15,7 +15,7 @@ use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
-        deliveries::{IdempotencyKey, NewDelivery, NewState, Owner, Publication, Published},
+        deliveries::{IdempotencyKey, NewDelivery, NewState, PackedRow, Publication, Published},
         payloads::{Sealed, StoredPayload},
     },
     sqlite::db::{connection::failed, files::Files, readers::Days},
@@ -27,7 +27,9 @@ const INSERT_MESSAGE: &str = "insert into messages (application_id, id, environm
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
-    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
+    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?4)";
+const INSERT_PACKED: &str = "insert into packed_pending (message_id, part, application_id, owner, due_at, trigger_type, targets, unsettled)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const INSERT_SKIPPED: &str =
     "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
 const FIND_KEY: &str = "select message_id, fingerprint, first_status from idempotency_keys where environment_id = ?1 and key = ?2";
@@ -57,7 +59,7 @@ pub(crate) fn publish(files: &mut Files, publication: &Sealed) -> Result<Publish
 fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     let message = &publication.message;
     let accepted_at = message.id.timestamp();
-    let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Pending { in_order: true, .. });
+    let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Waiting { in_order: true, .. });
     let position = if publication.deliveries.iter().any(is_in_order) { files.next_position(accepted_at.day(), accepted_at)? } else { 0 };
     let file = files.day(accepted_at.day())?;
     file.count(message.application_id);
@@ -85,20 +87,20 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
     ])?;
     let StoredPayload { is_text, encoding, size, body } = publication.payload();
     connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;
+    for PackedRow { part, targets, unsettled } in publication.packed_rows() {
+        let owner = publication.owner.number();
+        let values = params![id, part, application, owner, accepted_at.as_millis(), publication.trigger.as_str(), targets, unsettled];
+        connection.prepare_cached(INSERT_PACKED)?.execute(values)?;
+    }
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {
-            NewState::Pending { owner, backlog, in_order } => {
+            NewState::Owned => 0,
+            NewState::Waiting { backlog, in_order } => {
                 let backlog = backlog.map_or(0, Backlog::number);
-                connection.prepare_cached(INSERT_PENDING)?.execute(params![
-                    id,
-                    target,
-                    application,
-                    owner.map_or(backlog, Owner::number),
-                    if in_order { position } else { accepted_at.as_millis() },
-                    publication.trigger.as_str(),
-                    backlog,
-                ])?
+                let due_at = if in_order { position } else { accepted_at.as_millis() };
+                let values = params![id, target, application, backlog, due_at, publication.trigger.as_str()];
+                connection.prepare_cached(INSERT_PENDING)?.execute(values)?
             }
             NewState::Skipped(reason) => {
                 connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, target, reason.as_str(), accepted_at.as_millis()])?

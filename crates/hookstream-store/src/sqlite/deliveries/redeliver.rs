@@ -15,7 +15,10 @@ use crate::{
         counts::Counts,
         deliveries::{Redelivered, Redelivery},
     },
-    sqlite::db::{connection::failed, files::Files},
+    sqlite::{
+        db::{connection::failed, files::Files},
+        deliveries::claim::unpack,
+    },
 };
 
 const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";
@@ -24,7 +27,7 @@ const HAS_PAYLOAD: &str = "select exists (select 1 from payloads where message_i
 const MAKE_DUE: &str = "update pending set
     due_at = case when backlog <> 0 and retry_at is not due_at then due_at else min(due_at, ?3) end, retry_at = null, trigger_type = ?4
     where message_id = ?1 and target_id = ?2 and owner <= 0";
-const IS_PENDING: &str = "select exists (select 1 from pending where message_id = ?1 and target_id = ?2)";
+const IS_PENDING: &str = "select exists (select 1 from all_pending where message_id = ?1 and target_id = ?2)";
 const LAST_NUMBER: &str = "select max(number) from attempts where message_id = ?1 and target_id = ?2";
 const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = ?1 and target_id = ?2 returning state";
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = ?1 and id = ?2";
@@ -107,6 +110,7 @@ pub(crate) fn set_aside(files: &mut Files, until: Timestamp, limit: usize) -> Re
     for day in files.days_that_may_have_pending() {
         let room = limit - set_aside;
         let file = files.day(day)?;
+        unpack(file.connection(), None).map_err(failed(OPERATION))?;
         for (environment, skipped) in count_to_set_aside(file.connection(), first, room).map_err(failed(OPERATION))? {
             file.count_deliveries(environment, Counts::skipped(skipped));
         }

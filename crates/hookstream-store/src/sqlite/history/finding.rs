@@ -30,7 +30,7 @@ const OLDER: &str = "select id, application_id, event_type, event_id, deliveries
 const NEWER: &str = "select id, application_id, event_type, event_id, deliveries, channels from messages
     where application_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id limit ?5";
 const APPLICATIONS: &str = "select application_id from message_counts order by application_id";
-const IS_FOR: &str = "select exists (select 1 from pending where message_id = ?1 and target_id = ?2)
+const IS_FOR: &str = "select exists (select 1 from all_pending where message_id = ?1 and target_id = ?2)
     or exists (select 1 from undelivered where message_id = ?1 and target_id = ?2)
     or exists (select 1 from attempts where message_id = ?1 and target_id = ?2)";
 const ATTEMPTS: &str =

@@ -30,7 +30,7 @@ use crate::{
 const FIND: &str =
     "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
     from messages m left join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
-const COUNTS: &str = "select (select count(*) from pending p where p.message_id = ?1),
+const COUNTS: &str = "select (select count(*) from all_pending p where p.message_id = ?1),
         (select count(*) from undelivered u where u.message_id = ?1 and u.state = 'exhausted'),
         (select count(*) from undelivered u where u.message_id = ?1 and u.state <> 'exhausted'),
         (select a.created_at from attempts a where a.message_id = ?1 order by a.id desc limit 1)";
@@ -40,7 +40,7 @@ const ATTEMPTS: &str =
         waterfall
     from attempts where message_id = ?1 order by id";
 const PENDING: &str =
-    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from pending where message_id = ?1";
+    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = ?1";
 const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = ?1";
 const COUNT: &str = "select messages from message_counts where application_id = ?1";
 

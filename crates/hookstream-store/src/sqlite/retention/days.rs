@@ -4,10 +4,11 @@ use hookstream_model::base::time::Day;
 
 use crate::{
     db::error::Error,
-    sqlite::db::{connection::failed, files::Files},
+    sqlite::{
+        db::{connection::failed, files::Files},
+        deliveries::claim::HAS_PENDING,
+    },
 };
-
-const HAS_PENDING: &str = "select exists (select 1 from pending)";
 
 pub(crate) fn drop_days_before(files: &mut Files, day: Day) -> Result<Vec<Day>, Error> {
     let mut dropped = Vec::new();

@@ -17,10 +17,13 @@ use crate::{
         counts::Counts,
         payloads::{Expired, Removal, SLICE, slice_of},
     },
-    sqlite::db::{
-        connection::{failed, open_checkpointer},
-        files::Files,
-        readers::Days,
+    sqlite::{
+        db::{
+            connection::{failed, open_checkpointer},
+            files::Files,
+            readers::Days,
+        },
+        deliveries::claim::HAS_PENDING,
     },
 };
 
@@ -28,16 +31,15 @@ const OPERATION: &str = "remove payloads";
 /// Maximum number of pages that a slice moves: about 2 ms of the writer.
 const PAGES: u32 = 128;
 
-const HAS_PENDING: &str = "select exists (select 1 from pending)";
 const OLDEST: &str = "select message_id, environment_id, octet_length(body) from payloads order by message_id limit ?1";
 const REMOVE: &str = "delete from payloads where message_id = ?1";
 const HAS_ANY: &str = "select 1 from delivery_counts where environment_id = ?1 and payload_bytes > 0";
 const REMOVABLE: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.environment_id = ?1 and b.message_id > ?2 and b.message_id < ?3
-        and not exists (select 1 from pending p where p.message_id = b.message_id)
+        and not exists (select 1 from all_pending p where p.message_id = b.message_id)
     order by b.message_id limit ?4";
 const REMOVE_UNLESS_PENDING: &str = "delete from payloads where message_id = ?1
-    and not exists (select 1 from pending where message_id = ?1) returning octet_length(body)";
+    and not exists (select 1 from all_pending where message_id = ?1) returning octet_length(body)";
 const FREE_PAGES: &str = "select freelist_count from pragma_freelist_count";
 
 /// Removes payloads of a day, or moves pages once none are left. Returns `None` if the day has pending deliveries.

@@ -25,10 +25,10 @@ const SLICE: usize = 64;
 const HAS_ANY: &str = "select 1 from delivery_counts where environment_id = ?1 and messages > 0";
 const REMOVABLE: &str = "select m.application_id, m.id from messages m
     where (m.application_id, m.id) > (?2, ?3) and m.environment_id = ?1
-        and not exists (select 1 from pending p where p.message_id = m.id)
+        and not exists (select 1 from all_pending p where p.message_id = m.id)
     order by m.application_id, m.id limit ?4";
 const REMOVE: &str = "delete from messages where application_id = ?1 and id = ?2
-    and not exists (select 1 from pending where message_id = ?2) returning deliveries";
+    and not exists (select 1 from all_pending where message_id = ?2) returning deliveries";
 const REMOVE_PAYLOAD: &str = "delete from payloads where message_id = ?1 returning octet_length(body)";
 const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = ?1 returning state";
 const REMOVE_ATTEMPTS: &str = "delete from attempts where message_id = ?1";

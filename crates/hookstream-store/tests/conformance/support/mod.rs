@@ -17,6 +17,7 @@ use hookstream_model::{
     delivery::{
         attempt::Attempt,
         ordering::{OnFailure, Ordering},
+        queue::Backlog,
         state::Trigger,
         timings::{Timings, Waterfall},
     },
@@ -33,7 +34,10 @@ use hookstream_model::{
 use hookstream_store::{
     Database, Error, Store,
     delivery::{
-        deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Versions},
+        deliveries::{
+            BacklogRequest, ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, PackedIndex, Publication, Published, Settled,
+            Versions,
+        },
         nodes::NodeSelf,
     },
     outbound::applications,
@@ -156,6 +160,7 @@ impl Fixture {
             is_event: true,
             message: Arc::new(message),
             deliveries,
+            owner: Owner::NONE,
             trigger: Trigger::Initial,
             seen: Self::SEEN,
             channels: vec![],
@@ -173,6 +178,32 @@ impl Fixture {
         id
     }
 
+    /// Publishes a message that this owner delivers to these targets.
+    pub(crate) async fn publish_owned(&self, owner: Owner, at: Timestamp, targets: &[TargetId]) -> Vec<Claimed> {
+        let deliveries = targets.iter().map(|target_id| NewDelivery { target_id: *target_id, state: NewState::Owned }).collect();
+        let publication = Publication { owner, ..self.publication(self.message(at, "{}"), deliveries) };
+        let message = Arc::clone(&publication.message);
+        assert_eq!(self.store.publish(publication).await.expect("published"), Published::Stored);
+        self.owned(owner, &message, targets)
+    }
+
+    /// Returns the owned deliveries of a message as its node has them in memory.
+    pub(crate) fn owned(&self, owner: Owner, message: &Arc<Message>, targets: &[TargetId]) -> Vec<Claimed> {
+        let claimed = |(number, target_id): (usize, &TargetId)| Claimed {
+            owner,
+            environment_id: self.tenant.environment,
+            message: Arc::clone(message),
+            target_id: *target_id,
+            backlog: None,
+            attempts: 0,
+            failed: 0,
+            trigger: Trigger::Initial,
+            due_at: message.id.timestamp(),
+            packed: Some(PackedIndex::new(number)),
+        };
+        targets.iter().enumerate().map(claimed).collect()
+    }
+
     pub(crate) async fn enlist(&self) -> Owner {
         let node = NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: None };
         self.store.enlist(&node, NOON).await.expect("enlisted")
@@ -180,6 +211,12 @@ impl Fixture {
 
     pub(crate) async fn claim(&self, owner: Owner, now: Timestamp) -> Vec<Claimed> {
         self.store.claim_due(owner, now, PLENTY).await.expect("claimed").deliveries
+    }
+
+    /// Claims everything due from an unordered backlog.
+    pub(crate) async fn claim_backlog(&self, owner: Owner, now: Timestamp, backlog: Backlog) -> Vec<Claimed> {
+        let request = BacklogRequest { backlog, deliveries: 100, in_order: false };
+        self.store.claim_backlogs(owner, now, vec![request], 1_000_000).await.expect("claimed")
     }
 
     pub(crate) async fn settle(&self, owner: Owner, settled: Settled) -> bool {
@@ -259,9 +296,10 @@ pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> 
 }
 
 pub(crate) fn pending(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Pending { owner: None, backlog: None, in_order: false } }
+    NewDelivery { target_id, state: NewState::Waiting { backlog: None, in_order: false } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
-    Settled { environment_id: claimed.environment_id, message_id: claimed.message.id, target_id: claimed.target_id, attempt, next }
+    let Claimed { environment_id, target_id, packed, .. } = *claimed;
+    Settled { environment_id, message_id: claimed.message.id, target_id, packed, attempt, next }
 }

@@ -85,7 +85,7 @@ async fn expired_payload_is_reported_everywhere_and_never_sent() {
     stop(server).await;
     let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
     let old = store_old(&directory, &endpoint, now() - DAY * 4, skipped, &"[1] ".repeat(1_000)).await;
-    let pending = NewState::Pending { owner: None, backlog: None, in_order: false };
+    let pending = NewState::Waiting { backlog: None, in_order: false };
     let late = store_old(&directory, &endpoint, now() - DAY * 6, pending, "[2]").await;
 
     let server = Server::start(&directory, &["--retention-days", "9", "--payload-retention-days", "2"]);

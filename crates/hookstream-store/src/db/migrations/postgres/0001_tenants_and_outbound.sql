@@ -276,6 +276,41 @@ create table pending (
 );
 create index pending_by_due on pending (owner, due_at);
 
+-- Pending deliveries that their owner attempts from memory for the first time: up to 63 of a message share a row.
+-- Settling clears a delivery's bit, and the last one deletes the row. A delivery that fails or returns to a backlog
+-- gets a row of `pending`. No index has a column that an update changes, and pages keep room for the new version.
+create table packed_pending (
+    message_id uuid not null,
+    -- Number of the row within its message.
+    part integer not null,
+    application_id uuid not null,
+    owner bigint not null,
+    due_at bigint not null,
+    trigger_type text not null,
+    -- Targets, 16 bytes each, and a bit for each that is not settled.
+    targets bytea not null,
+    unsettled bigint not null,
+    primary key (message_id, part)
+) with (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_insert_scale_factor = 0.2,
+    autovacuum_analyze_scale_factor = 0.2,
+    autovacuum_vacuum_cost_delay = 0
+);
+create index packed_pending_by_owner on packed_pending (owner);
+
+-- All pending deliveries, in whatever row. Both parts have the same column types: otherwise the planner reads and sorts
+-- all rows of a query that needs a few in order.
+create view all_pending as
+    select message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at from pending
+    union all
+    select p.message_id, encode(substring(p.targets from 16 * n.place + 1 for 16), 'hex')::uuid, p.application_id, p.owner, p.due_at, 0, 0,
+        p.trigger_type, 0::bigint, null::bigint
+    from packed_pending p cross join generate_series(0, octet_length(p.targets) / 16 - 1) as n (place)
+    where (p.unsettled >> n.place) & 1 = 1;
+
 -- One row per node, so that no node waits for another one's counts.
 create table message_counts (
     day bigint not null,

@@ -11,7 +11,7 @@ use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
-        deliveries::{NewState, Owner, Published, Versions},
+        deliveries::{NewState, PackedRow, Published, Versions},
         payloads::Sealed,
     },
     postgres::{db::connection::Connection, retention::days::number},
@@ -36,9 +36,16 @@ const STORE: &str = "with seen as (
         select id, environment_id, is_text, encoding, size, body from given
     ), queued as (
         insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog)
-        select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type, p.backlog
-        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[], $31::int8[])
-            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type, backlog)
+        select p.message_id, p.target_id, p.application_id, p.backlog, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type,
+            p.backlog
+        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $19::int8[], $20::text[], $31::int8[])
+            as p (seen, message_id, target_id, application_id, due_at, trigger_type, backlog)
+        where p.seen in (select number from seen)
+    ), packed as (
+        insert into packed_pending (message_id, part, application_id, owner, due_at, trigger_type, targets, unsettled)
+        select p.message_id, p.part, p.application_id, p.owner, p.due_at, p.trigger_type, p.targets, p.unsettled
+        from unnest($44::int4[], $45::uuid[], $46::int4[], $47::uuid[], $18::int8[], $48::int8[], $49::text[], $50::bytea[], $51::int8[])
+            as p (seen, message_id, part, application_id, owner, due_at, trigger_type, targets, unsettled)
         where p.seen in (select number from seen)
     ), skipped as (
         insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
@@ -68,7 +75,7 @@ const STORE: &str = "with seen as (
 /// Stores messages that own their keys, and counts them under the node's number.
 pub(super) async fn store(connection: &Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let columns = Columns::of(publications);
-    let Columns { seen, messages, pending, skipped, counts, environment_counts } = &columns;
+    let Columns { seen, messages, pending, packed, skipped, counts, environment_counts } = &columns;
     let values = [
         (&seen.numbers as _, Type::INT4_ARRAY),
         (&seen.applications as _, Type::BYTEA_ARRAY),
@@ -87,7 +94,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&pending.messages as _, Type::UUID_ARRAY),
         (&pending.targets as _, Type::UUID_ARRAY),
         (&pending.applications as _, Type::UUID_ARRAY),
-        (&pending.owners as _, Type::INT8_ARRAY),
+        (&packed.owners as _, Type::INT8_ARRAY),
         (&pending.due_at as _, Type::INT8_ARRAY),
         (&pending.triggers as _, Type::TEXT_ARRAY),
         (&skipped.seen as _, Type::INT4_ARRAY),
@@ -113,6 +120,14 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&messages.hops as _, Type::INT4_ARRAY),
         (&messages.channels as _, Type::TEXT_ARRAY),
         (&environment_counts.events as _, Type::INT8_ARRAY),
+        (&packed.seen as _, Type::INT4_ARRAY),
+        (&packed.messages as _, Type::UUID_ARRAY),
+        (&packed.parts as _, Type::INT4_ARRAY),
+        (&packed.applications as _, Type::UUID_ARRAY),
+        (&packed.due_at as _, Type::INT8_ARRAY),
+        (&packed.triggers as _, Type::TEXT_ARRAY),
+        (&packed.targets as _, Type::BYTEA_ARRAY),
+        (&packed.unsettled as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -126,6 +141,7 @@ struct Columns<'a> {
     seen: Seen,
     messages: Messages<'a>,
     pending: Pending,
+    packed: Packed,
     skipped: Skipped,
     counts: PerApplication,
     environment_counts: PerEnvironment,
@@ -163,11 +179,24 @@ struct Pending {
     messages: Vec<Uuid>,
     targets: Vec<Uuid>,
     applications: Vec<Uuid>,
-    owners: Vec<i64>,
     /// Due times; `None` for the next position of an ordered backlog.
     due_at: Vec<Option<i64>>,
     triggers: Vec<&'static str>,
     backlogs: Vec<i64>,
+}
+
+/// Rows of owned deliveries.
+#[derive(Default)]
+struct Packed {
+    seen: Vec<i32>,
+    messages: Vec<Uuid>,
+    parts: Vec<i32>,
+    applications: Vec<Uuid>,
+    owners: Vec<i64>,
+    due_at: Vec<i64>,
+    triggers: Vec<&'static str>,
+    targets: Vec<Vec<u8>>,
+    unsettled: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -259,19 +288,29 @@ impl<'a> Columns<'a> {
         self.messages.bodies.push(&payload.body);
         self.messages.channels.push(publication.channels_text());
         self.messages.hops.push(i32::try_from(message.hops.count()).unwrap_or(i32::MAX));
+        for PackedRow { part, targets, unsettled } in publication.packed_rows() {
+            self.packed.seen.push(seen);
+            self.packed.messages.push(id);
+            self.packed.parts.push(part);
+            self.packed.applications.push(application);
+            self.packed.owners.push(publication.owner.number());
+            self.packed.due_at.push(accepted_at);
+            self.packed.triggers.push(publication.trigger.as_str());
+            self.packed.targets.push(targets);
+            self.packed.unsettled.push(unsettled);
+        }
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {
-                NewState::Pending { owner, backlog, in_order } => {
-                    let backlog = backlog.map_or(0, Backlog::number);
+                NewState::Owned => {}
+                NewState::Waiting { backlog, in_order } => {
                     self.pending.seen.push(seen);
                     self.pending.messages.push(id);
                     self.pending.targets.push(target);
                     self.pending.applications.push(application);
-                    self.pending.owners.push(owner.map_or(backlog, Owner::number));
                     self.pending.due_at.push((!in_order).then_some(accepted_at));
                     self.pending.triggers.push(publication.trigger.as_str());
-                    self.pending.backlogs.push(backlog);
+                    self.pending.backlogs.push(backlog.map_or(0, Backlog::number));
                 }
                 NewState::Skipped(reason) => {
                     self.skipped.seen.push(seen);

@@ -44,6 +44,35 @@ create table pending (
 ) strict, without rowid;
 create index pending_by_due on pending (owner, due_at);
 
+-- Pending deliveries that their owner attempts from memory for the first time: up to 63 of a message share a row.
+-- Settling clears a delivery's bit, and the last one deletes the row. A delivery that fails or returns to a backlog
+-- gets a row of `pending`.
+create table packed_pending (
+    message_id blob not null,
+    -- Number of the row within its message.
+    part integer not null,
+    application_id blob not null,
+    owner integer not null,
+    due_at integer not null,
+    trigger_type text not null,
+    -- Targets, 16 bytes each, and a bit for each that is not settled.
+    targets blob not null,
+    unsettled integer not null,
+    primary key (message_id, part)
+) strict, without rowid;
+create table packed_places (place integer not null primary key) strict;
+insert into packed_places (place) with recursive places (place) as (select 0 union all select place + 1 from places where place < 62)
+    select place from places;
+
+-- All pending deliveries, in whatever row. The casts give both parts the same affinities: otherwise a query on the view
+-- would read and sort all of it.
+create view all_pending as
+    select message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at from pending
+    union all
+    select p.message_id, cast(substr(p.targets, 16 * n.place + 1, 16) as blob), p.application_id, p.owner, p.due_at,
+        cast(0 as integer), cast(0 as integer), p.trigger_type, cast(0 as integer), cast(null as integer)
+    from packed_pending p cross join packed_places n where (p.unsettled >> n.place) & 1;
+
 -- Deliveries that ended without success, until they succeed after all.
 create table undelivered (
     message_id blob not null,
