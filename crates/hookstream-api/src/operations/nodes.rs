@@ -1,7 +1,7 @@
 //! Nodes of the installation.
 
 use axum::{Json, extract::State};
-use hookstream_store::delivery::nodes::Node as Stored;
+use hookstream_store::delivery::cluster::Node as Stored;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hookstream_store::{
     Error,
     db::changes::{Change, Feed},
-    delivery::nodes::Nudge,
+    delivery::cluster::Nudge,
 };
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},

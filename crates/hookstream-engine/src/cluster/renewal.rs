@@ -9,8 +9,8 @@ use hookstream_model::{
 use hookstream_store::{
     Error,
     delivery::{
+        cluster::{LeaseRenewal, NodeReport, NodeSelf},
         deliveries::{Claimed, Owner},
-        nodes::{LeaseRenewal, NodeReport, NodeSelf},
     },
 };
 use tokio::time::Instant;

@@ -19,7 +19,7 @@ use hookstream_model::{
     },
 };
 use hookstream_store::{
-    delivery::{deliveries::IdempotencyKey, nodes::Nudge},
+    delivery::{cluster::Nudge, deliveries::IdempotencyKey},
     operations::jobs,
     outbound::endpoints::{self, EndpointKey},
 };

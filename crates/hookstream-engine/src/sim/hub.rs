@@ -14,10 +14,10 @@ use hookstream_model::{
     delivery::queue::{SHARDS, Shard, Shards},
 };
 use hookstream_store::{
-    Error, Store,
+    Cluster, Error,
     delivery::{
+        cluster::{LeaseRenewal, NodeSelf, Nudge},
         deliveries::{Owner, Settled},
-        nodes::{LeaseRenewal, NodeSelf, Nudge},
     },
     sqlite::SqliteStore,
 };

@@ -19,14 +19,15 @@ use hookstream_model::{
     operations::job::{Candidate, Job},
 };
 use hookstream_store::{
-    Database, Error, Store,
+    Cluster, Database, Deliveries, Error, Retention, Store,
     db::{
         installation_quotas::InstallationQuotas,
         statement::{Row, Statement, Written},
         vault::Vault,
     },
     delivery::{
-        audit::ConsistencyReport,
+        cluster::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
+        consistency::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, NewState, Next, Owner, Publication, Published,
@@ -34,7 +35,6 @@ use hookstream_store::{
         },
         finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -227,7 +227,7 @@ impl Database for NodeStore {
 }
 
 #[async_trait]
-impl Store for NodeStore {
+impl Cluster for NodeStore {
     async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
         let enlist = async {
             let owner = match &self.hub {
@@ -285,9 +285,10 @@ impl Store for NodeStore {
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
         self.hub.as_ref().map_or_else(|| self.inner.nudges(), |hub| hub.nudges.subscribe())
     }
+}
 
-    async fn close(&self) {}
-
+#[async_trait]
+impl Deliveries for NodeStore {
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let message = publication.message.id;
         let skipped = publication.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Skipped(_)));
@@ -384,7 +385,10 @@ impl Store for NodeStore {
     async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
         self.call("set aside", true, self.inner.set_aside(until, limit)).await
     }
+}
 
+#[async_trait]
+impl hookstream_store::History for NodeStore {
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
         self.call("read message", false, self.inner.message(tenant, application, id)).await
     }
@@ -417,10 +421,13 @@ impl Store for NodeStore {
         self.call("measure days", false, self.inner.day_sizes()).await
     }
 
-    async fn audit(&self) -> Result<ConsistencyReport, Error> {
-        self.call("audit", false, self.inner.audit()).await
+    async fn check_consistency(&self) -> Result<ConsistencyReport, Error> {
+        self.call("check consistency", false, self.inner.check_consistency()).await
     }
+}
 
+#[async_trait]
+impl Retention for NodeStore {
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
         self.call("prepare day", false, self.inner.prepare_day(day)).await
     }
@@ -448,4 +455,9 @@ impl Store for NodeStore {
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
         self.call("forget keys", false, self.inner.forget_keys_before(before)).await
     }
+}
+
+#[async_trait]
+impl Store for NodeStore {
+    async fn close(&self) {}
 }

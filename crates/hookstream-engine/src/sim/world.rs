@@ -27,7 +27,7 @@ use hookstream_model::{
     },
 };
 use hookstream_store::{
-    Store,
+    History as _,
     db::vault_keys,
     identity::organizations,
     operations::jobs,
@@ -296,7 +296,7 @@ impl Simulation {
             let look_after = if passed < 60 { 2 } else { 60 };
             passed += look_after;
             tokio::time::sleep(Duration::from_secs(look_after)).await;
-            let audit = self.inner.audit().await.expect("an audit");
+            let audit = self.inner.check_consistency().await.expect("an audit");
             let pending: i64 = audit.balances.iter().map(|balance| balance.found.pending()).sum();
             if pending == 0 && jobs::count_running(&*self.inner, self.tenant).await.expect("a count") == 0 {
                 return Ok(());
@@ -317,7 +317,7 @@ impl Simulation {
     /// Checks everything that must hold at any moment.
     async fn check(&self) -> Verdict {
         let mut faults = self.history.look(oracle::faults_of);
-        let audit = self.inner.audit().await.expect("an audit");
+        let audit = self.inner.check_consistency().await.expect("an audit");
         if !audit.is_sound() {
             faults.push(format!("the store does not agree with itself: {audit:?}"));
         }

@@ -2,7 +2,7 @@
 //!
 //! Per environment and day of the message, accepted = succeeded + pending + exhausted + skipped + cancelled.
 //! The pending number is the remainder, so an uncounted change shows up as a difference to the rows of `pending`.
-//! [`audit`](crate::delivery::audit) compares the counts with the rows.
+//! [`audit`](crate::delivery::consistency) compares the counts with the rows.
 
 use std::ops::AddAssign;
 

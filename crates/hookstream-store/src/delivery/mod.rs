@@ -1,10 +1,13 @@
 //! Hot path: messages, deliveries, attempts and the nodes that work on them.
 
-pub mod audit;
+pub mod cluster;
+pub mod consistency;
 pub mod counts;
 pub mod deliveries;
 pub mod finding;
+pub mod history;
+pub mod hot_path;
 pub mod messages;
-pub mod nodes;
 pub mod non_durable;
 pub mod payloads;
+pub mod retention;

@@ -17,14 +17,15 @@ use hookstream_model::{
 use tokio::sync::broadcast;
 
 use crate::{
-    Error, Store,
+    Cluster, Deliveries, Error, History, Retention, Store,
     db::{
         installation_quotas::InstallationQuotas,
         statement::{Database, Row, Statement, Written},
         vault::Vault,
     },
     delivery::{
-        audit::ConsistencyReport,
+        cluster::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
+        consistency::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
@@ -32,7 +33,6 @@ use crate::{
         },
         finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -64,7 +64,38 @@ impl Database for NonDurableStore {
 }
 
 #[async_trait]
-impl Store for NonDurableStore {
+impl Cluster for NonDurableStore {
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
+        self.0.enlist(node, now).await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.0.lease()
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
+        self.0.renew(owner, report, now).await
+    }
+
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {
+        self.0.release_shards(owner, shards).await
+    }
+
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        self.0.retire(owner, now).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        self.0.nodes().await
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.0.nudges()
+    }
+}
+
+#[async_trait]
+impl Deliveries for NonDurableStore {
     async fn publish(&self, _: Publication) -> Result<Published, Error> {
         Ok(Published::Stored)
     }
@@ -93,38 +124,6 @@ impl Store for NonDurableStore {
         Ok(Vec::new())
     }
 
-    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
-        self.0.enlist(node, now).await
-    }
-
-    fn lease(&self) -> Option<Duration> {
-        self.0.lease()
-    }
-
-    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
-        self.0.renew(owner, report, now).await
-    }
-
-    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {
-        self.0.release_shards(owner, shards).await
-    }
-
-    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
-        self.0.retire(owner, now).await
-    }
-
-    async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        self.0.nodes().await
-    }
-
-    fn nudges(&self) -> broadcast::Receiver<Nudge> {
-        self.0.nudges()
-    }
-
-    async fn close(&self) {
-        self.0.close().await;
-    }
-
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
         self.0.redeliver(redelivery).await
     }
@@ -144,7 +143,10 @@ impl Store for NonDurableStore {
     async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
         self.0.set_aside(until, limit).await
     }
+}
 
+#[async_trait]
+impl History for NonDurableStore {
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
         self.0.message(tenant, application, id).await
     }
@@ -177,10 +179,13 @@ impl Store for NonDurableStore {
         self.0.day_sizes().await
     }
 
-    async fn audit(&self) -> Result<ConsistencyReport, Error> {
-        self.0.audit().await
+    async fn check_consistency(&self) -> Result<ConsistencyReport, Error> {
+        self.0.check_consistency().await
     }
+}
 
+#[async_trait]
+impl Retention for NonDurableStore {
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
         self.0.prepare_day(day).await
     }
@@ -207,5 +212,12 @@ impl Store for NonDurableStore {
 
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
         self.0.forget_keys_before(before).await
+    }
+}
+
+#[async_trait]
+impl Store for NonDurableStore {
+    async fn close(&self) {
+        self.0.close().await;
     }
 }

@@ -5,19 +5,27 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hookstream_model::{
     base::time::Timestamp,
     delivery::queue::{Shard, Shards},
 };
+use tokio::sync::broadcast;
 use tokio_postgres::types::Type;
 
 use crate::{
     db::error::Error,
     delivery::{
+        cluster::{Cluster, LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         deliveries::Owner,
-        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf},
     },
-    postgres::db::connection::{Connection, Pool, connect},
+    postgres::{
+        PostgresStore,
+        db::{
+            connection::{Connection, Pool, connect},
+            owners::owners,
+        },
+    },
 };
 
 const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_backlogs)
@@ -44,26 +52,6 @@ const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at 
 const REMOVE_LAPSED: &str = "delete from nodes where number in
     (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
 const REMOVE: &str = "delete from nodes where number = $1";
-/// Numbers that own pending deliveries: one index lookup for each, however many deliveries it owns.
-macro_rules! owners {
-    () => {
-        "with recursive owners (number) as (
-            (select owner from pending where owner > 0 order by owner limit 1)
-            union all
-            select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o
-                where o.number is not null
-        ), packed_owners (number) as (
-            (select owner from packed_pending order by owner limit 1)
-            union all
-            select (select p.owner from packed_pending p where p.owner > o.number order by p.owner limit 1) from packed_owners o
-                where o.number is not null
-        ), all_owners (number) as (
-            select number from owners where number is not null union select number from packed_owners where number is not null
-        ) "
-    };
-}
-pub(super) use owners;
-
 /// State after a renewal: whether a node has expired, the owner numbers without a node, whether a shard is free, the
 /// fair share of a node, and the shards of this node.
 const STATE: &str = concat!(
@@ -214,4 +202,43 @@ pub(super) async fn release_orphans(connection: &Connection, now: Timestamp) -> 
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl Cluster for PostgresStore {
+    async fn enlist(&self, node: &NodeSelf, _: Timestamp) -> Result<Owner, Error> {
+        let owner = enlist(&self.hot, node, self.lease).await?;
+        self.publisher.count_as(owner);
+        Ok(owner)
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(self.lease)
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
+        let renewal = renew(&self.hot, owner, report, self.lease, now).await?;
+        if matches!(renewal, LeaseRenewal::Held { released: 1.., .. }) {
+            self.notify.notify_one();
+        }
+        Ok(renewal)
+    }
+
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        retire(&self.hot, owner, now).await?;
+        self.notify.notify_one();
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        list(&self.plain).await
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.nudges.subscribe()
+    }
+
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {
+        release_shards(&self.hot, owner, shards).await
+    }
 }

@@ -13,8 +13,8 @@ use hookstream_model::{
     },
 };
 use hookstream_store::delivery::{
+    cluster::{LeaseRenewal, NodeReport},
     deliveries::{BacklogRequest, Claimed, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
-    nodes::{LeaseRenewal, NodeReport},
 };
 
 use crate::support::{DAY, Fixture, NOON, SECOND, settled};
@@ -215,7 +215,8 @@ pub(crate) async fn shards_are_exclusive_and_shared_between_nodes(world: &Fixtur
     assert_eq!(renew(world, second).await, (released, 0));
     assert_eq!(renew(world, first).await, (all.without(released), 0));
     // Under a new number a node keeps its shards.
-    let node = hookstream_store::delivery::nodes::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
+    let node =
+        hookstream_store::delivery::cluster::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
     let renewed = world.store.enlist(&node, NOON).await.expect("enlisted");
     assert_eq!(renew(world, renewed).await, (released, 0));
     assert_eq!(renew(world, second).await, (Shards::NONE, 0));

@@ -13,7 +13,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     delivery::{
-        audit::Balance,
+        consistency::Balance,
         counts::Counts,
         deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled, Wait},
     },
@@ -29,13 +29,13 @@ const ASKED: Timestamp = Timestamp::from_millis(NOON.as_millis() + 3 * 24 * 3_60
 
 /// Checks that the counts equal the rows. Some tests settle a success without an attempt, so other findings are ignored.
 pub(crate) async fn check_balances(world: &Fixture) {
-    let audit = world.store.audit().await.expect("read");
+    let audit = world.store.check_consistency().await.expect("read");
     assert!(audit.balances.iter().all(Balance::holds), "{audit:#?}");
 }
 
 /// Checks that the store is consistent in all respects. Returns the counts of the fixture's tenant.
 pub(crate) async fn check_conservation(world: &Fixture) -> Counts {
-    let audit = world.store.audit().await.expect("read");
+    let audit = world.store.check_consistency().await.expect("read");
     assert!(audit.is_sound(), "{audit:#?}");
     let mut total = Counts::default();
     for of_day in world.store.delivery_counts(world.tenant).await.expect("read") {
@@ -204,7 +204,7 @@ pub(crate) async fn concurrent_operations_are_counted(world: &Fixture) {
     };
     let check = async || {
         for _ in 0..5 {
-            let audit = world.store.audit().await.expect("read");
+            let audit = world.store.check_consistency().await.expect("read");
             assert!(audit.is_sound(), "{audit:#?}");
         }
     };

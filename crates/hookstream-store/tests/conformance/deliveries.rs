@@ -12,9 +12,9 @@ use hookstream_model::{
     outbound::message::MessageStatus,
 };
 use hookstream_store::delivery::{
+    cluster::{LeaseRenewal, NodeReport, NodeSelf},
     deliveries::{ClaimLimits, Next, Owner, Redelivered, Redelivery, Wait},
     messages::PendingDetail,
-    nodes::{LeaseRenewal, NodeReport, NodeSelf},
 };
 
 use crate::support::{DAY, Fixture, NOON, SECOND, settled};

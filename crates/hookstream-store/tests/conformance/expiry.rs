@@ -13,7 +13,7 @@ use hookstream_model::{
 use hookstream_store::{
     PageRequest,
     delivery::{
-        audit::Finding,
+        consistency::Finding,
         deliveries::{NewDelivery, NewState, Next, Publication, Published, Redelivered, Redelivery, Wait},
         messages::{MessageRemoval, RemovedMessages},
         payloads::{Expired, Removal, Removed},
@@ -149,7 +149,7 @@ pub(crate) async fn requeued_delivery_has_its_payload(world: &Fixture) {
             }
         };
         let requeued = if round % 2 == 0 { tokio::join!(again(), remove()).0 } else { tokio::join!(again(), remove_some()).0 };
-        let audit = world.store.audit().await.expect("read");
+        let audit = world.store.check_consistency().await.expect("read");
         assert!(!audit.findings.iter().any(|finding| matches!(finding, Finding::WithoutPayload(..))), "{audit:#?}");
         let claimed = world.claim(owner, at).await;
         assert_eq!(claimed.len(), requeued, "requeued deliveries can be claimed");

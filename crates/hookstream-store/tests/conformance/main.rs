@@ -5,7 +5,6 @@ mod backlogs;
 mod conservation;
 mod deliveries;
 mod expiry;
-mod installation;
 mod jobs;
 mod messages;
 mod migration;

@@ -18,6 +18,8 @@ use hookstream_store::delivery::{
     payloads::Removal,
 };
 
+use tokio_util::task::TaskTracker;
+
 use crate::support::{DAY, Fixture, NOON, SECOND, pending, settled};
 
 /// Number of targets that need three rows.
@@ -126,12 +128,12 @@ pub(crate) async fn unsettled_deliveries_of_a_lost_owner_are_claimed_once(world:
 
 pub(crate) async fn parallel_settlements_of_a_row_all_count(world: &Fixture) {
     let owner = world.enlist().await;
-    let targets = targets(world, 8);
+    let (targets, tasks) = (targets(world, 8), TaskTracker::new());
     for round in 0..20 {
         let owned = world.publish_owned(owner, NOON, &targets).await;
         let settling = owned.iter().map(|claimed| {
             let (store, batch) = (Arc::clone(&world.store), Arc::new(vec![success(world, claimed)]));
-            tokio::spawn(async move { store.settle(owner, batch).await.expect("settled") })
+            tasks.spawn(async move { store.settle(owner, batch).await.expect("settled") })
         });
         for settled in settling.collect::<Vec<_>>() {
             assert_eq!(settled.await.expect("no panic"), [true], "round {round}");

@@ -7,8 +7,8 @@ use hookstream_store::{
     Error as StoreError, Store,
     db::transfer::{Error, Limits, Moved, Report, Side, Transfer, unfinished},
     delivery::{
+        cluster::NodeSelf,
         deliveries::{IdempotencyKey, Published},
-        nodes::NodeSelf,
     },
     postgres::{Options, PostgresStore},
     sqlite::SqliteStore,
@@ -16,7 +16,7 @@ use hookstream_store::{
 use hookstream_testkit::postgres::ScratchDatabase;
 
 use crate::{
-    installation::{ANSWERS, Installation},
+    support::installation::{ANSWERS, Installation},
     support::{DAY, Fixture, NOON, PLENTY, SECOND, unlock},
 };
 

@@ -15,7 +15,7 @@ use hookstream_store::{
     Store,
     db::transfer,
     delivery::{
-        audit::{Balance, ConsistencyReport, Finding},
+        consistency::{Balance, ConsistencyReport, Finding},
         counts::Counts,
     },
 };
@@ -129,7 +129,7 @@ async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Resu
         );
         problems.push(Problem { kind: "unfinished_transfer", text, detail: json!({ "from": from }) });
     }
-    let audit = store.audit().await?;
+    let audit = store.check_consistency().await?;
     problems.extend(audit.balances.iter().filter(|balance| !balance.holds()).map(out_of_balance));
     problems.extend(audit.findings.iter().map(found));
     Ok(audit)

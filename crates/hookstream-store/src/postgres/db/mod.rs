@@ -3,4 +3,5 @@
 pub(crate) mod connection;
 pub(crate) mod migrate;
 pub(crate) mod nudge;
+pub(crate) mod owners;
 pub(crate) mod plain;

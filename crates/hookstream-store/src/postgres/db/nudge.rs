@@ -7,7 +7,7 @@ use tokio_postgres::AsyncMessage;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connector, Pool, connect, describe};
-use crate::delivery::nodes::Nudge;
+use crate::delivery::cluster::Nudge;
 
 /// Minimum interval between two of this node's notifications, which bounds how often other nodes wake.
 const PERIOD: Duration = Duration::from_millis(5);

@@ -25,8 +25,10 @@ use crate::{
         payloads::{self, StoredPayload},
     },
     postgres::{
-        cluster::owners,
-        db::connection::{Connection, Pool, connect},
+        db::{
+            connection::{Connection, Pool, connect},
+            owners::owners,
+        },
         history::messages::read_payload,
     },
 };

@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
     use crate::sqlite::SqliteStore;
-    use crate::{Store, db::vault_keys, delivery::nodes::NodeSelf, operations::jobs};
+    use crate::{Cluster, Deliveries, Store, db::vault_keys, delivery::cluster::NodeSelf, operations::jobs};
 
     const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
     const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };

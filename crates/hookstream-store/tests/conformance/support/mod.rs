@@ -1,5 +1,7 @@
 //! Store with two tenants, and helpers that fill it.
 
+pub(crate) mod installation;
+
 use hookstream_store::db::vault_keys;
 use std::{
     collections::HashMap,
@@ -34,11 +36,11 @@ use hookstream_model::{
 use hookstream_store::{
     Database, Error, Store,
     delivery::{
+        cluster::NodeSelf,
         deliveries::{
             BacklogRequest, ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, PackedIndex, Publication, Published, Settled,
             Versions,
         },
-        nodes::NodeSelf,
     },
     outbound::applications,
     postgres::{self, PostgresStore},

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_store::{Store, sqlite::SqliteStore};
+use hookstream_store::{Retention, Store, sqlite::SqliteStore};
 use hookstream_testkit::eventually;
 use serde_json::Value;
 

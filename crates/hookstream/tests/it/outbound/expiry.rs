@@ -12,7 +12,7 @@ use hookstream_model::{
     outbound::message::{ContentType, Message, Payload},
 };
 use hookstream_store::{
-    delivery::deliveries::{NewDelivery, NewState, Publication, Published, Versions},
+    delivery::deliveries::{NewDelivery, NewState, Owner, Publication, Published, Versions},
     identity::organizations,
 };
 use hookstream_testkit::{eventually, receiver::Receiver};
@@ -42,6 +42,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         window_start: at - DAY,
         is_event: true,
         deliveries: vec![NewDelivery { target_id: text("id").parse().expect("an id"), state }],
+        owner: Owner::NONE,
         trigger: Trigger::Initial,
         // Version 1 for the application, and one more for the endpoint.
         seen: Versions { application: 2, environment },

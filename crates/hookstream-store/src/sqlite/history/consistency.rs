@@ -5,21 +5,21 @@ use rusqlite::Connection;
 
 use crate::{
     db::{error::Error, statement::Statement},
-    delivery::audit::{ConsistencyReport, DayRows, Query},
+    delivery::consistency::{ConsistencyReport, DayRows, Query},
     sqlite::db::{connection::failed, plain, readers::Days},
 };
 
 const COUNTED: &str = "select environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
     from delivery_counts";
 
-pub(crate) fn audit(days: &Days<'_>) -> Result<ConsistencyReport, Error> {
-    let mut audit = ConsistencyReport::default();
+pub(crate) fn check(days: &Days<'_>) -> Result<ConsistencyReport, Error> {
+    let mut report = ConsistencyReport::default();
     for day in days.newest_first().into_iter().rev() {
         if let Some(rows) = days.read(day, |connection| read(connection, day))? {
-            audit.add(day, rows)?;
+            report.add(day, rows)?;
         }
     }
-    Ok(audit)
+    Ok(report)
 }
 
 fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {

@@ -1,8 +1,40 @@
 //! Processes that work on a store, and the notifications between them.
 
-use hookstream_model::{base::time::Timestamp, delivery::queue::Shards};
+use std::time::Duration;
 
-use crate::delivery::deliveries::Owner;
+use async_trait::async_trait;
+use hookstream_model::{base::time::Timestamp, delivery::queue::Shards};
+use tokio::sync::broadcast;
+
+use crate::{db::error::Error, delivery::deliveries::Owner};
+
+/// Processes that work on a store: owners, leases, shards, notifications. A method is one transaction unless its comment
+/// says otherwise.
+#[async_trait]
+pub trait Cluster {
+    /// Registers this process as an owner of deliveries, with a number higher than all earlier ones. Releases the
+    /// deliveries of expired owners.
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error>;
+
+    /// Returns the time for which an owner stays valid without renewal; `None` if it stays valid as long as its process.
+    fn lease(&self) -> Option<Duration>;
+
+    /// Renews an owner and releases the deliveries of expired owners.
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error>;
+
+    /// Releases shards of an owner to other nodes. The owner must hold none of their deliveries in memory.
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error>;
+
+    /// Ends an owner and releases its deliveries.
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error>;
+
+    /// Returns the registered owners, oldest first.
+    async fn nodes(&self) -> Result<Vec<Node>, Error>;
+
+    /// Returns the notifications of other processes on the same database. Notifications may be missing: they only
+    /// shorten the wait for the next poll.
+    fn nudges(&self) -> broadcast::Receiver<Nudge>;
+}
 
 /// Description of a process when it enlists.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::{
         error::Error,
         statement::{Row, Value},
     },
-    delivery::audit::{ConsistencyReport, DayRows, Finding, Query},
+    delivery::consistency::{ConsistencyReport, DayRows, Finding, Query},
     postgres::{
         db::connection::{Connection, Pool, connect},
         retention::days,
@@ -25,16 +25,16 @@ const COUNTED: &str = "select environment_id, sum(messages)::int8, sum(accepted)
 const OWNERS_GONE: &str = "select owner, count(*) from all_pending
     where owner > 0 and owner not in (select number from nodes) group by owner order by owner limit 20";
 
-pub(crate) async fn audit(pool: &Pool) -> Result<ConsistencyReport, Error> {
-    let mut audit = ConsistencyReport::default();
+pub(crate) async fn check(pool: &Pool) -> Result<ConsistencyReport, Error> {
+    let mut report = ConsistencyReport::default();
     for day in days::days_with_rows(&connect(pool, OPERATION).await?).await? {
         let rows = connect(pool, OPERATION).await?.transaction(async |connection| read(connection, day).await, |_| true).await?;
-        audit.add(day, rows)?;
+        report.add(day, rows)?;
     }
     for row in connect(pool, OPERATION).await?.query(OWNERS_GONE, &[]).await? {
-        audit.findings.push(Finding::OwnerGone { owner: row.get(0), deliveries: row.get(1) });
+        report.findings.push(Finding::OwnerGone { owner: row.get(0), deliveries: row.get(1) });
     }
-    Ok(audit)
+    Ok(report)
 }
 
 async fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {
