@@ -9,6 +9,7 @@ use hookstream_model::{
         attempt::Attempt,
         batch,
         outcome::BODY_KEPT,
+        placement::{self, Placement, Source},
         queue::Backlog,
         settlement::{self, Settlement},
         state::{CancelReason, DeliveryState, ExhaustedReason},
@@ -28,7 +29,7 @@ use crate::{
     core::Core,
     queues::{
         lanes::Batch,
-        requeue::{self, UNREADABLE_DELAY},
+        requeue::{self, UNREADABLE_DELAY, works_on_shard},
     },
     routing::route::{ApplicationRoutes, Route},
 };
@@ -104,20 +105,13 @@ fn decide(
     if let Some(reason) = route.endpoint.skips(now) {
         return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
-    // The delivery stays pending in its backlog until the endpoint is active again.
-    if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, backlog, now) {
+    // The configuration has changed, or another node has the shard now.
+    let restrictions = route.restrictions(delivery.failed, now);
+    let placement = placement::place(restrictions, Source::Turn { in_order: backlog.is_some() }, works_on_shard(core, delivery));
+    if route.endpoint.is_paused() || placement == Placement::Backlog {
         return Decision::Settle(Next::Postponed { wait: requeue::backlog_wait(route, delivery, now) });
     }
     Decision::Send(Arc::clone(route))
-}
-
-/// Returns whether a delivery must return to its backlog, because the configuration has changed or another node now has
-/// the backlog.
-fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, backlog: Option<Backlog>, now: Timestamp) -> bool {
-    let Claimed { message, target_id, failed, .. } = delivery;
-    let is_out_of_order = backlog.is_none() && route.keeps_order(*failed);
-    let is_limited = route.policy.is_limited(now);
-    is_out_of_order || (is_limited && core.works_on_backlog_since(Backlog::of_target(message.application_id, *target_id)).is_none())
 }
 
 /// Makes one attempt of deliveries to one endpoint, each with its backlog.

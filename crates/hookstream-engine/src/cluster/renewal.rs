@@ -133,7 +133,9 @@ async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u
     let is_in_flight = {
         let now = core.now();
         let lanes = core.lanes();
-        lanes.policies_at_work().any(|policy| policy.is_limited(now) && of_leaving(policy.application, TargetId::from_bytes([0; 16])))
+        lanes
+            .policies_at_work()
+            .any(|policy| policy.restrictions(false, now).bind_to_shard() && of_leaving(policy.application, TargetId::from_bytes([0; 16])))
     };
     // A claim with an unknown result counts as in flight too: the next owner of the shards would pass its deliveries
     // by.

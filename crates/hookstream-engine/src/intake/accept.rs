@@ -8,7 +8,11 @@ use hookstream_model::{
         ids::{ApplicationId, EndpointId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::{queue::Backlog, state::Trigger},
+    delivery::{
+        placement::{self, Placement, Source},
+        queue::Backlog,
+        state::Trigger,
+    },
     identity::tenancy::Tenant,
     outbound::{
         application::ApplicationStatus,
@@ -359,21 +363,20 @@ fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) ->
     if let Some(reason) = route.endpoint.skips(now) {
         return First { delivery: NewDelivery { target_id, state: NewState::Skipped(reason) }, ours: None };
     }
-    let limited = route.policy.is_limited(now).then(|| route.backlog(payload));
-    let is_for_us = match limited {
-        // Ordered deliveries are sent only from the backlog.
-        Some(backlog) => !route.policy.is_ordered && !route.policy.is_held(now) && core.works_on_backlog_since(backlog).is_some(),
-        None => true,
-    };
+    let restrictions = route.restrictions(0, now);
+    let bound_to = restrictions.bind_to_shard().then(|| route.backlog(payload));
+    let works_on_shard = bound_to.is_some_and(|backlog| core.works_on_backlog_since(backlog).is_some());
     let may_begin = core.options.role.delivers() && core.may_begin();
-    let is_ours = may_begin && is_for_us && core.lanes().has_room(target_id, &route.policy);
+    let is_ours = may_begin
+        && placement::place(restrictions, Source::Accepted, works_on_shard) == Placement::Here
+        && core.lanes().has_room(target_id, &route.policy);
     if is_ours {
-        let ours = Ours { policy: Arc::clone(&route.policy), backlog: limited };
+        let ours = Ours { policy: Arc::clone(&route.policy), backlog: bound_to };
         return First { delivery: NewDelivery { target_id, state: NewState::Owned }, ours: Some(ours) };
     }
     // A delivering node without room leaves the delivery to its own lane; a node that does not deliver leaves it to any
     // node.
-    let backlog = limited.or_else(|| may_begin.then(|| route.backlog(payload)));
+    let backlog = bound_to.or_else(|| may_begin.then(|| route.backlog(payload)));
     let state = NewState::Waiting { backlog, in_order: route.policy.is_ordered };
     First { delivery: NewDelivery { target_id, state }, ours: None }
 }

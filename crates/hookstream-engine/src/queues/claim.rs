@@ -12,7 +12,10 @@ use std::{
 
 use hookstream_model::{
     base::ids::{ApplicationId, TargetId},
-    delivery::queue::Backlog,
+    delivery::{
+        placement::{self, Placement, Source},
+        queue::Backlog,
+    },
 };
 use hookstream_store::{
     Error,
@@ -25,7 +28,7 @@ use crate::{
     core::Core,
     queues::{
         lanes::{Gather, LanePolicy, Now},
-        requeue::{requeue, route},
+        requeue::{requeue, route, works_on_shard},
         schedule::{Offered, offer},
     },
     routing::route::Route,
@@ -291,12 +294,9 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
 
 /// Returns whether a delivery from outside of backlogs may enter its lane.
 fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
-    let now = core.now();
-    let is_limited = route.policy.is_limited(now);
-    let is_out_of_order = route.keeps_order(delivery.failed);
-    let is_elsewhere =
-        is_limited && core.works_on_backlog_since(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_none();
-    !is_out_of_order && !is_elsewhere && !route.policy.is_held(now) && core.lanes().has_room(delivery.target_id, &route.policy)
+    let restrictions = route.restrictions(delivery.failed, core.now());
+    placement::place(restrictions, Source::Due, works_on_shard(core, delivery)) == Placement::Here
+        && core.lanes().has_room(delivery.target_id, &route.policy)
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hookstream_model::base::{
-    ids::{ApplicationId, EndpointId, TargetId},
-    time::Timestamp,
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, EndpointId, TargetId},
+        time::Timestamp,
+    },
+    delivery::queue::Backlog,
 };
 use hookstream_store::{
     Error,
@@ -61,6 +64,11 @@ pub(crate) fn backlog_wait(route: &Route, delivery: &Claimed, now: Timestamp) ->
     let keeps_position = route.keeps_order(delivery.failed);
     let due_at = if keeps_position { Timestamp::EPOCH } else { now };
     Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_position }
+}
+
+/// Returns whether this node works on the shard of a delivery's target.
+pub(crate) fn works_on_shard(core: &Core, delivery: &Claimed) -> bool {
+    core.works_on_backlog_since(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_some()
 }
 
 pub(crate) async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Result<Option<Arc<Route>>, Error> {

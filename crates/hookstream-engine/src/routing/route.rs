@@ -18,6 +18,7 @@ use hookstream_model::{
     },
     delivery::{
         ordering::{OnFailure, Ordering},
+        placement::Restrictions,
         queue::Backlog,
         retry::RetrySchedule,
     },
@@ -136,6 +137,11 @@ impl Route {
                 Backlog::of_key(application, target, key.as_bytes())
             }
         }
+    }
+
+    /// Returns what restricts a delivery with this many failures.
+    pub(crate) fn restrictions(&self, failed: u32, now: Timestamp) -> Restrictions {
+        self.policy.restrictions(self.keeps_order(failed), now)
     }
 
     /// Returns whether a delivery with this many failures keeps its position in its backlog.

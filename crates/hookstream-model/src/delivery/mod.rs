@@ -8,6 +8,7 @@ pub mod explain;
 pub mod hold;
 pub mod ordering;
 pub mod outcome;
+pub mod placement;
 pub mod queue;
 pub mod retry;
 pub mod state;

@@ -7,7 +7,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, TargetId},
         time::Timestamp,
     },
-    delivery::hold::Hold,
+    delivery::{hold::Hold, placement::Restrictions},
 };
 
 /// Configuration that decides when a target's deliveries may be sent.
@@ -31,9 +31,9 @@ pub(crate) struct LanePolicy {
 }
 
 impl LanePolicy {
-    /// Returns whether only the owner of the target's shard may send to it.
-    pub(crate) fn is_limited(&self, now: Timestamp) -> bool {
-        self.has_rate() || self.is_ordered || self.is_held(now)
+    /// Returns what restricts a delivery.
+    pub(crate) fn restrictions(&self, keeps_position: bool, now: Timestamp) -> Restrictions {
+        Restrictions { has_rate: self.has_rate(), is_ordered: self.is_ordered, keeps_position, is_held: self.is_held(now) }
     }
 
     pub(crate) fn is_held(&self, now: Timestamp) -> bool {
