@@ -18,6 +18,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     Store,
+    db::listeners::Change,
     delivery::deliveries::{Claimed, Owner},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -221,11 +222,24 @@ impl Core {
         self.next_due.store(i64::MAX, Ordering::Release);
     }
 
-    /// Takes a change of an environment, its event types or its API keys.
-    pub(crate) fn environment_changed(&self, environment: EnvironmentId) {
-        self.routes.forget_schemas(environment);
-        self.budgets.changed();
-        self.generation.fetch_add(1, Ordering::AcqRel);
+    /// Takes a change that was committed here or by another process: nothing cached before it is used again.
+    pub(crate) fn changed(self: &Arc<Self>, change: Change) {
+        match change {
+            Change::Application(application) => {
+                self.routes.forget(application);
+                let core = Arc::clone(self);
+                // Lanes in memory take the new configuration.
+                self.tasks.spawn(async move { crate::upkeep::hold_writer::refresh(&core, application).await });
+            }
+            Change::Environment(environment) => {
+                self.routes.forget_schemas(environment);
+                self.installation_changed();
+            }
+            Change::Several => {
+                self.routes.forget_all();
+                self.installation_changed();
+            }
+        }
     }
 
     /// Takes a change of organizations or API keys.

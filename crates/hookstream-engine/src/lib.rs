@@ -76,6 +76,12 @@ impl Handle {
         parts.store.prepare_day(now).await?;
         let (outcomes, recorded) = mpsc::channel(options.max_in_flight * 4);
         let core = Arc::new(Core::new(parts, options, lease, outcomes, rng));
+        let listening = Arc::downgrade(&core);
+        core.store.listeners().add(move |change| {
+            if let Some(core) = listening.upgrade() {
+                core.changed(change);
+            }
+        });
         core.tasks.spawn(crate::attempts::record::run(Arc::clone(&core), recorded));
         if core.options.role.delivers() {
             core.tasks.spawn(crate::queues::claim::run(Arc::clone(&core)));
@@ -90,19 +96,6 @@ impl Handle {
         core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));
         Ok(Self { core })
-    }
-
-    /// Reloads an application after a change to it or to one of its endpoints. Callers must await the commit and call
-    /// this before they report the change. Lanes in memory take the new configuration.
-    pub fn application_changed(&self, application: ApplicationId) {
-        self.core.routes.forget(application);
-        let core = Arc::clone(&self.core);
-        self.core.tasks.spawn(async move { crate::upkeep::hold_writer::refresh(&core, application).await });
-    }
-
-    /// Takes a changed retention or budget of an environment.
-    pub fn environment_changed(&self, environment: EnvironmentId) {
-        self.core.environment_changed(environment);
     }
 
     /// Returns the version of cached environments and keys, which grows with each change that this node learns of.

@@ -353,7 +353,6 @@ pub(crate) async fn rotate(
         api_keys::replace(&*api.store, &act, &old, until, &key, &text, kept).await
     })
     .await?;
-    api.engine.environment_changed(caller.tenant.environment);
     if overlap == 0 {
         api.engine.until_heard_everywhere().await;
     }
@@ -379,7 +378,6 @@ pub(crate) async fn revoke(
     check_grants(caller, found.key.scopes)?;
     check_level(caller, found.key.level)?;
     let was_valid = api_keys::revoke(&*api.store, &audited.act(&api), caller.tenant, key).await?;
-    api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
     if was_valid { Ok(Json(Success::new())) } else { Err(not_found()) }
 }

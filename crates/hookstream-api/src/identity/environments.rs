@@ -278,10 +278,7 @@ pub(crate) async fn update(
     })
     .await?;
     match changed {
-        Changed::Done(environment) => {
-            api.engine.environment_changed(environment.id);
-            Ok(Json(EnvironmentAnswer { environment: (*environment).into() }))
-        }
+        Changed::Done(environment) => Ok(Json(EnvironmentAnswer { environment: (*environment).into() })),
         Changed::NotFound => Err(not_found()),
         Changed::SlugTaken => Err(slug_taken()),
     }
@@ -317,7 +314,6 @@ pub(crate) async fn delete(
             return Err(ApiError::new(StatusCode::CONFLICT, "last_environment", message));
         }
     }
-    api.engine.environment_changed(found.id);
     api.engine.until_heard_everywhere().await;
     Ok(Json(Success::new()))
 }
@@ -348,7 +344,6 @@ pub(crate) async fn restore(
         }
         Restored::QuotaReached(reached) => return Err(reached.into()),
     }
-    api.engine.environment_changed(found.id);
     Ok(Json(EnvironmentAnswer { environment: Model { deleted_at: None, ..found }.into() }))
 }
 

@@ -216,7 +216,6 @@ pub(crate) async fn delete(
         return Err(not_found());
     }
     tracing::info!(organization.id = %id, user.id = %owner, "organization deleted");
-    api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
     Ok(Json(Success::new()))
 }
@@ -243,7 +242,6 @@ pub(crate) async fn restore(
     if !organizations::restore(&*api.store, &audited.act(&api), id).await? {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or has already been removed."));
     }
-    api.engine.environment_changed(caller.tenant.environment);
     answer(&api, caller, id).await
 }
 

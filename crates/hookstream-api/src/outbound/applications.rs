@@ -308,7 +308,6 @@ pub(crate) async fn update(
         Ok(())
     })
     .await?;
-    api.engine.application_changed(id);
     match changed {
         Changed::Done(application) => Ok(Json(ApplicationAnswer { application: (*application).into() })),
         Changed::NotFound => Err(not_found()),
@@ -333,7 +332,6 @@ pub(crate) async fn delete(
 ) -> Result<Json<Success>, ApiError> {
     let id = resolve(&api, caller, &app).await?;
     let was_there = applications::delete(&*api.store, &audited.act(&api), caller.tenant, id).await?;
-    api.engine.application_changed(id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 

@@ -191,12 +191,11 @@ pub(crate) async fn create(
     };
     let answer = EventTypeAnswer { event_type: event_type.clone().into() };
     let taken = || name_taken(&event_type.name);
-    let answer = idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
+
+    idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
         event_types::create(&*api.store, &act, &event_type, kept).await
     })
-    .await;
-    api.engine.routes().forget_schemas(caller.tenant.environment);
-    answer
+    .await
 }
 
 /// Get an event type
@@ -258,7 +257,6 @@ pub(crate) async fn update(
     })
     .await?
     .ok_or_else(not_found)?;
-    api.engine.routes().forget_schemas(caller.tenant.environment);
     Ok(Json(EventTypeAnswer { event_type: changed.into() }))
 }
 
@@ -278,7 +276,6 @@ pub(crate) async fn delete(
 ) -> Result<Json<Success>, ApiError> {
     let id = find(&api, caller, &given).await?.id;
     let was_there = event_types::delete(&*api.store, &audited.act(&api), caller.tenant, id).await?;
-    api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 

@@ -261,7 +261,6 @@ async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledRea
     };
     match disabled {
         Ok(true) => {
-            core.routes.forget(key.application_id);
             // Waiting deliveries are skipped, even if they were held.
             hold_writer::refresh(&core, key.application_id).await;
             tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");

@@ -2,17 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hookstream_store::{
-    Error,
-    db::changes::{Change, Feed},
-    delivery::cluster::Nudge,
-};
+use hookstream_store::{Error, db::changes::Feed, delivery::cluster::Nudge};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::Instant,
 };
 
-use crate::{core::Core, upkeep::hold_writer};
+use crate::core::Core;
 
 /// Interval between queries for changes; a notification triggers one earlier.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -65,13 +61,7 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
         }
         Some(feed) => {
             for change in feed.next(&*core.store).await? {
-                match change {
-                    Change::Application(application) => {
-                        core.routes.forget(application);
-                        hold_writer::refresh(core, application).await;
-                    }
-                    Change::Environment(environment) => core.environment_changed(environment),
-                }
+                core.changed(change);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Directory of routes: applications with their endpoints, ready for delivery, cached in memory.
 //!
-//! An application is read when first needed. A handler that changes one in the store calls [`RouteDirectory::forget`]
-//! before it responds, so that the next message sees the change.
+//! An application is read when first needed. The commit of a change marks it as stale before the change is reported
+//! ([`Core::changed`](crate::core::Core::changed)), so that the next message sees the change.
 //!
 //! A change of one endpoint costs the reading of one endpoint: the cached application stays as a base, and only the
 //! endpoints changed since its version are read and decrypted again. One task at a time reads an application; the
@@ -305,7 +305,7 @@ impl RouteDirectory {
         Ok((of_event_types, schema))
     }
 
-    /// Marks an application as changed. Callers do so before they report a change of it or of its endpoints.
+    /// Marks an application as changed.
     pub(crate) fn forget(&self, application: ApplicationId) {
         self.write(|kept| {
             kept.applications.change(&application, |remembered| remembered.is_stale = true);
@@ -315,8 +315,8 @@ impl RouteDirectory {
         });
     }
 
-    /// Drops an environment's schemas. Callers do so before they report a change of an event type.
-    pub fn forget_schemas(&self, environment: EnvironmentId) {
+    /// Drops an environment's schemas.
+    pub(crate) fn forget_schemas(&self, environment: EnvironmentId) {
         self.change(|kept| {
             kept.schemas.remove(&environment);
         });

@@ -19,6 +19,7 @@ use hookstream_model::{
     },
 };
 use hookstream_store::{
+    db::listeners::Change,
     delivery::{cluster::Nudge, deliveries::IdempotencyKey},
     operations::jobs,
     outbound::endpoints::{self, EndpointKey},
@@ -222,7 +223,7 @@ impl Simulation {
             let _ = hub.nudges.send(Nudge::Changed);
         }
         let node = self.any_node()?;
-        self.nodes[node].handle.application_changed(application);
+        self.nodes[node].handle.core.changed(Change::Application(application));
         Some(self.nodes[node].gate.node)
     }
 

@@ -22,7 +22,8 @@ use hookstream_store::{
     Cluster, Database, Deliveries, Error, Retention, Store,
     db::{
         installation_quotas::InstallationQuotas,
-        statement::{Row, Statement, Written},
+        listeners::Listeners,
+        statement::{Row, Statement, Written, announced},
         vault::Vault,
     },
     delivery::{
@@ -112,6 +113,7 @@ pub(super) struct NodeStore {
     pub(super) clock: SimClock,
     /// Whether the node has got its first owner id.
     pub(super) has_enlisted: AtomicBool,
+    pub(super) listeners: Listeners,
 }
 
 impl NodeStore {
@@ -212,13 +214,21 @@ impl Database for NodeStore {
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        let changes = announced(&statements);
         let written = self.call(operation, true, self.inner.write(operation, statements)).await;
+        if Written::may_be_committed(&written) {
+            self.listeners.announce(&changes);
+        }
         self.notify(Nudge::Changed);
         written
     }
 
     fn vault(&self) -> &Vault {
         self.inner.vault()
+    }
+
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     fn installation_quotas(&self) -> &InstallationQuotas {

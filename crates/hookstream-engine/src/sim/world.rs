@@ -245,6 +245,7 @@ impl Simulation {
                 history: Arc::clone(&self.history),
                 clock: self.clock.clone(),
                 has_enlisted: AtomicBool::new(false),
+                listeners: hookstream_store::db::listeners::Listeners::default(),
             };
             let wire = Wire { receivers: Arc::clone(&self.receivers), gate: Arc::clone(&gate) };
             let parts = Parts { store: Arc::new(store), transport: Arc::new(wire), clock: Arc::new(self.clock.clone()) };

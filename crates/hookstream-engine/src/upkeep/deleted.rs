@@ -37,8 +37,6 @@ pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<
 async fn remove_environment(core: &Core, environment: &Environment) -> Result<(), Error> {
     let id = environment.id;
     environments::empty(&*core.store, id).await?;
-    core.routes.forget_all();
-    core.environment_changed(id);
     let now = core.now();
     budget_task::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
     // The message of an idempotency key stays as long as the key's window.

@@ -60,7 +60,6 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not record the holds of endpoints; retrying");
                 return false;
             }
-            core.routes.forget(application);
             let mut lanes = core.lanes();
             let mut noted = core.holds();
             for (id, hold) in holds {

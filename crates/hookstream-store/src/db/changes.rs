@@ -13,6 +13,7 @@ use hookstream_model::{
 
 use crate::db::{
     error::Error,
+    listeners::Change,
     statement::{Database, Row, Statement, Value},
 };
 
@@ -29,15 +30,6 @@ const DELETE_OLD: &str = "delete from changes where number < $1";
 const OVERLAP: i64 = 1_000;
 /// Number of kept changes.
 const KEPT: i64 = 20_000;
-
-/// Changed resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Application or one of its endpoints.
-    Application(ApplicationId),
-    /// Environment, its event types or its API keys.
-    Environment(EnvironmentId),
-}
 
 /// Reader of the changes since the last call.
 #[derive(Debug)]
@@ -97,13 +89,17 @@ pub(crate) fn touch_deleted(tenant: Tenant, application: ApplicationId) -> State
 
 /// Returns the statement that notifies other processes of a change of an application or one of its endpoints.
 pub(crate) fn record(tenant: Tenant, application: ApplicationId) -> Statement {
-    Statement::new(RECORD, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()]).notifies_others()
+    Statement::new(RECORD, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])
+        .announces(Change::Application(application))
 }
 
 /// Returns the statements that accompany a change of an environment, its event types or its API keys.
 pub(crate) fn of_environment(tenant: Tenant) -> [Statement; 2] {
     let environment: Value = tenant.environment.as_bytes().into();
-    [Statement::new(TOUCH_ENVIRONMENT, vec![environment.clone()]), Statement::new(RECORD, vec![environment, Value::Null]).notifies_others()]
+    [
+        Statement::new(TOUCH_ENVIRONMENT, vec![environment.clone()]),
+        Statement::new(RECORD, vec![environment, Value::Null]).announces(Change::Environment(tenant.environment)),
+    ]
 }
 
 /// Deletes changes that every process has read long ago.

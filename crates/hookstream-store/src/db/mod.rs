@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod error;
 pub mod installation_quotas;
+pub mod listeners;
 pub mod lost_key;
 pub mod page;
 pub mod sealed_write;

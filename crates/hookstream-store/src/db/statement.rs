@@ -8,7 +8,12 @@
 use async_trait::async_trait;
 use hookstream_model::base::time::Timestamp;
 
-use crate::db::{error::Error, installation_quotas::InstallationQuotas, vault::Vault};
+use crate::db::{
+    error::Error,
+    installation_quotas::InstallationQuotas,
+    listeners::{Change, Listeners},
+    vault::Vault,
+};
 
 /// Database that runs plain statements, each call as one transaction.
 #[async_trait]
@@ -21,6 +26,9 @@ pub trait Database: Send + Sync + 'static {
 
     /// Returns the default quotas of organizations.
     fn installation_quotas(&self) -> &InstallationQuotas;
+
+    /// Returns the listeners to changes that this process commits.
+    fn listeners(&self) -> &Listeners;
 
     /// Runs all statements in one transaction and returns the rows of each.
     ///
@@ -39,6 +47,11 @@ pub enum Written {
 }
 
 impl Written {
+    /// Returns whether a write was committed, or may have been.
+    pub fn may_be_committed(written: &Result<Self, Error>) -> bool {
+        matches!(written, Ok(Self::Committed(_)) | Err(Error::Unavailable { .. }))
+    }
+
     /// Returns whether the write was committed.
     pub(crate) const fn is_committed(&self) -> bool {
         matches!(self, Self::Committed(_))
@@ -51,18 +64,18 @@ pub struct Statement {
     pub(crate) sql: &'static str,
     pub(crate) values: Vec<Value>,
     pub(crate) required: bool,
-    pub(crate) notifies_others: bool,
+    pub(crate) announces: Option<Change>,
 }
 
 impl Statement {
     pub(crate) const fn new(sql: &'static str, values: Vec<Value>) -> Self {
-        Self { sql, values, required: false, notifies_others: false }
+        Self { sql, values, required: false, announces: None }
     }
 
-    /// Marks the statement as a notification of other processes on the same database, which are nudged after the
-    /// commit. A database with a single process skips the statement.
-    pub(crate) const fn notifies_others(mut self) -> Self {
-        self.notifies_others = true;
+    /// Marks the statement as the record of a change. The commit announces the change to the [`Listeners`] of this process
+    /// and nudges other processes. A database with a single process skips the statement.
+    pub(crate) const fn announces(mut self, change: Change) -> Self {
+        self.announces = Some(change);
         self
     }
 
@@ -71,6 +84,11 @@ impl Statement {
         self.required = true;
         self
     }
+}
+
+/// Returns the changes that these statements announce.
+pub fn announced(statements: &[Statement]) -> Vec<Change> {
+    statements.iter().filter_map(|statement| statement.announces).collect()
 }
 
 /// Value of a parameter or a column.

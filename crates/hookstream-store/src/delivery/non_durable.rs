@@ -20,6 +20,7 @@ use crate::{
     Cluster, Deliveries, Error, History, Retention, Store,
     db::{
         installation_quotas::InstallationQuotas,
+        listeners::Listeners,
         statement::{Database, Row, Statement, Written},
         vault::Vault,
     },
@@ -56,6 +57,10 @@ impl Database for NonDurableStore {
 
     fn vault(&self) -> &Vault {
         self.0.vault()
+    }
+
+    fn listeners(&self) -> &Listeners {
+        self.0.listeners()
     }
 
     fn installation_quotas(&self) -> &InstallationQuotas {

@@ -13,6 +13,7 @@ use crate::{
     db::{
         changes,
         error::Error,
+        listeners,
         statement::{Columns, Database, Row, Statement, Value, Written},
     },
     operations::{
@@ -205,7 +206,7 @@ pub async fn restore(db: &dyn Database, context: &AuditContext, tenant: Tenant) 
 /// # Errors
 /// Fails if the store fails.
 pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
-    let mut statements = vec![Statement::new(RECORD_APPLICATIONS, vec![id.as_bytes().into()]).notifies_others()];
+    let mut statements = vec![Statement::new(RECORD_APPLICATIONS, vec![id.as_bytes().into()]).announces(listeners::Change::Several)];
     statements.extend(EMPTY.map(|sql| Statement::new(sql, vec![id.as_bytes().into()])));
     db.write("delete the content of an environment", statements).await?;
     Ok(())

@@ -12,6 +12,7 @@ use hookstream_model::{
 use crate::{
     db::{
         error::Error,
+        listeners,
         page::sql_limit,
         statement::{Columns, Database, Row, Statement},
     },
@@ -205,7 +206,7 @@ fn entry(id: OrganizationId, context: &AuditContext, action: Action, change: &Ch
 
 /// Returns the statement that makes other nodes reload an organization.
 pub(crate) fn record(id: OrganizationId) -> Statement {
-    Statement::new(RECORD, vec![id.as_bytes().into()]).notifies_others()
+    Statement::new(RECORD, vec![id.as_bytes().into()]).announces(listeners::Change::Several)
 }
 
 /// Permanently removes organizations that were deleted before this time and have no environment left. Returns their ids.

@@ -30,7 +30,8 @@ use crate::{
     db::{
         error::Error,
         installation_quotas::InstallationQuotas,
-        statement::{Database, Row, Statement, Written},
+        listeners::Listeners,
+        statement::{Database, Row, Statement, Written, announced},
         vault::Vault,
     },
     delivery::cluster::Nudge,
@@ -60,6 +61,7 @@ pub struct PostgresStore {
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
     quotas: InstallationQuotas,
+    listeners: Listeners,
     /// Time of the last message refused for a full disk; `None` once one was stored.
     full_at: Mutex<Option<Instant>>,
     /// Trigger for notifying the other nodes.
@@ -89,6 +91,7 @@ impl PostgresStore {
             nudges: broadcast::channel(NUDGES).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
+            listeners: Listeners::default(),
             full_at: Mutex::default(),
             notify: Arc::default(),
             tasks: TaskTracker::new(),
@@ -140,7 +143,11 @@ impl Database for PostgresStore {
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        let changes = announced(&statements);
         let written = crate::postgres::db::plain::write(&self.plain, operation, &statements).await;
+        if Written::may_be_committed(&written) {
+            self.listeners.announce(&changes);
+        }
         if matches!(written, Err(Error::Full { .. })) {
             self.note_full(Some(Instant::now()));
         }
@@ -149,6 +156,10 @@ impl Database for PostgresStore {
 
     fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     fn installation_quotas(&self) -> &InstallationQuotas {

@@ -28,7 +28,8 @@ use crate::{
     db::{
         error::Error,
         installation_quotas::InstallationQuotas,
-        statement::{Database, Row, Statement, Written},
+        listeners::Listeners,
+        statement::{Database, Row, Statement, Written, announced},
         vault::Vault,
     },
     delivery::{
@@ -66,6 +67,7 @@ pub struct SqliteStore {
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
     quotas: InstallationQuotas,
+    listeners: Listeners,
     /// State of the free disk space, if there is a directory.
     space: Option<Arc<Space>>,
     /// Background thread and lock of the directory, if there is one.
@@ -99,6 +101,7 @@ impl SqliteStore {
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
+            listeners: Listeners::default(),
         })
     }
 
@@ -114,7 +117,11 @@ impl Database for SqliteStore {
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        let changes = announced(&statements);
         let written = self.writer.run(move |files| crate::sqlite::db::plain::write(files, operation, &statements)).await;
+        if Written::may_be_committed(&written) {
+            self.listeners.announce(&changes);
+        }
         if let (Err(Error::Full { .. }), Some(space)) = (&written, &self.space) {
             space.note_full();
         }
@@ -123,6 +130,10 @@ impl Database for SqliteStore {
 
     fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     fn installation_quotas(&self) -> &InstallationQuotas {

@@ -187,10 +187,9 @@ pub(crate) async fn create(
     let answer = EndpointAnswer { endpoint: shown.with_secret(&secret), warnings };
     let taken = || uid_taken(endpoint.uid.as_deref().unwrap_or_default());
     let of_customer = (scope.requester == Requester::Customer).then_some(api.options.portal_endpoints).flatten();
-    let answer = idempotency::create_once(&api, scope.tenant, key, &answer, taken, async |kept| {
+
+    idempotency::create_once(&api, scope.tenant, key, &answer, taken, async |kept| {
         endpoints::create(&*api.store, &act, &endpoint, &secret, of_customer, kept).await
     })
-    .await;
-    api.engine.application_changed(application_id);
-    answer
+    .await
 }

@@ -30,6 +30,5 @@ pub(crate) async fn delete(
 ) -> Result<Json<Success>, ApiError> {
     let key = key(&api, &scope, &endpoint).await?;
     let was_there = endpoints::delete(&*api.store, &audited.act(&api), key).await?;
-    api.engine.application_changed(key.application_id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }

@@ -33,7 +33,6 @@ pub(crate) async fn reset_circuit(
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let key = key(&api, &scope, &endpoint).await?;
     let was_there = endpoints::reset_hold(&*api.store, &audited.act(&api), key).await?;
-    api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
     }

@@ -132,7 +132,8 @@ pub(crate) async fn rotate_secret(
         signing_secret: secret.expose().to_owned(),
         previous_secret_expires_at: old_until.to_string(),
     };
-    let answer = idempotency::change_once(&api, scope.tenant, idempotency_key, &answer, async |kept| {
+
+    idempotency::change_once(&api, scope.tenant, idempotency_key, &answer, async |kept| {
         let rotation = Rotation { secret: &secret, old_until };
         match endpoints::rotate_secret(&*api.store, &act, key, rotation, kept).await? {
             Rotated::Done => Ok(true),
@@ -145,9 +146,7 @@ pub(crate) async fn rotate_secret(
             Rotated::TooMany { until } => Err(too_many_secrets(until)),
         }
     })
-    .await;
-    api.engine.application_changed(key.application_id);
-    answer
+    .await
 }
 
 /// Reveal an endpoint's signing secret

@@ -171,7 +171,6 @@ pub(crate) async fn update(
         Ok(())
     })
     .await?;
-    api.engine.application_changed(key.application_id);
     let (endpoint, secret) = match changed {
         Changed::Done(changed) => *changed,
         Changed::NotFound => return Err(not_found()),

@@ -73,7 +73,7 @@ async fn write_all(connection: &Connection, statements: &[Statement]) -> Result<
         }
         results.push(rows);
     }
-    if statements.iter().any(|statement| statement.notifies_others) {
+    if statements.iter().any(|statement| statement.announces.is_some()) {
         // The notification is sent with the commit.
         connection.query(NUDGE, &[]).await?;
     }

@@ -15,7 +15,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    db::{error::Error, installation_quotas::InstallationQuotas, vault::Vault},
+    db::{error::Error, installation_quotas::InstallationQuotas, listeners::Listeners, vault::Vault},
     delivery::deliveries::Owner,
     sqlite::{SqliteStore, deliveries::claim},
 };
@@ -46,6 +46,7 @@ impl SqliteStore {
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
+            listeners: Listeners::default(),
             _guards: None,
             space: None,
         })

@@ -35,7 +35,7 @@ pub(crate) fn write(files: &mut Files, operation: &'static str, statements: &[St
     core.execute_batch("savepoint plain").map_err(failed(operation))?;
     let mut results = Vec::with_capacity(statements.len());
     for (index, statement) in statements.iter().enumerate() {
-        if statement.notifies_others && is_single_process {
+        if statement.announces.is_some() && is_single_process {
             results.push(Vec::new());
             continue;
         }
