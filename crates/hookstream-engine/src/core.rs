@@ -18,7 +18,6 @@ use hookstream_model::{
 };
 use hookstream_store::{
     Store,
-    db::listeners::Change,
     delivery::deliveries::{Claimed, Owner},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -220,26 +219,6 @@ impl Core {
     /// Clears the noted due time, because the store is about to be asked.
     pub(crate) fn forget_noted_due(&self) {
         self.next_due.store(i64::MAX, Ordering::Release);
-    }
-
-    /// Takes a change that was committed here or by another process: nothing cached before it is used again.
-    pub(crate) fn changed(self: &Arc<Self>, change: Change) {
-        match change {
-            Change::Application(application) => {
-                self.routes.forget(application);
-                let core = Arc::clone(self);
-                // Lanes in memory take the new configuration.
-                self.tasks.spawn(async move { crate::upkeep::hold_writer::refresh(&core, application).await });
-            }
-            Change::Environment(environment) => {
-                self.routes.forget_schemas(environment);
-                self.installation_changed();
-            }
-            Change::Several => {
-                self.routes.forget_all();
-                self.installation_changed();
-            }
-        }
     }
 
     /// Takes a change of organizations or API keys.

@@ -79,7 +79,7 @@ impl Handle {
         let listening = Arc::downgrade(&core);
         core.store.listeners().add(move |change| {
             if let Some(core) = listening.upgrade() {
-                core.changed(change);
+                crate::cluster::change_feed::apply(&core, change);
             }
         });
         core.tasks.spawn(crate::attempts::record::run(Arc::clone(&core), recorded));

@@ -1,14 +1,18 @@
-//! Notifications of other nodes: due deliveries and changes.
+//! Changes of the configuration, and notifications of other nodes.
 
 use std::{sync::Arc, time::Duration};
 
-use hookstream_store::{Error, db::changes::Feed, delivery::cluster::Nudge};
+use hookstream_store::{
+    Error,
+    db::{changes::Feed, listeners::Change},
+    delivery::cluster::Nudge,
+};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::Instant,
 };
 
-use crate::core::Core;
+use crate::{core::Core, upkeep::hold_writer};
 
 /// Interval between queries for changes; a notification triggers one earlier.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -61,9 +65,29 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
         }
         Some(feed) => {
             for change in feed.next(&*core.store).await? {
-                core.changed(change);
+                apply(core, change);
             }
         }
     }
     Ok(())
+}
+
+/// Applies a change that was committed here or by another node: nothing cached before it is used again.
+pub(crate) fn apply(core: &Arc<Core>, change: Change) {
+    match change {
+        Change::Application(application) => {
+            core.routes.forget(application);
+            // Lanes in memory take the new configuration.
+            let task_core = Arc::clone(core);
+            core.tasks.spawn(async move { hold_writer::refresh(&task_core, application).await });
+        }
+        Change::Environment(environment) => {
+            core.routes.forget_schemas(environment);
+            core.installation_changed();
+        }
+        Change::Several => {
+            core.routes.forget_all();
+            core.installation_changed();
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Directory of routes: applications with their endpoints, ready for delivery, cached in memory.
 //!
 //! An application is read when first needed. The commit of a change marks it as stale before the change is reported
-//! ([`Core::changed`](crate::core::Core::changed)), so that the next message sees the change.
+//! ([`change_feed::apply`](crate::cluster::change_feed::apply)), so that the next message sees the change.
 //!
 //! A change of one endpoint costs the reading of one endpoint: the cached application stays as a base, and only the
 //! endpoints changed since its version are read and decrypted again. One task at a time reads an application; the

@@ -33,7 +33,7 @@ use super::{
     receivers::Behaviour,
     world::{PATIENCE, STARTS, Simulation},
 };
-use crate::{Draft, Handle};
+use crate::{Draft, Handle, cluster::change_feed};
 
 /// Message that a sender repeats until it gets a response.
 #[derive(Debug, Clone)]
@@ -223,7 +223,7 @@ impl Simulation {
             let _ = hub.nudges.send(Nudge::Changed);
         }
         let node = self.any_node()?;
-        self.nodes[node].handle.core.changed(Change::Application(application));
+        change_feed::apply(&self.nodes[node].handle.core, Change::Application(application));
         Some(self.nodes[node].gate.node)
     }
 

@@ -1,6 +1,6 @@
 //! Changes of the configuration as this process hears of them: the commit that makes a change announces it.
 //!
-//! A cache that listens is never stale in its own process, whoever makes the change. Other processes read the rows of
+//! A cache that listens is never stale in its own process. Other processes read the rows of
 //! [`changes`](crate::db::changes).
 
 use std::{
