@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_destinations::{Transport, services::mail::Mailer};
+use hookstream_destinations::{Registry, services::mail::Mailer};
 use hookstream_engine::Handle;
 use hookstream_model::{
     base::{
@@ -56,8 +56,8 @@ pub struct Parts {
     pub engine: Handle,
     /// Store of all resources.
     pub store: Arc<dyn Store>,
-    /// Transport, which knows the allowed addresses.
-    pub transport: Arc<dyn Transport>,
+    /// Kinds of targets, which know their settings and the allowed addresses.
+    pub destinations: Arc<Registry>,
     /// Clock.
     pub clock: Arc<dyn Clock>,
     /// Key that signs the cookies of sign-ins through a provider.
@@ -135,7 +135,7 @@ const FORGET_EVERY: u32 = 120;
 pub struct Inner {
     pub(crate) engine: Handle,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) destinations: Arc<Registry>,
     pub(crate) options: Options,
     clock: Arc<dyn Clock>,
     pub(crate) limiter: Limiter,
@@ -168,14 +168,14 @@ impl std::ops::Deref for Api {
 impl Api {
     /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, transport, clock, sign_in_key, mailer, providers } = parts;
+        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers } = parts;
         let random = engine.random_bytes();
         let in_flight = InFlight::new(body_limit(engine.options().payload_limit));
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
         Self(Arc::new(Inner {
             engine,
             store,
-            transport,
+            destinations,
             options,
             clock,
             limiter: Limiter::default(),

@@ -5,10 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hookstream_model::outbound::endpoint::{EndpointUrl, URL_MAX};
 
-use crate::{
-    Target,
-    net::{guard::AddressPolicy, resolve::literal},
-};
+use crate::net::{guard::AddressPolicy, resolve::literal};
 
 /// Treats the input as a URL, and the same bytes as addresses. An accepted URL has the documented form, is unchanged
 /// after printing and parsing, and names the same host for the check and for the connection. An address that is
@@ -49,7 +46,7 @@ fn check_url(url: &EndpointUrl) {
         assert_eq!(again.to_url(), parsed, "printing changed the URL");
     }
     let host = parsed.host_str().expect("the URL has a host");
-    let Some(uri) = Target::http(url).uri else { return };
+    let Some(uri) = crate::http::settings::uri(url) else { return };
     let default_port = if parsed.scheme() == "https" { 443 } else { 80 };
     assert_eq!(uri.host(), Some(host), "the checked host differs from the connected one");
     assert_eq!(Some(uri.port_u16().unwrap_or(default_port)), parsed.port_or_known_default(), "{parsed}");

@@ -1,37 +1,109 @@
-//! All outbound connections: deliveries to URLs of users ([`http`]), and connections to servers of the operator: a
-//! mail server ([`mail`](services::mail)) and OpenID Connect providers ([`oidc`](services::oidc)).
+//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`]), and connections to
+//! servers of the operator: a mail server ([`mail`](services::mail)) and OpenID Connect providers
+//! ([`oidc`](services::oidc)).
 //!
-//! A transport makes one attempt and returns its outcome. It never retries, sleeps, records or uses the store. The
-//! model decides the consequences of an outcome, for all kinds of targets.
+//! A kind owns its protocol: `settings.rs` checks what a user entered, `render.rs` builds the request from an
+//! [`Envelope`], `send.rs` makes one attempt, `classify.rs` decides its [`Outcome`]. A kind never retries, sleeps,
+//! records or uses the store. The model decides the consequences of an outcome, for all kinds.
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod http;
 pub mod net;
+pub mod rabbitmq;
 pub mod services;
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use ::http::{HeaderMap, Uri};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
-    delivery::{outcome::Outcome, timings::Timings},
-    outbound::endpoint::EndpointUrl,
+    InvalidField,
+    base::{ids::TargetId, time::Timestamp},
+    delivery::{
+        outcome::{Failure, FailureKind, Outcome},
+        timings::Timings,
+    },
+    outbound::{
+        endpoint::EndpointUrl,
+        message::ContentType,
+        signature::SigningKeys,
+        target::{TargetConfig, TargetKind},
+    },
+};
+
+use crate::{
+    http::HttpDestination,
+    net::{Error, Options, Trust, network::Network},
+    rabbitmq::RabbitMqDestination,
 };
 
 pub use crate::net::guard::{AddressPolicy, Rule};
 
-/// Transport for deliveries.
+/// Kind of target.
+pub trait Destination: Send + Sync + 'static {
+    /// Checks the settings of an endpoint and prepares its target. Opens no connection.
+    ///
+    /// # Errors
+    /// Names the field and the rule that it breaks.
+    fn check(&self, settings: &Settings<'_>) -> Result<Arc<dyn Target>, InvalidField>;
+}
+
+/// Target of deliveries, with its settings parsed once. It holds the connections of its kind, so that settings of one kind
+/// cannot be sent with another.
 #[async_trait]
-pub trait Transport: Send + Sync + 'static {
+pub trait Target: fmt::Debug + Send + Sync {
     /// Checks whether the installation's policy allows the target's current address. A name that does not resolve is
     /// accepted, because every connection checks again.
-    async fn check(&self, target: &Target) -> Result<(), AddressRefused>;
+    async fn check_address(&self) -> Result<(), AddressRefused>;
 
-    /// Makes one attempt. The result is always an outcome, within `timeout` for the whole exchange, including the
-    /// response body.
-    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent;
+    /// Makes one attempt. The result is always an outcome, within `timeout` for the whole exchange.
+    async fn send(&self, envelope: &Envelope<'_>, timeout: Duration) -> Sent;
+}
+
+/// Settings of an endpoint, as stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// Kind of the target.
+    pub kind: TargetKind,
+    /// URL of the receiver or broker.
+    pub url: &'a EndpointUrl,
+    /// Settings besides the URL; `None` for kinds that have none.
+    pub config: Option<&'a TargetConfig>,
+    /// Custom headers.
+    pub headers: Option<&'a BTreeMap<String, String>>,
+}
+
+/// One message or batch to deliver, without any protocol.
+#[derive(Debug, Clone)]
+pub struct Envelope<'a> {
+    /// Id by which receivers recognize a repetition: the message's, or the batch's.
+    pub id: Cow<'a, str>,
+    /// Target of the delivery.
+    pub target_id: TargetId,
+    /// Event type; `None` for a batch.
+    pub event_type: Option<&'a str>,
+    /// Payload, byte for byte.
+    pub body: Bytes,
+    /// Type of the payload.
+    pub content_type: ContentType,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Number of deliveries that led to this one, itself included.
+    pub hops: u32,
+    /// Number of messages in a batch; `None` for a message by itself.
+    pub batch_size: Option<usize>,
+    /// Keys that sign.
+    pub keys: &'a SigningKeys,
+    /// Wall-clock time of the signature, because the receiver compares it with its own clock.
+    pub signed_at: Timestamp,
+}
+
+impl Envelope<'_> {
+    /// Returns the Standard Webhooks signature of id, time and body.
+    pub fn signature(&self) -> String {
+        self.keys.sign(&self.id, self.signed_at, &self.body)
+    }
 }
 
 /// Result of one attempt.
@@ -43,27 +115,73 @@ pub struct Sent {
     pub timings: Timings,
 }
 
-/// Destination of a delivery, parsed once.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// URI of the request; `None` for a URL that HTTP cannot express.
-    pub(crate) uri: Option<Uri>,
+/// All kinds of targets of an installation.
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Box<dyn Destination>>,
+    network: Option<Arc<Network>>,
 }
 
-impl Target {
-    /// Builds the target of an endpoint's URL.
-    pub fn http(url: &EndpointUrl) -> Self {
-        Self { uri: url.to_url().as_str().parse().ok() }
+impl Registry {
+    /// Builds a registry of all kinds, over one network.
+    ///
+    /// # Errors
+    /// If TLS or name resolution cannot be set up.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let network = Arc::new(Network::new(options)?);
+        Ok(Self {
+            network: Some(Arc::clone(&network)),
+            ..Self::of([
+                (TargetKind::Http, Box::new(HttpDestination(Arc::clone(&network))) as Box<dyn Destination>),
+                (TargetKind::RabbitMq, Box::new(RabbitMqDestination::new(network))),
+            ])
+        })
+    }
+
+    /// Builds a registry of given kinds, such as the receivers of a simulation.
+    pub fn of(kinds: impl IntoIterator<Item = (TargetKind, Box<dyn Destination>)>) -> Self {
+        Self { kinds: kinds.into_iter().map(|(kind, destination)| (kind.as_str(), destination)).collect(), network: None }
+    }
+
+    /// Checks the settings of an endpoint before they are saved.
+    ///
+    /// # Errors
+    /// Names the field and the rule that it breaks.
+    pub fn check(&self, settings: &Settings<'_>) -> Result<Arc<dyn Target>, InvalidField> {
+        match self.kinds.get(settings.kind.as_str()) {
+            Some(destination) => destination.check(settings),
+            None => Err(InvalidField::new("type", format!("`{}` is not available in this installation", settings.kind.as_str()))),
+        }
+    }
+
+    /// Prepares the target of stored settings. Settings that this version refuses make a target whose attempts fail with
+    /// the reason, so that one endpoint does not stop the others of its application.
+    pub fn target(&self, settings: &Settings<'_>) -> Arc<dyn Target> {
+        self.check(settings).unwrap_or_else(|invalid| Arc::new(Unusable(invalid)))
+    }
+
+    /// Replaces the trust settings for new connections; existing ones are unchanged.
+    ///
+    /// # Errors
+    /// If the settings are invalid; the previous ones remain.
+    pub fn trust(&self, trust: Trust) -> Result<(), Error> {
+        self.network.as_ref().map_or(Ok(()), |network| network.trust(trust))
     }
 }
 
-/// Request: a POST of these bytes with these headers.
+/// Target whose stored settings cannot be used.
 #[derive(Debug)]
-pub struct Request {
-    /// Headers besides `host` and `content-length`.
-    pub headers: HeaderMap,
-    /// Body of the request.
-    pub body: Bytes,
+struct Unusable(InvalidField);
+
+#[async_trait]
+impl Target for Unusable {
+    async fn check_address(&self) -> Result<(), AddressRefused> {
+        Ok(())
+    }
+
+    async fn send(&self, _: &Envelope<'_>, _: Duration) -> Sent {
+        let failure = Failure::new(FailureKind::SettingsInvalid, format!("{}. Update the endpoint", self.0));
+        Sent { outcome: Outcome::Retryable(failure), timings: Timings::default() }
+    }
 }
 
 /// Address that the installation's policy does not allow.

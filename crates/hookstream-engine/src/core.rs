@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use hookstream_destinations::Transport;
 use hookstream_model::{
     base::{
         ids::{ApplicationId, EnvironmentId, IdSource, NewId},
@@ -39,7 +38,6 @@ use crate::{
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
     lease: Mutex<Lease>,
@@ -83,10 +81,17 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<PendingRecord>, mut rng: StdRng) -> Self {
-        let Parts { store, transport, clock } = parts;
+        let Parts { store, destinations, clock } = parts;
         let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
         Self {
-            routes: RouteDirectory::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&checks), Arc::clone(&clock), &options),
+            routes: RouteDirectory::new(
+                Arc::clone(&store),
+                destinations,
+                Arc::clone(&quotas),
+                Arc::clone(&checks),
+                Arc::clone(&clock),
+                &options,
+            ),
             quotas,
             checks,
             budgets: Budgets::default(),
@@ -108,7 +113,6 @@ impl Core {
             stop: CancellationToken::new(),
             finished: CancellationToken::new(),
             store,
-            transport,
             clock,
             options,
             lease: Mutex::new(lease),

@@ -18,7 +18,7 @@ mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
-use hookstream_destinations::Transport;
+use hookstream_destinations::Registry;
 use hookstream_model::{
     base::{
         ids::{ApplicationId, EnvironmentId},
@@ -51,8 +51,8 @@ pub const MAX_STALENESS: Duration = Duration::from_secs(2);
 pub struct Parts {
     /// Store of messages and deliveries.
     pub store: Arc<dyn Store>,
-    /// Connections to targets.
-    pub transport: Arc<dyn Transport>,
+    /// Kinds of targets.
+    pub destinations: Arc<Registry>,
     /// Source of the present time.
     pub clock: Arc<dyn Clock>,
 }

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use hookstream_destinations::AddressRefused;
 use hookstream_engine::{JobError, RetryError, SendError};
 use hookstream_model::{InvalidField, operations::quota::Quota};
 use hookstream_store::operations::quotas::Reached;
@@ -182,12 +181,6 @@ impl IntoResponse for ApiError {
 impl From<InvalidField> for ApiError {
     fn from(error: InvalidField) -> Self {
         Self::invalid(error.field, &error.problem)
-    }
-}
-
-impl From<AddressRefused> for ApiError {
-    fn from(refused: AddressRefused) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "address_not_allowed", format!("`url` {refused}.")).with_details(json!({ "field": "url" }))
     }
 }
 

@@ -82,10 +82,26 @@ impl Shared {
     /// Opens a connection. Each step has its own limit besides that of the exchange: if another connection becomes
     /// free first, the pool finishes this one in the background, which must end.
     async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
-        let deadline = Instant::now() + self.connect_timeout;
         let host = uri.host().ok_or(ConnectError::Url)?;
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let tls = is_https.then(|| self.tls.read().unwrap_or_else(PoisonError::into_inner).clone());
+        self.connect_host(host, port, tls).await
+    }
+
+    /// Opens a connection for a protocol other than HTTP, with TLS if asked for.
+    pub(crate) async fn connect_to_host(&self, host: &str, port: u16, with_tls: bool) -> Result<Stream, ConnectError> {
+        let tls = with_tls.then(|| {
+            let mut config = rustls::ClientConfig::clone(self.tls.read().unwrap_or_else(PoisonError::into_inner).config());
+            // The protocols that HTTP offers.
+            config.alpn_protocols.clear();
+            TlsConnector::from(Arc::new(config))
+        });
+        self.connect_host(host, port, tls).await
+    }
+
+    async fn connect_host(&self, host: &str, port: u16, tls: Option<TlsConnector>) -> Result<Stream, ConnectError> {
+        let deadline = Instant::now() + self.connect_timeout;
         let resolving = resolve::addresses(&*self.resolver, host);
         let addresses = timeout_at(deadline, resolving).await.unwrap_or(Err(DnsError::TimedOut))?;
         if resolve::literal(host).is_none() {
@@ -94,11 +110,10 @@ impl Shared {
         self.policy.judge_all(host, &addresses)?;
         let tcp = self.connect_to(&addresses, port, deadline).await?;
         steps::done(Phase::Connect);
-        if !is_https {
+        let Some(connector) = tls else {
             steps::connected();
             return Ok(Stream::Plain(TokioIo::new(tcp)));
-        }
-        let connector = self.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
+        };
         let handshake = connector.connect(server_name(host)?, tcp);
         let tls = timeout_at(deadline, handshake).await.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Tls)?;
         steps::done(Phase::Tls);

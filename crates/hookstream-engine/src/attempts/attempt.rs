@@ -1,8 +1,8 @@
 //! One attempt of a delivery: decides whether to make it, makes it, and settles the result.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use hookstream_destinations::{Request, Sent};
+use hookstream_destinations::{Envelope, Sent};
 use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
@@ -15,13 +15,9 @@ use hookstream_model::{
         state::{CancelReason, DeliveryState, ExhaustedReason},
         timings::Waterfall,
     },
-    outbound::{hops, message::ContentType},
+    outbound::message::ContentType,
 };
 use hookstream_store::delivery::deliveries::{Claimed, Next, Settled, Wait};
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_TYPE, USER_AGENT},
-};
 use tokio::time::Instant;
 
 use crate::{
@@ -33,18 +29,6 @@ use crate::{
     },
     routing::route::{ApplicationRoutes, Route},
 };
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
-const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
-const HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
-const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
-
-const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
-/// Number of headers of an attempt, without the endpoint's own and including those of the transport.
-const HEADERS: usize = 11;
 
 /// Minimum size of the response body kept with each attempt of a batch, in bytes.
 const BATCH_BODY_KEPT: usize = 512;
@@ -120,7 +104,7 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
     let began = Instant::now();
     // The wall clock, because the receiver compares the timestamp with its own clock.
     let signed_at = core.clock.wall();
-    let sent = core.transport.send(&route.target, request(&route, deliveries, signed_at), route.timeout).await;
+    let sent = route.target.send(&envelope(&route, deliveries, signed_at), route.timeout).await;
     let exchange = Exchange { sent, began_at, duration: began.elapsed(), batched: deliveries.len() };
 
     let (outcome, now) = (&exchange.sent.outcome, core.now());
@@ -146,8 +130,8 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
     recorded
 }
 
-/// Builds the request.
-fn request(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
+/// Builds the envelope.
+fn envelope<'a>(route: &'a Route, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
     match deliveries {
         [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, signed_at),
         _ => batched(route, deliveries, signed_at),
@@ -161,50 +145,38 @@ fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp
     Wait { due_at, backlog: is_in_backlog.then(|| route.backlog(&delivery.message.payload)), keeps_position }
 }
 
-/// Builds the request of one message: the payload, byte for byte.
-fn single(route: &Route, delivery: &Claimed, signed_at: Timestamp) -> Request {
+/// Builds the envelope of one message: the payload, byte for byte.
+fn single<'a>(route: &'a Route, delivery: &'a Claimed, signed_at: Timestamp) -> Envelope<'a> {
     let Claimed { message, attempts, .. } = delivery;
-    let body = message.payload.body.clone();
-    let mut headers = headers(route, &message.id.to_string(), &body, attempts + 1, signed_at);
-    if message.payload.content_type == ContentType::Text {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Text.as_str()));
+    Envelope {
+        id: Cow::Owned(message.id.to_string()),
+        target_id: delivery.target_id,
+        event_type: Some(&message.event_type),
+        body: message.payload.body.clone(),
+        content_type: message.payload.content_type,
+        attempt: attempts + 1,
+        hops: message.hops.next().count(),
+        batch_size: None,
+        keys: &route.keys,
+        signed_at,
     }
-    headers.insert(EVENT_TYPE, header_value(&message.event_type));
-    headers.insert(HOPS, HeaderValue::from(message.hops.next().count()));
-    Request { headers, body }
 }
 
-/// Builds the request of a batch.
-fn batched(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
+/// Builds the envelope of a batch.
+fn batched<'a>(route: &'a Route, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
     let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
-    let body = batch::body(messages());
-    let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
-    let mut headers = headers(route, &batch::id(messages()), &body, attempt, signed_at);
-    let hops = messages().map(|message| message.hops.next().count()).max().unwrap_or_default();
-    headers.insert(HOPS, HeaderValue::from(hops));
-    headers.insert(BATCH_SIZE, HeaderValue::from(deliveries.len()));
-    Request { headers, body }
-}
-
-/// Builds the headers: Standard Webhooks 1.0.0 and our own.
-fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, signed_at: Timestamp) -> HeaderMap {
-    let signature = route.keys.sign(id, signed_at, body);
-    let mut headers = HeaderMap::with_capacity(HEADERS + route.headers.len());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    for (name, value) in &route.headers {
-        // Replaces our header: `extend` would append a second one.
-        headers.insert(name, value.clone());
+    Envelope {
+        id: Cow::Owned(batch::id(messages())),
+        target_id: route.endpoint.id.into(),
+        event_type: None,
+        body: batch::body(messages()),
+        content_type: ContentType::Json,
+        attempt: 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default(),
+        hops: messages().map(|message| message.hops.next().count()).max().unwrap_or_default(),
+        batch_size: Some(deliveries.len()),
+        keys: &route.keys,
+        signed_at,
     }
-    headers.insert(WEBHOOK_ID, header_value(id));
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(signed_at.as_seconds()));
-    headers.insert(WEBHOOK_SIGNATURE, header_value(&signature));
-    headers.insert(DELIVERY_ATTEMPT, HeaderValue::from(attempt));
-    headers
-}
-
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("ids, base64 and event types are visible ASCII")
 }
 
 /// Attempt and its result.
@@ -228,7 +200,7 @@ fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
         number: delivery.attempts + 1,
         trigger: delivery.trigger,
         succeeded: outcome.is_accepted(),
-        response_status: response.map(|response| response.status),
+        response_status: response.and_then(|response| response.status),
         response_body: response.filter(|response| !response.body.is_empty()).map(|response| {
             let kept = &response.body[..response.body.len().min(most)];
             String::from_utf8_lossy(kept).into_owned()

@@ -272,8 +272,9 @@ async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Pr
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use hookstream_destinations::{AddressRefused, Request, Sent, Target, Transport};
+    use hookstream_destinations::{AddressRefused, Destination, Envelope, Registry, Sent, Settings, Target};
     use hookstream_model::{
+        InvalidField,
         base::{
             ids::{ApplicationId, IdSource},
             time::Clock,
@@ -292,6 +293,7 @@ mod tests {
             hops::Hops,
             message::{ContentType, Message, Payload},
             signature::{SigningAlgorithm, SigningKey},
+            target::TargetKind,
         },
     };
     use hookstream_store::{
@@ -312,17 +314,24 @@ mod tests {
     use super::*;
     use crate::{Options, Parts, cluster::lease};
 
-    /// Transport that sends nothing.
+    /// Target that gets nothing.
+    #[derive(Debug)]
     struct Nowhere;
 
+    impl Destination for Nowhere {
+        fn check(&self, _: &Settings<'_>) -> Result<Arc<dyn Target>, InvalidField> {
+            Ok(Arc::new(Self))
+        }
+    }
+
     #[async_trait]
-    impl Transport for Nowhere {
-        async fn check(&self, _: &Target) -> Result<(), AddressRefused> {
+    impl Target for Nowhere {
+        async fn check_address(&self) -> Result<(), AddressRefused> {
             Ok(())
         }
 
-        async fn send(&self, _: &Target, _: Request, _: Duration) -> Sent {
-            let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "no receiver"));
+        async fn send(&self, _: &Envelope<'_>, _: Duration) -> Sent {
+            let outcome = Outcome::Retryable(Failure::new(FailureKind::Timeout, "no receiver"));
             Sent { outcome, timings: Timings::default() }
         }
     }
@@ -394,7 +403,8 @@ mod tests {
             let options = Options::default();
             let owner = store.enlist(&crate::cluster::renewal::introduction(&options, None), now).await.expect("enlisted");
             let lease = lease::Lease::new(owner, Instant::now(), None);
-            let parts = Parts { store, transport: Arc::new(Nowhere), clock: Arc::new(clock.clone()) };
+            let destinations = Arc::new(Registry::of([(TargetKind::Http, Box::new(Nowhere) as Box<dyn Destination>)]));
+            let parts = Parts { store, destinations, clock: Arc::new(clock.clone()) };
             let (outcomes, _) = mpsc::channel(1);
             let core = Core::new(parts, options, lease, outcomes, StdRng::seed_from_u64(8));
             let handle = Handle { core: Arc::new(core) };
@@ -437,7 +447,9 @@ mod tests {
             id,
             tenant: application.tenant,
             application_id: application.id,
+            kind: TargetKind::Http,
             url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            config: None,
             description: None,
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,

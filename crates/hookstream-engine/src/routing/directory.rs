@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use hookstream_destinations::Registry;
 use hookstream_model::{
     base::{
         ids::{ApplicationId, EndpointId, EnvironmentId},
@@ -57,6 +58,7 @@ const MAX_READERS: usize = 1_000;
 /// Cache of applications and their routes.
 pub struct RouteDirectory {
     store: Arc<dyn Store>,
+    destinations: Arc<Registry>,
     clock: Arc<dyn Clock>,
     quotas: Arc<Quotas>,
     checks: Arc<Checks>,
@@ -107,9 +109,17 @@ struct Schemas {
 }
 
 impl RouteDirectory {
-    pub(crate) fn new(store: Arc<dyn Store>, quotas: Arc<Quotas>, checks: Arc<Checks>, clock: Arc<dyn Clock>, options: &Options) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        destinations: Arc<Registry>,
+        quotas: Arc<Quotas>,
+        checks: Arc<Checks>,
+        clock: Arc<dyn Clock>,
+        options: &Options,
+    ) -> Self {
         Self {
             store,
+            destinations,
             clock,
             quotas,
             checks,
@@ -363,7 +373,12 @@ impl RouteDirectory {
     }
 
     fn route(&self, with_secrets: WithSecrets, application: &Application, version: i64) -> Result<Route, Error> {
-        let defaults = Defaults { schedule: &self.schedule, timeout: self.timeout, payload_limit: self.payload_limit };
+        let defaults = Defaults {
+            destinations: &self.destinations,
+            schedule: &self.schedule,
+            timeout: self.timeout,
+            payload_limit: self.payload_limit,
+        };
         Route::new(with_secrets, application, version, &defaults)
     }
 

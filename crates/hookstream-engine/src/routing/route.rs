@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_destinations::Target;
+use hookstream_destinations::{Registry, Settings, Target};
 use hookstream_model::{
     base::{
         ids::{EndpointId, TargetId},
@@ -30,7 +30,6 @@ use hookstream_model::{
     },
 };
 use hookstream_store::{Error, outbound::endpoints::WithSecrets};
-use http::{HeaderName, HeaderValue};
 
 use crate::{
     queues::lanes::{Gather, LanePolicy},
@@ -72,21 +71,20 @@ impl ApplicationRoutes {
 pub struct Route {
     /// Endpoint.
     pub endpoint: Endpoint,
-    pub(crate) target: Target,
+    pub(crate) target: Arc<dyn Target>,
     pub(crate) keys: SigningKeys,
     /// Retry schedule: the endpoint's own, or the installation's.
     pub schedule: RetrySchedule,
     pub(crate) timeout: Duration,
     pub(crate) policy: Arc<LanePolicy>,
-    /// Custom headers of the endpoint.
-    pub(crate) headers: Box<[(HeaderName, HeaderValue)]>,
     /// Stored time since which the endpoint fails, in milliseconds; [`NOT_FAILING`] if it does not fail. Changes without a new
     /// version of the endpoint.
     failing_since: AtomicI64,
 }
 
-/// Values of the installation for settings that an endpoint leaves out.
+/// Kinds of targets, and values of the installation for settings that an endpoint leaves out.
 pub(crate) struct Defaults<'a> {
+    pub(crate) destinations: &'a Registry,
     pub(crate) schedule: &'a RetrySchedule,
     pub(crate) timeout: Duration,
     pub(crate) payload_limit: usize,
@@ -103,13 +101,14 @@ impl Route {
         let current = SigningKey::parse(&secret).map_err(unreadable)?;
         let rotated = rotated.into_iter().map(|(secret, until)| SigningKey::parse(&secret).map(|key| (key, until)));
         let rotated = rotated.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let settings =
+            Settings { kind: endpoint.kind, url: &endpoint.url, config: endpoint.config.as_ref(), headers: endpoint.headers.as_ref() };
         Ok(Self {
-            target: Target::http(&endpoint.url),
+            target: defaults.destinations.target(&settings),
             keys: SigningKeys::new(current, rotated),
             schedule: schedule(&endpoint, defaults.schedule),
             policy: Arc::new(policy(&endpoint, application, version, defaults.payload_limit)),
             timeout: endpoint.timeout_ms.map_or(defaults.timeout, |ms| Duration::from_millis(u64::from(ms))),
-            headers: own_headers(&endpoint),
             failing_since: AtomicI64::new(endpoint.failing_since.map_or(NOT_FAILING, Timestamp::as_millis)),
             endpoint,
         })
@@ -195,12 +194,4 @@ pub(crate) fn merge(base: &[Arc<Route>], changed: Vec<Arc<Route>>) -> Vec<Arc<Ro
         merged.sort_by_key(|route| route.endpoint.id);
     }
     merged
-}
-
-/// Returns the endpoint's custom headers, in the smallest form because there may be very many endpoints.
-fn own_headers(endpoint: &Endpoint) -> Box<[(HeaderName, HeaderValue)]> {
-    // Checked when saved; a header that a stricter rule now rejects is dropped.
-    let parse =
-        |(name, value): (&String, &String)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?));
-    endpoint.headers.iter().flatten().filter_map(parse).collect()
 }

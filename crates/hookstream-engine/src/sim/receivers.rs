@@ -7,11 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hookstream_destinations::{AddressRefused, Request, Sent, Target, Transport};
+use hookstream_destinations::{AddressRefused, Destination, Envelope, Sent, Settings, Target, http::classify::HttpResponse};
 use hookstream_model::{
+    InvalidField,
     base::ids::{EndpointId, MessageId},
     delivery::{
-        outcome::{Failure, FailureKind, Outcome, ReceiverResponse},
+        outcome::{Failure, FailureKind, Outcome},
         retry::RetryAfter,
         timings::Timings,
     },
@@ -22,9 +23,6 @@ use super::{
     gate::Gate,
     history::{Attempt, History},
 };
-
-/// Header with the id of the endpoint; each endpoint has it among its custom headers.
-pub(super) const ENDPOINT: &str = "x-endpoint";
 
 /// Position of the key in a payload; the key is one letter.
 pub(super) const KEY_AT: usize = 6;
@@ -71,8 +69,8 @@ impl Receivers {
         let behaviour = state.1.get(&endpoint).copied().unwrap_or(Behaviour::Accepts);
         let rng = &mut state.0;
         let after = Duration::from_millis(rng.random_range(0..60));
-        let response = |status| Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() });
-        let failed = |kind| Outcome::Failed(Failure::new(kind, "simulated"));
+        let response = |status| HttpResponse { status, ..HttpResponse::default() }.outcome();
+        let failed = |kind| Outcome::Retryable(Failure::new(kind, "simulated"));
         match behaviour {
             Behaviour::Accepts => (after, response(200)),
             Behaviour::Flaky if rng.random_ratio(1, 3) => (after, response(500)),
@@ -80,7 +78,7 @@ impl Receivers {
             Behaviour::Refuses(status) => (after, response(status)),
             Behaviour::AsksToWait(status, seconds) => {
                 let retry_after = Some(RetryAfter::Seconds(seconds));
-                (after, Outcome::from_response(ReceiverResponse { status, retry_after, ..ReceiverResponse::default() }))
+                (after, HttpResponse { status, retry_after, ..HttpResponse::default() }.outcome())
             }
             Behaviour::Hangs => (timeout, failed(FailureKind::Timeout)),
             Behaviour::Resets => (after / 8, failed(FailureKind::ConnectionReset)),
@@ -93,6 +91,7 @@ impl Receivers {
 }
 
 /// Connection of a node to the receivers.
+#[derive(Clone)]
 pub(super) struct Wire {
     pub(super) receivers: Arc<Receivers>,
     pub(super) gate: Arc<Gate>,
@@ -123,14 +122,13 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Returns the messages of a request, each with the key of its payload.
-fn messages(request: &Request) -> Vec<(MessageId, u8)> {
-    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-    if header("x-hookstream-batch-size").is_none() {
-        let message = header("webhook-id").unwrap_or_default().parse().expect("each attempt has it");
-        return vec![(message, request.body.get(KEY_AT).copied().unwrap_or_default())];
+/// Returns the messages of an envelope, each with the key of its payload.
+fn messages(envelope: &Envelope<'_>) -> Vec<(MessageId, u8)> {
+    if envelope.batch_size.is_none() {
+        let message = envelope.id.parse().expect("a message has its id");
+        return vec![(message, envelope.body.get(KEY_AT).copied().unwrap_or_default())];
     }
-    let entries: Vec<serde_json::Value> = serde_json::from_slice(&request.body).expect("a batch is an array");
+    let entries: Vec<serde_json::Value> = serde_json::from_slice(&envelope.body).expect("a batch is an array");
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let message = |entry: &serde_json::Value| {
         let key = text(&entry["payload"]["k"]).bytes().next().unwrap_or_default();
@@ -139,16 +137,27 @@ fn messages(request: &Request) -> Vec<(MessageId, u8)> {
     entries.iter().map(message).collect()
 }
 
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl Destination for Wire {
+    fn check(&self, _: &Settings<'_>) -> Result<Arc<dyn Target>, InvalidField> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
 #[async_trait]
-impl Transport for Wire {
-    async fn check(&self, _: &Target) -> Result<(), AddressRefused> {
+impl Target for Wire {
+    async fn check_address(&self) -> Result<(), AddressRefused> {
         Ok(())
     }
 
-    async fn send(&self, _: &Target, request: Request, timeout: Duration) -> Sent {
-        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let endpoint: EndpointId = header(ENDPOINT).parse().expect("each endpoint has its id among its headers");
-        let messages = messages(&request);
+    async fn send(&self, envelope: &Envelope<'_>, timeout: Duration) -> Sent {
+        let endpoint = EndpointId::from(envelope.target_id);
+        let messages = messages(envelope);
         self.gate.pass().await;
         let (node, history) = (self.gate.node, &*self.receivers.history);
         let mut in_flight = InFlight { history, attempts: 0..0 };
@@ -165,7 +174,7 @@ impl Transport for Wire {
         tokio::time::sleep(after).await;
         in_flight.end(outcome.is_accepted());
         for (message, _) in &messages {
-            history.note(format_args!("{endpoint} has {message}: {:?}", outcome.response().map(|response| response.status)));
+            history.note(format_args!("{endpoint} has {message}: {:?}", outcome.response().and_then(|response| response.status)));
         }
         self.gate.pass().await;
         Sent { outcome, timings: Timings::default() }

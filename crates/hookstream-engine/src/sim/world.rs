@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use hookstream_destinations::{Destination, Registry};
 use hookstream_model::{
     base::{
         ids::{ApplicationId, EndpointId, EntryId, IdSource},
@@ -24,6 +25,7 @@ use hookstream_model::{
         application::{Application, ApplicationStatus},
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
         signature::{SigningAlgorithm, SigningKey},
+        target::TargetKind,
     },
 };
 use hookstream_store::{
@@ -46,7 +48,7 @@ use super::{
     history::{EndpointPast, History, LARGEST_BATCH},
     hub::Hub,
     oracle::{self, FinalState},
-    receivers::{ENDPOINT, Receivers, Wire},
+    receivers::{Receivers, Wire},
     store::{Faults, NodeStore, Planted},
 };
 use crate::{Handle, Options, Parts};
@@ -191,7 +193,9 @@ impl Simulation {
             id,
             tenant: self.tenant,
             application_id,
+            kind: TargetKind::Http,
             url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            config: None,
             description: None,
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
@@ -202,7 +206,7 @@ impl Simulation {
             filter_types: None,
             rate_limit_per_second: rate,
             expires_at: None,
-            headers: Some([(ENDPOINT.to_owned(), id.to_string())].into()),
+            headers: None,
             retry_schedule: Some(RetrySchedule::from_seconds(schedule).expect("a schedule")),
             timeout_ms: None,
             ordering: ordering.clone(),
@@ -248,7 +252,8 @@ impl Simulation {
                 listeners: hookstream_store::db::listeners::Listeners::default(),
             };
             let wire = Wire { receivers: Arc::clone(&self.receivers), gate: Arc::clone(&gate) };
-            let parts = Parts { store: Arc::new(store), transport: Arc::new(wire), clock: Arc::new(self.clock.clone()) };
+            let destinations = Arc::new(Registry::of([(TargetKind::Http, Box::new(wire) as Box<dyn Destination>)]));
+            let parts = Parts { store: Arc::new(store), destinations, clock: Arc::new(self.clock.clone()) };
             let rng = StdRng::from_rng(&mut self.rng);
             self.history.note(format_args!("node {} starts", gate.node));
             match tokio::time::timeout(PATIENCE, Handle::start(parts, options(), rng)).await {

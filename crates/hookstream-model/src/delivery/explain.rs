@@ -226,7 +226,7 @@ mod tests {
             state::{CancelReason, ExhaustedReason, SkipReason},
         },
         identity::tenancy::Tenant,
-        outbound::{endpoint::EndpointUrl, signature::SigningAlgorithm},
+        outbound::{endpoint::EndpointUrl, signature::SigningAlgorithm, target::TargetKind},
     };
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
@@ -238,7 +238,9 @@ mod tests {
             id: EndpointId::from_bytes([1; 16]),
             tenant: Tenant { organization: OrganizationId::from_bytes([2; 16]), environment: EnvironmentId::from_bytes([3; 16]) },
             application_id: ApplicationId::from_bytes([4; 16]),
+            kind: TargetKind::Http,
             url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            config: None,
             description: None,
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,

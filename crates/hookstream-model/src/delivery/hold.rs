@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use crate::{
     base::time::Timestamp,
-    delivery::{
-        outcome::Outcome,
-        retry::{RETRY_AFTER_MAX, RetryAfter},
-    },
+    delivery::{outcome::Outcome, retry::RETRY_AFTER_MAX},
 };
 
 /// Reason and end of a hold.
@@ -27,7 +24,7 @@ pub struct Hold {
 pub enum HoldReason {
     /// The circuit breaker opened after too many failures in a row.
     Failing,
-    /// The target responded 429 or 503 with `Retry-After`.
+    /// The target asked for a wait (HTTP: 429 or 503 with `Retry-After`).
     RetryAfter,
 }
 
@@ -117,8 +114,7 @@ pub fn after_attempt(hold: Option<Hold>, outcome: &Outcome, failures: u32, polic
     if outcome.is_accepted() {
         return hold.filter(|hold| hold.reason == HoldReason::RetryAfter && hold.until > now);
     }
-    let asked = outcome.response().filter(|response| matches!(response.status, 429 | 503)).and_then(|response| response.retry_after);
-    let asked = asked.map(|asked: RetryAfter| asked.from(now).min(RETRY_AFTER_MAX)).filter(|asked| *asked >= RETRY_AFTER_MIN);
+    let asked = outcome.asked_wait().map(|asked| asked.from(now).min(RETRY_AFTER_MAX)).filter(|asked| *asked >= RETRY_AFTER_MIN);
     let is_open = Circuit::of(hold, now) != Circuit::Closed;
     let opens = is_open || (policy.threshold > 0 && failures >= policy.threshold);
     if opens {
@@ -139,7 +135,10 @@ pub fn after_attempt(hold: Option<Hold>, outcome: &Outcome, failures: u32, polic
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::outcome::{Failure, FailureKind, ReceiverResponse};
+    use crate::delivery::{
+        outcome::{Failure, FailureKind, ReceiverResponse},
+        retry::RetryAfter,
+    };
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
     const POLICY: BreakerPolicy = BreakerPolicy { threshold: 5, cooldown: Duration::from_secs(60) };
@@ -156,30 +155,34 @@ mod tests {
         Some(Hold { until: in_seconds(seconds), reason: HoldReason::RetryAfter })
     }
 
-    fn responded(status: u16, retry_after: Option<u64>) -> Outcome {
-        Outcome::from_response(ReceiverResponse {
-            status,
-            retry_after: retry_after.map(RetryAfter::Seconds),
-            ..ReceiverResponse::default()
-        })
+    fn accepted() -> Outcome {
+        Outcome::accepted(ReceiverResponse::default())
+    }
+
+    fn refused() -> Outcome {
+        Outcome::Retryable(Failure::new(FailureKind::HttpStatus, "no"))
+    }
+
+    fn busy(seconds: u64) -> Outcome {
+        Outcome::Retryable(Failure::new(FailureKind::HttpStatus, "busy").overloaded(Some(RetryAfter::Seconds(seconds))))
     }
 
     #[test]
     fn breaker_opens_at_its_threshold_and_closes_with_a_success() {
-        let timeout = Outcome::Failed(Failure::new(FailureKind::Timeout, "no response"));
+        let timeout = Outcome::Retryable(Failure::new(FailureKind::Timeout, "no response"));
         let check = |hold, outcome: &Outcome, failures, expected| {
             assert_eq!(after_attempt(hold, outcome, failures, POLICY, NOW), expected, "{hold:?} {outcome:?} {failures}");
         };
-        check(None, &responded(500, None), 4, None);
-        check(None, &responded(500, None), 5, failing(60));
+        check(None, &refused(), 4, None);
+        check(None, &refused(), 5, failing(60));
         check(None, &timeout, 7, failing(60));
-        check(None, &responded(200, None), 0, None);
+        check(None, &accepted(), 0, None);
         // Half open: one failure opens it again.
         check(failing(0), &timeout, 1, failing(60));
-        check(failing(0), &responded(200, None), 0, None);
+        check(failing(0), &accepted(), 0, None);
         // Open: an attempt under way changes nothing, unless it succeeds.
         check(failing(30), &timeout, 6, failing(30));
-        check(failing(30), &responded(200, None), 0, None);
+        check(failing(30), &accepted(), 0, None);
         let never = BreakerPolicy { threshold: 0, ..POLICY };
         assert_eq!(after_attempt(None, &timeout, 1_000, never, NOW), None);
     }
@@ -189,16 +192,15 @@ mod tests {
         let check = |hold, outcome: &Outcome, expected| {
             assert_eq!(after_attempt(hold, outcome, 1, POLICY, NOW), expected, "{hold:?} {outcome:?}");
         };
-        check(None, &responded(429, Some(90)), asked(90));
-        check(None, &responded(503, Some(90)), asked(90));
-        check(None, &responded(500, Some(90)), None);
-        check(None, &responded(429, Some(0)), None);
-        check(None, &responded(429, Some(u64::MAX)), asked(24 * 3600));
-        check(asked(100), &responded(429, Some(90)), asked(100));
+        check(None, &busy(90), asked(90));
+        check(None, &refused(), None);
+        check(None, &busy(0), None);
+        check(None, &busy(u64::MAX), asked(24 * 3600));
+        check(asked(100), &busy(90), asked(100));
         // A success that was under way does not end the hold.
-        check(asked(100), &responded(200, None), asked(100));
-        check(asked(0), &responded(500, None), None);
-        check(failing(0), &responded(429, Some(90)), failing(90));
+        check(asked(100), &accepted(), asked(100));
+        check(asked(0), &refused(), None);
+        check(failing(0), &busy(90), failing(90));
     }
 
     #[test]

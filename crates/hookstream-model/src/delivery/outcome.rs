@@ -1,33 +1,34 @@
-//! Result of one attempt: the receiver's response, or the reason why there was none.
+//! Result of one attempt, without any protocol: each kind of destination decides it in its `classify.rs`.
 
 use bytes::Bytes;
 
-use crate::delivery::retry::RetryAfter;
+use crate::delivery::{retry::RetryAfter, state::DisabledReason};
 
 /// Result of one attempt. A refusal by a receiver is data, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The target accepted the message (HTTP: 2xx).
-    Accepted(ReceiverResponse),
-    /// The target responded, but did not accept the message.
-    Refused(ReceiverResponse),
-    /// There was no usable response.
-    Failed(Failure),
+    /// The target accepted the message.
+    Accepted {
+        /// Response for the record.
+        response: Option<ReceiverResponse>,
+        /// True if the receiver asked for no further messages.
+        asks_to_stop: bool,
+    },
+    /// The target did not accept the message; it is sent again by the retry schedule.
+    Retryable(Failure),
+    /// The receiver asked not to get this message again.
+    Permanent(Failure),
+    /// The target must get no further messages.
+    TargetGone(Failure, DisabledReason),
 }
 
-/// Response of a receiver.
+/// Response of a receiver, as an attempt records it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiverResponse {
-    /// HTTP status.
-    pub status: u16,
+    /// Status, if the protocol has one.
+    pub status: Option<u16>,
     /// First bytes of the body, at most [`BODY_KEPT`].
     pub body: Bytes,
-    /// `Retry-After` header, if present and valid.
-    pub retry_after: Option<RetryAfter>,
-    /// Request of the receiver beyond the status.
-    pub directive: Option<Directive>,
-    /// `Location` of a redirect; shown to the user, never followed.
-    pub location: Option<String>,
 }
 
 /// Maximum part of a response body that is kept with the attempt, in bytes.
@@ -36,39 +37,37 @@ pub const BODY_KEPT: usize = 16 * 1024;
 /// Maximum part of a response body that is read before the connection is closed, in bytes.
 pub const BODY_READ: usize = 64 * 1024;
 
-/// Value of the `webhook-delivery` header of a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Directive {
-    /// `disable`: send nothing more to this endpoint.
-    Disable,
-    /// `abort-message`: do not retry this message.
-    AbortMessage,
-}
-
-impl Directive {
-    /// Parses the header's value; returns `None` for an unknown one.
-    pub fn parse(value: &str) -> Option<Self> {
-        match value.trim().to_ascii_lowercase().as_str() {
-            "disable" => Some(Self::Disable),
-            "abort-message" => Some(Self::AbortMessage),
-            _ => None,
-        }
-    }
-}
-
-/// Reason why an attempt had no usable response.
+/// Reason why the target did not accept the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Code in the fixed vocabulary.
     pub kind: FailureKind,
     /// Sentence for the user; without secrets, addresses of other hosts, or causes that only the operator may read.
     pub detail: String,
+    /// Response, if there was one.
+    pub response: Option<ReceiverResponse>,
+    /// Wait that the receiver asked for.
+    pub wait: Option<RetryAfter>,
+    /// True if the failure is a sign that the target has too much to do.
+    pub is_overload: bool,
 }
 
 impl Failure {
-    /// Builds a failure of `kind` with `detail` as its sentence.
+    /// Builds a failure of `kind` with `detail` as its sentence, without a response.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        Self { kind, detail: detail.into(), response: None, wait: None, is_overload: kind.is_overload() }
+    }
+
+    /// Adds the response.
+    #[must_use]
+    pub fn with_response(self, response: ReceiverResponse) -> Self {
+        Self { response: Some(response), ..self }
+    }
+
+    /// Marks the target as overloaded; it may ask for a wait.
+    #[must_use]
+    pub fn overloaded(self, wait: Option<RetryAfter>) -> Self {
+        Self { wait, is_overload: true, ..self }
     }
 }
 
@@ -99,10 +98,20 @@ pub enum FailureKind {
     AddressNotAllowed,
     /// The receiver responded with a redirect; redirects are not followed.
     RedirectRefused,
-    /// The response is not HTTP, or exceeds its limits.
+    /// The response does not follow the protocol, or exceeds its limits.
     ResponseInvalid,
     /// The receiver responded with a status that is not 2xx.
     HttpStatus,
+    /// The target refused the user name or the password, or the user may not do this.
+    AccessRefused,
+    /// The exchange, the virtual host or another part of the target does not exist.
+    TargetNotFound,
+    /// The broker took the message and found no queue for it.
+    Unroutable,
+    /// The broker refused the message.
+    MessageRefused,
+    /// The stored settings of the endpoint cannot be used by this installation.
+    SettingsInvalid,
 }
 
 impl FailureKind {
@@ -123,51 +132,87 @@ impl FailureKind {
             Self::RedirectRefused => "redirect_refused",
             Self::ResponseInvalid => "response_invalid",
             Self::HttpStatus => "http_status",
+            Self::AccessRefused => "access_refused",
+            Self::TargetNotFound => "target_not_found",
+            Self::Unroutable => "unroutable",
+            Self::MessageRefused => "message_refused",
+            Self::SettingsInvalid => "settings_invalid",
+        }
+    }
+
+    /// Returns true if the failure, without a response, is a sign that the target has too much to do.
+    const fn is_overload(self) -> bool {
+        match self {
+            Self::Timeout | Self::ConnectionRefused | Self::ConnectionReset | Self::ConnectionFailed => true,
+            Self::DnsFailed
+            | Self::TlsExpired
+            | Self::TlsUntrusted
+            | Self::TlsWrongHost
+            | Self::TlsRevoked
+            | Self::TlsFailed
+            | Self::AddressNotAllowed
+            | Self::RedirectRefused
+            | Self::ResponseInvalid
+            | Self::HttpStatus
+            | Self::AccessRefused
+            | Self::TargetNotFound
+            | Self::Unroutable
+            | Self::MessageRefused
+            | Self::SettingsInvalid => false,
         }
     }
 }
 
 impl Outcome {
-    /// Classifies an HTTP response: 2xx is accepted, any other status is refused.
-    pub fn from_response(response: ReceiverResponse) -> Self {
-        if (200..300).contains(&response.status) { Self::Accepted(response) } else { Self::Refused(response) }
+    /// Builds the outcome of an accepted message.
+    pub const fn accepted(response: ReceiverResponse) -> Self {
+        Self::Accepted { response: Some(response), asks_to_stop: false }
     }
 
     /// Returns true if the target accepted the message.
     pub const fn is_accepted(&self) -> bool {
-        matches!(self, Self::Accepted(_))
+        self.failure().is_none()
     }
 
     /// Returns the response, if there was one.
     pub const fn response(&self) -> Option<&ReceiverResponse> {
         match self {
-            Self::Accepted(response) | Self::Refused(response) => Some(response),
-            Self::Failed(_) => None,
+            Self::Accepted { response, .. } => response.as_ref(),
+            Self::Retryable(failure) | Self::Permanent(failure) | Self::TargetGone(failure, _) => failure.response.as_ref(),
+        }
+    }
+
+    /// Returns the reason why the target did not accept the message.
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Accepted { .. } => None,
+            Self::Retryable(failure) | Self::Permanent(failure) | Self::TargetGone(failure, _) => Some(failure),
+        }
+    }
+
+    /// Returns the wait that the receiver asked for, if any.
+    pub fn asked_wait(&self) -> Option<RetryAfter> {
+        self.failure().and_then(|failure| failure.wait)
+    }
+
+    /// Returns true if the target has too much to do.
+    pub fn is_overload(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.is_overload)
+    }
+
+    /// Returns the reason to disable the target, if it must get no further messages.
+    pub const fn disables(&self) -> Option<DisabledReason> {
+        match self {
+            Self::Accepted { asks_to_stop: true, .. } => Some(DisabledReason::AskedToStop),
+            Self::TargetGone(_, reason) => Some(*reason),
+            Self::Accepted { asks_to_stop: false, .. } | Self::Retryable(_) | Self::Permanent(_) => None,
         }
     }
 
     /// Returns the attempt's `error`: a code of the fixed vocabulary, a colon and a sentence. `None` if the target
     /// accepted the message.
     pub fn error(&self) -> Option<String> {
-        let (kind, detail) = match self {
-            Self::Accepted(_) => return None,
-            Self::Refused(response) if (300..400).contains(&response.status) => (FailureKind::RedirectRefused, redirect_detail(response)),
-            Self::Refused(response) => (FailureKind::HttpStatus, format!("the receiver answered {}", response.status)),
-            Self::Failed(failure) => (failure.kind, failure.detail.clone()),
-        };
-        Some(format!("{}: {detail}", kind.as_str()))
-    }
-}
-
-fn redirect_detail(response: &ReceiverResponse) -> String {
-    match &response.location {
-        Some(location) => {
-            format!(
-                "the receiver answered {} with a redirect to {location}; redirects are not followed. Set the endpoint's URL to the new address if it is correct",
-                response.status
-            )
-        }
-        None => format!("the receiver answered {} with a redirect; redirects are not followed", response.status),
+        self.failure().map(|failure| format!("{}: {}", failure.kind.as_str(), failure.detail))
     }
 }
 
@@ -176,38 +221,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_2xx_is_accepted() {
-        for (status, accepted) in
-            [(199, false), (200, true), (204, true), (299, true), (300, false), (304, false), (410, false), (500, false)]
-        {
-            let outcome = Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() });
-            assert_eq!(outcome.is_accepted(), accepted, "{status}");
-            assert_eq!(outcome.error().is_none(), accepted, "{status}");
-        }
-    }
-
-    #[test]
     fn error_has_a_code_and_a_sentence() {
-        let check = |outcome: Outcome, expected: &str| assert_eq!(outcome.error().as_deref(), Some(expected));
-        check(
-            Outcome::from_response(ReceiverResponse { status: 500, ..ReceiverResponse::default() }),
-            "http_status: the receiver answered 500",
-        );
-        check(
-            Outcome::from_response(ReceiverResponse {
-                status: 302,
-                location: Some("http://a.example/".into()),
-                ..ReceiverResponse::default()
-            }),
-            "redirect_refused: the receiver answered 302 with a redirect to http://a.example/; redirects are not followed. Set the endpoint's URL to the new address if it is correct",
-        );
-        check(Outcome::Failed(Failure::new(FailureKind::Timeout, "no answer within 20 s")), "timeout: no answer within 20 s");
+        let failure = Failure::new(FailureKind::Timeout, "no answer within 20 s");
+        for outcome in
+            [Outcome::Retryable(failure.clone()), Outcome::Permanent(failure.clone()), Outcome::TargetGone(failure, DisabledReason::Gone)]
+        {
+            assert_eq!(outcome.error().as_deref(), Some("timeout: no answer within 20 s"));
+            assert!(!outcome.is_accepted());
+        }
+        let accepted = Outcome::accepted(ReceiverResponse::default());
+        assert_eq!((accepted.error(), accepted.is_accepted()), (None, true));
     }
 
     #[test]
-    fn directives_are_parsed_leniently() {
-        assert_eq!(Directive::parse(" Disable "), Some(Directive::Disable));
-        assert_eq!(Directive::parse("abort-message"), Some(Directive::AbortMessage));
-        assert_eq!(Directive::parse("pause"), None);
+    fn missing_connection_is_a_sign_of_overload_and_a_refusal_is_none() {
+        let check = |kind, expected| assert_eq!(Outcome::Retryable(Failure::new(kind, "…")).is_overload(), expected, "{kind:?}");
+        check(FailureKind::Timeout, true);
+        check(FailureKind::ConnectionReset, true);
+        check(FailureKind::TlsExpired, false);
+        check(FailureKind::HttpStatus, false);
+        let busy = Failure::new(FailureKind::HttpStatus, "…").overloaded(Some(RetryAfter::Seconds(9)));
+        assert_eq!((busy.is_overload, Outcome::Permanent(busy).asked_wait()), (true, Some(RetryAfter::Seconds(9))));
     }
 }

@@ -87,7 +87,7 @@ impl Jitter {
     }
 }
 
-/// `Retry-After` header of a response (RFC 9110 section 10.2.3).
+/// Wait that a receiver asked for (HTTP: `Retry-After`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
     /// Delay in seconds.
@@ -97,17 +97,6 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
-    /// Parses the header's value, in seconds or as a date. An invalid value is ignored.
-    pub fn parse(value: &str) -> Option<Self> {
-        let value = value.trim();
-        if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-            return Some(Self::Seconds(value.parse().unwrap_or(u64::MAX)));
-        }
-        let date = httpdate::parse_http_date(value).ok()?;
-        let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(Self::At(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?)))
-    }
-
     /// Returns the delay from `now`; a date in the past means no delay.
     pub fn from(self, now: Timestamp) -> Duration {
         match self {
@@ -162,21 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_parses_seconds_and_dates() {
-        let now: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
-        let check = |value: &str, expected: Option<u64>| {
-            let wait = RetryAfter::parse(value).map(|after| after.from(now).as_secs());
-            assert_eq!(wait, expected, "{value}");
-        };
-        check("120", Some(120));
-        check(" 0 ", Some(0));
-        check("99999999999999999999999999", Some(u64::MAX));
-        check("Tue, 24 Nov 2026 08:01:00 GMT", Some(60));
-        check("Tue, 24 Nov 2020 08:01:00 GMT", Some(0));
-        check("-5", None);
-        check("1.5", None);
-        check("soon", None);
-        check("", None);
+    fn asked_time_in_the_past_means_no_delay() {
+        let now = Timestamp::from_millis(1_780_000_000_000);
+        assert_eq!(RetryAfter::Seconds(120).from(now), Duration::from_secs(120));
+        assert_eq!(RetryAfter::At(now + Duration::from_secs(60)).from(now), Duration::from_secs(60));
+        assert_eq!(RetryAfter::At(now - Duration::from_secs(60)).from(now), Duration::ZERO);
     }
 
     proptest! {

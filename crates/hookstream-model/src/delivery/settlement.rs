@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     base::time::Timestamp,
     delivery::{
-        outcome::{Directive, Outcome},
+        outcome::Outcome,
         retry::{Jitter, RetrySchedule},
         state::{DisabledReason, ExhaustedReason, Trigger},
     },
@@ -43,32 +43,22 @@ pub fn settle(
     now: Timestamp,
     jitter: Jitter,
 ) -> Verdict {
-    let directive = outcome.response().and_then(|response| response.directive);
-    let disable = (directive == Some(Directive::Disable)).then_some(DisabledReason::AskedToStop);
-    if outcome.is_accepted() {
-        return Verdict { settlement: Settlement::Succeeded, disable };
-    }
-    let response = outcome.response();
-    if response.is_some_and(|response| response.status == 410) {
-        return Verdict { settlement: Settlement::Exhausted(ExhaustedReason::Gone), disable: Some(DisabledReason::Gone) };
-    }
-    if directive.is_some() {
-        return Verdict { settlement: Settlement::Exhausted(ExhaustedReason::ReceiverAsked), disable };
-    }
-    let retry_after = response.and_then(|response| retry_after(response.status, response.retry_after.map(|after| after.from(now))));
-    let delay = match trigger {
-        Trigger::Test => None,
-        Trigger::Initial | Trigger::Automatic | Trigger::Manual | Trigger::Recover | Trigger::Replay => {
-            schedule.delay_after(failed_before + 1, retry_after, jitter)
+    let settlement = match outcome {
+        Outcome::Accepted { .. } => Settlement::Succeeded,
+        Outcome::TargetGone(_, DisabledReason::Gone) => Settlement::Exhausted(ExhaustedReason::Gone),
+        Outcome::TargetGone(..) | Outcome::Permanent(_) => Settlement::Exhausted(ExhaustedReason::ReceiverAsked),
+        Outcome::Retryable(failure) => {
+            let asked = failure.wait.map(|wait| wait.from(now));
+            let delay = match trigger {
+                Trigger::Test => None,
+                Trigger::Initial | Trigger::Automatic | Trigger::Manual | Trigger::Recover | Trigger::Replay => {
+                    schedule.delay_after(failed_before + 1, asked, jitter)
+                }
+            };
+            delay.map_or(Settlement::Exhausted(ExhaustedReason::ScheduleEnded), |delay| Settlement::RetryAt(now + delay))
         }
     };
-    let settlement = delay.map_or(Settlement::Exhausted(ExhaustedReason::ScheduleEnded), |delay| Settlement::RetryAt(now + delay));
-    Verdict { settlement, disable: None }
-}
-
-/// Returns the `Retry-After` of a receiver that reports being busy (RFC 9110 section 15.6.4, RFC 6585 section 4).
-fn retry_after(status: u16, asked: Option<Duration>) -> Option<Duration> {
-    if matches!(status, 429 | 503) { asked } else { None }
+    Verdict { settlement, disable: outcome.disables() }
 }
 
 /// Returns true if an endpoint that has been failing since `failing_since` must be disabled now.
@@ -86,8 +76,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
 
-    fn responded(status: u16) -> ReceiverResponse {
-        ReceiverResponse { status, ..ReceiverResponse::default() }
+    fn failure() -> Failure {
+        Failure::new(FailureKind::HttpStatus, "no")
     }
 
     fn verdict(trigger: Trigger, failed_before: u32, outcome: &Outcome) -> Verdict {
@@ -96,43 +86,39 @@ mod tests {
 
     #[test]
     fn delivery_settles_by_its_outcome() {
-        let check = |failed_before, response: ReceiverResponse, settlement, disable| {
-            let found = verdict(Trigger::Initial, failed_before, &Outcome::from_response(response.clone()));
-            assert_eq!(found, Verdict { settlement, disable }, "{response:?}");
+        let check = |failed_before, outcome: Outcome, settlement, disable| {
+            let found = verdict(Trigger::Initial, failed_before, &outcome);
+            assert_eq!(found, Verdict { settlement, disable }, "{outcome:?}");
         };
         let retry_in = |seconds| Settlement::RetryAt(NOW + Duration::from_secs(seconds));
-        check(0, responded(204), Settlement::Succeeded, None);
-        check(0, responded(500), retry_in(5), None);
-        check(1, responded(500), retry_in(300), None);
-        check(0, responded(301), retry_in(5), None);
-        check(9, responded(500), Settlement::Exhausted(ExhaustedReason::ScheduleEnded), None);
-        check(0, responded(410), Settlement::Exhausted(ExhaustedReason::Gone), Some(DisabledReason::Gone));
-        let asked = |status, directive| ReceiverResponse { directive: Some(directive), ..responded(status) };
-        check(0, asked(500, Directive::AbortMessage), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), None);
-        check(0, asked(500, Directive::Disable), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), Some(DisabledReason::AskedToStop));
-        check(0, asked(200, Directive::Disable), Settlement::Succeeded, Some(DisabledReason::AskedToStop));
-        check(0, asked(200, Directive::AbortMessage), Settlement::Succeeded, None);
+        let accepted = |asks_to_stop| Outcome::Accepted { response: Some(ReceiverResponse::default()), asks_to_stop };
+        check(0, accepted(false), Settlement::Succeeded, None);
+        check(0, accepted(true), Settlement::Succeeded, Some(DisabledReason::AskedToStop));
+        check(0, Outcome::Retryable(failure()), retry_in(5), None);
+        check(1, Outcome::Retryable(failure()), retry_in(300), None);
+        check(9, Outcome::Retryable(failure()), Settlement::Exhausted(ExhaustedReason::ScheduleEnded), None);
+        check(0, Outcome::Permanent(failure()), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), None);
+        let gone = |reason| Outcome::TargetGone(failure(), reason);
+        check(0, gone(DisabledReason::Gone), Settlement::Exhausted(ExhaustedReason::Gone), Some(DisabledReason::Gone));
+        let asked = DisabledReason::AskedToStop;
+        check(0, gone(asked), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), Some(asked));
     }
 
     #[test]
-    fn retry_after_applies_to_429_and_503_only() {
-        let check = |status, seconds, expected: u64| {
-            let outcome = Outcome::from_response(ReceiverResponse { retry_after: Some(RetryAfter::Seconds(seconds)), ..responded(status) });
+    fn asked_wait_only_delays_a_retry_up_to_a_day() {
+        let check = |seconds, expected: u64| {
+            let outcome = Outcome::Retryable(failure().overloaded(Some(RetryAfter::Seconds(seconds))));
             let expected = Settlement::RetryAt(NOW + Duration::from_secs(expected));
-            assert_eq!(verdict(Trigger::Initial, 0, &outcome).settlement, expected, "{status}");
+            assert_eq!(verdict(Trigger::Initial, 0, &outcome).settlement, expected, "{seconds}");
         };
-        check(429, 90, 90);
-        check(503, 90, 90);
-        check(500, 90, 5);
-        check(502, 90, 5);
-        check(504, 90, 5);
-        check(503, 1, 5);
-        check(503, 365 * 24 * 3600, 24 * 3600);
+        check(90, 90);
+        check(1, 5);
+        check(365 * 24 * 3600, 24 * 3600);
     }
 
     #[test]
     fn missing_response_is_retried_except_for_a_test() {
-        let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "no response"));
+        let outcome = Outcome::Retryable(Failure::new(FailureKind::Timeout, "no response"));
         assert_eq!(verdict(Trigger::Manual, 0, &outcome).settlement, Settlement::RetryAt(NOW + Duration::from_secs(5)));
         assert_eq!(verdict(Trigger::Test, 0, &outcome).settlement, Settlement::Exhausted(ExhaustedReason::ScheduleEnded));
     }

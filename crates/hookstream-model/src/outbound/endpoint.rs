@@ -19,7 +19,11 @@ use crate::{
         state::{DisabledReason, SkipReason},
     },
     identity::tenancy::Tenant,
-    outbound::{event_type, signature::SigningAlgorithm},
+    outbound::{
+        event_type,
+        signature::SigningAlgorithm,
+        target::{TargetConfig, TargetKind},
+    },
 };
 
 /// Maximum length of `url`, in characters (CONTRACT: Messages).
@@ -37,7 +41,7 @@ pub const HEADER_VALUE_MAX: usize = 4096;
 /// Allowed range of `timeout_ms`.
 pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 1_000..=60_000;
 
-/// URL that an application's messages are delivered to.
+/// Target that an application's messages are delivered to.
 ///
 /// The signing keys are not part of it; they are loaded only for signing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +54,12 @@ pub struct Endpoint {
     pub application_id: ApplicationId,
     /// Id in the sending product, unique in the application.
     pub uid: Option<String>,
-    /// Destination of deliveries.
+    /// Kind of target.
+    pub kind: TargetKind,
+    /// URL of the receiver or broker.
     pub url: EndpointUrl,
+    /// Settings of the target besides its URL; `None` for kinds that have none.
+    pub config: Option<TargetConfig>,
     /// Free text for people.
     pub description: Option<String>,
     /// Signature algorithm of deliveries.
@@ -177,7 +185,8 @@ impl EndpointStatus {
     }
 }
 
-/// URL of an endpoint: `https` or `http`, with a host, without credentials or fragment.
+/// URL of an endpoint: of a receiver (`https`, `http`) or of a broker (also `amqps`, `amqp`), with a host, without
+/// credentials or fragment.
 ///
 /// The text stays as its owner wrote it. The destinations crate decides whether its address may be reached, on save
 /// and on every connection.
@@ -185,12 +194,44 @@ impl EndpointStatus {
 pub struct EndpointUrl(String);
 
 impl EndpointUrl {
-    /// Checks the syntax of a URL and keeps its text.
+    /// Checks the syntax of a receiver's URL and keeps its text.
     ///
     /// # Errors
     /// Names the rule that is broken.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
-        let refuse = |problem: &str| Err(InvalidField::new("url", problem));
+        Self::check(text, &RECEIVER)
+    }
+
+    /// Checks the syntax of a RabbitMQ broker's URL and keeps its text.
+    ///
+    /// # Errors
+    /// Names the rule that is broken.
+    pub fn parse_broker(text: &str) -> Result<Self, InvalidField> {
+        let broker = Self::check(text, &BROKER)?;
+        let url = broker.to_url();
+        let refuse = |problem: &str| Err(InvalidField::new(BROKER.field, problem));
+        if url.query().is_some() {
+            return refuse("must not contain a query (?…). Remove it");
+        }
+        if url.scheme().starts_with("amqp") && !matches!(url.path(), "" | "/") {
+            return refuse("must not contain a path. Send the virtual host as `config.vhost`");
+        }
+        Ok(broker)
+    }
+
+    /// Parses a stored URL.
+    ///
+    /// # Errors
+    /// Names the rule that is broken.
+    pub fn parse_as(kind: TargetKind, text: &str) -> Result<Self, InvalidField> {
+        match kind {
+            TargetKind::Http => Self::parse(text),
+            TargetKind::RabbitMq => Self::parse_broker(text),
+        }
+    }
+
+    fn check(text: &str, form: &UrlForm) -> Result<Self, InvalidField> {
+        let refuse = |problem: &str| Err(InvalidField::new(form.field, problem));
         if text.chars().count() > URL_MAX {
             return refuse("must have at most 2,048 characters");
         }
@@ -198,13 +239,13 @@ impl EndpointUrl {
             return refuse("must not contain white space, control characters or backslashes");
         }
         let Ok(url) = Url::parse(text) else {
-            return refuse("must be an absolute URL such as https://example.com/webhooks");
+            return refuse(form.example);
         };
-        if !matches!(url.scheme(), "https" | "http") {
-            return refuse("must start with https:// or http://");
+        if !form.schemes.contains(&url.scheme()) {
+            return refuse(form.scheme_rule);
         }
         if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
-            return refuse("must not contain credentials. Send them as an Authorization header in `headers`");
+            return refuse(form.credentials_rule);
         }
         if url.fragment().is_some() {
             return refuse("must not contain a fragment (#…). Remove it");
@@ -228,6 +269,31 @@ impl EndpointUrl {
         Url::parse(&self.0).expect("the constructor parsed it")
     }
 }
+
+/// Form of the URLs of a kind of target, with the texts that state its rules.
+struct UrlForm {
+    field: &'static str,
+    schemes: &'static [&'static str],
+    example: &'static str,
+    scheme_rule: &'static str,
+    credentials_rule: &'static str,
+}
+
+const RECEIVER: UrlForm = UrlForm {
+    field: "url",
+    schemes: &["https", "http"],
+    example: "must be an absolute URL such as https://example.com/webhooks",
+    scheme_rule: "must start with https:// or http://",
+    credentials_rule: "must not contain credentials. Send them as an Authorization header in `headers`",
+};
+
+const BROKER: UrlForm = UrlForm {
+    field: "config.url",
+    schemes: &["amqps", "amqp", "https", "http"],
+    example: "must be an absolute URL such as amqps://broker.example.com:5671",
+    scheme_rule: "must start with amqps:// or amqp:// (AMQP), or with https:// or http:// (management API)",
+    credentials_rule: "must not contain credentials. Send them as `config.username` and `config.password`",
+};
 
 /// Returns the part between `//` and the path, the query or the end.
 fn authority(text: &str) -> &str {
@@ -382,6 +448,25 @@ mod tests {
         ] {
             assert!(EndpointUrl::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn broker_url_has_neither_credentials_nor_virtual_host() {
+        for text in ["amqp://broker.example", "amqps://broker.example:5671/", "https://broker.example/rabbit", "http://[::1]:15672"] {
+            assert_eq!(EndpointUrl::parse_broker(text).map(|url| url.as_str().to_owned()), Ok(text.to_owned()));
+        }
+        let check = |text: &str, expected: &str| {
+            let error = EndpointUrl::parse_broker(text).expect_err(text).to_string();
+            assert!(error.starts_with("`config.url` ") && error.contains(expected), "{text}: {error}");
+        };
+        check("broker.example", "absolute URL");
+        check("mqtt://broker.example", "amqps://");
+        check("amqp://guest:guest@broker.example", "`config.username` and `config.password`");
+        check("https://guest@broker.example", "`config.username` and `config.password`");
+        check("amqp://broker.example/vhost", "`config.vhost`");
+        check("amqp://broker.example?heartbeat=1", "query");
+        check("amqp:///", "host");
+        assert!(EndpointUrl::parse("amqp://broker.example").is_err());
     }
 
     #[test]

@@ -7,3 +7,4 @@ pub mod hops;
 pub mod message;
 pub mod payload_schema;
 pub mod signature;
+pub mod target;

@@ -38,18 +38,22 @@ const REMOVE_RESPONSE: &str = "delete from idempotency_keys where environment_id
 const USERS: &str = "select id, email, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 const REMOVE_SECOND_FACTOR: &str = "update users set totp_secret = null, totp_confirmed_at = null, totp_last_step = null,
     recovery_codes = null, updated_at = $2 where id = $1";
-const ENDPOINTS: &str = "select id, organization_id, environment_id, application_id, signing_algorithm, secret, previous_secret
+const ENDPOINTS: &str = "select id, organization_id, environment_id, application_id, signing_algorithm, secret, previous_secret, config
     from endpoints where id > $1 order by id limit $2";
 const REPLACE_SECRET: &str = "update endpoints set secret = $2, previous_secret = null, previous_secret_until = null, updated_at = $3,
     version = version + 1 where id = $1";
 const REMOVE_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
     version = version + 1 where id = $1";
 
+const REMOVE_CONFIG: &str = "update endpoints set config = null, updated_at = $2, version = version + 1 where id = $1";
+
 /// Replaced and removed secrets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// Endpoints with a new signing secret.
     pub endpoints: Vec<EndpointId>,
+    /// Endpoints that lost their `config`, which must be sent again.
+    pub configs: Vec<EndpointId>,
     /// Email addresses of users who lost their second factor.
     pub users: Vec<String>,
     /// Number of removed responses stored for an idempotency key.
@@ -174,6 +178,17 @@ async fn endpoints(
                 Some(previous) => opens(db, &vault::previous_secret_of(id), previous)?,
                 None => true,
             };
+            if let Some(config) = columns.optional_text("config")?
+                && !opens(db, &vault::config_of(id), &config)?
+            {
+                let context = context();
+                let mut statements = vec![Statement::new(REMOVE_CONFIG, vec![id.as_bytes().into(), context.at.into()])];
+                statements.extend(changes::of_application(tenant, application));
+                let change = Change::done(&Fields::default().with("config", "removed, because the encryption key is lost"));
+                statements.push(audit_log::entry(tenant, &context, Action::EndpointUpdate, id.as_bytes(), &change));
+                db.write("remove settings that cannot be decrypted", statements).await?;
+                forgotten.configs.push(id);
+            }
             if keeps_secret && keeps_previous {
                 continue;
             }

@@ -61,6 +61,11 @@ pub(crate) fn previous_secret_of(id: EndpointId) -> SealContext {
     SealContext { column: "endpoints.previous_secret", row: id.as_bytes().to_vec() }
 }
 
+/// Returns the context of the settings of an endpoint's target.
+pub(crate) fn config_of(id: EndpointId) -> SealContext {
+    SealContext { column: "endpoints.config", row: id.as_bytes().to_vec() }
+}
+
 /// Returns the context of the response stored for an idempotency key.
 pub(crate) fn response_of(environment: EnvironmentId, key: &str) -> SealContext {
     SealContext { column: "idempotency_keys.body", row: [environment.as_bytes(), key.as_bytes()].concat() }

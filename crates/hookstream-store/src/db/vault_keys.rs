@@ -35,7 +35,7 @@ pub(crate) const REMOVE: &str = "delete from settings where name = $1";
 pub(crate) const SETTINGS: &str = "select name, value from settings
     where (name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\') and name > $1 order by name limit $2";
 
-pub(crate) const ENDPOINTS: &str = "select id, secret, previous_secret from endpoints where id > $1 order by id limit $2";
+pub(crate) const ENDPOINTS: &str = "select id, secret, previous_secret, config from endpoints where id > $1 order by id limit $2";
 
 pub(crate) const USERS: &str = "select id, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 
@@ -44,8 +44,8 @@ pub(crate) const RESPONSES: &str = "select environment_id, key, body from idempo
 
 const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
 
-const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3
-    where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 returning id";
+const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3, config = $6
+    where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 and coalesce(config, '') = $7 returning id";
 
 const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
 
@@ -234,6 +234,13 @@ enum WalkPosition {
     End,
 }
 
+/// Sealed columns of an endpoint.
+struct SealedEndpoint {
+    secret: String,
+    previous: Option<String>,
+    config: Option<String>,
+}
+
 /// Statement that seals a row again; `None` if the row is up to date.
 type Resealed = Result<Option<Statement>, Error>;
 
@@ -313,8 +320,12 @@ impl Walk {
         for row in rows {
             let mut columns = row.columns();
             let id = columns.id("endpoint id", EndpointId::from_bytes)?;
-            let (secret, previous) = (columns.text("secret")?, columns.optional_text("previous_secret")?);
-            found.push(self.reseal_endpoint(vault, id, secret, previous));
+            let sealed = SealedEndpoint {
+                secret: columns.text("secret")?,
+                previous: columns.optional_text("previous_secret")?,
+                config: columns.optional_text("config")?,
+            };
+            found.push(self.reseal_endpoint(vault, id, sealed));
             if is_full {
                 next = WalkPosition::Endpoints(id.as_bytes().to_vec());
             }
@@ -322,13 +333,23 @@ impl Walk {
         Ok((next, found))
     }
 
-    fn reseal_endpoint(&self, vault: &Vault, id: EndpointId, secret: String, previous: Option<String>) -> Resealed {
+    fn reseal_endpoint(&self, vault: &Vault, id: EndpointId, sealed: SealedEndpoint) -> Resealed {
+        let SealedEndpoint { secret, previous, config } = sealed;
         let new_secret = self.reseal(vault, &vault::secret_of(id), &secret)?;
         let new_previous = previous.as_deref().map(|text| self.reseal(vault, &vault::previous_secret_of(id), text)).transpose()?;
-        if new_secret == secret && new_previous == previous {
+        let new_config = config.as_deref().map(|text| self.reseal(vault, &vault::config_of(id), text)).transpose()?;
+        if new_secret == secret && new_previous == previous && new_config == config {
             return Ok(None);
         }
-        let values = vec![id.as_bytes().into(), new_secret.into(), new_previous.into(), secret.into(), previous.unwrap_or_default().into()];
+        let values = vec![
+            id.as_bytes().into(),
+            new_secret.into(),
+            new_previous.into(),
+            secret.into(),
+            previous.unwrap_or_default().into(),
+            new_config.into(),
+            config.unwrap_or_default().into(),
+        ];
         Ok(Some(Statement::new(RESEAL_ENDPOINT, values)))
     }
 

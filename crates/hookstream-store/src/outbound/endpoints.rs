@@ -20,6 +20,7 @@ use hookstream_model::{
     outbound::{
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
         signature::{SECRETS_IN_GRACE_MAX, SigningAlgorithm},
+        target::{TargetConfig, TargetKind},
     },
 };
 
@@ -41,8 +42,8 @@ use crate::{
 
 macro_rules! columns {
     () => {
-        "id, organization_id, environment_id, application_id, uid, url, description, signing_algorithm, status, disabled_reason, metadata,
-            filter_types, channels, rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure,
+        "id, organization_id, environment_id, application_id, uid, type, config, url, description, signing_algorithm, status, disabled_reason,
+            metadata, filter_types, channels, rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure,
             batch_max_size, batch_max_wait_ms, failing_since, held_until, hold_reason, created_at, updated_at"
     };
 }
@@ -51,7 +52,7 @@ const INSERT: &str = concat!(
     "insert into endpoints (",
     columns!(),
     ", secret, version, changed_at_version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-        $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, 1, (select version from applications where id = $4))"
+        $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, 1, (select version from applications where id = $4))"
 );
 const FIND: &str =
     concat!("select ", columns!(), ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id = $3");
@@ -82,7 +83,7 @@ const UPDATE: &str = concat!(
     "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
         rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15,
         updated_at = $16, ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21,
-        batch_max_size = $22, batch_max_wait_ms = $23, uid = $24, metadata = $25, channels = $26, ",
+        batch_max_size = $22, batch_max_wait_ms = $23, uid = $24, metadata = $25, channels = $26, config = $27, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
@@ -189,6 +190,8 @@ pub async fn create(
             endpoint.tenant.environment.as_bytes().into(),
             endpoint.application_id.as_bytes().into(),
             endpoint.uid.as_deref().into(),
+            endpoint.kind.as_str().into(),
+            seal_config(db.vault(), endpoint)?.into(),
             endpoint.url.as_str().into(),
             endpoint.description.as_deref().into(),
             endpoint.signing_algorithm.as_str().into(),
@@ -365,6 +368,7 @@ pub async fn update<E: From<Error>>(
             endpoint.uid.as_deref().into(),
             endpoint.metadata.as_deref().into(),
             json_text(endpoint.channels.as_ref()).into(),
+            seal_config(db.vault(), &endpoint)?.into(),
         ]);
         let entry = Change::between(&before, &endpoint).map(|change| key.entry(context, Action::EndpointUpdate, &change));
         match key.write(db, "update an endpoint", Statement::new(UPDATE, values), entry).await {
@@ -581,12 +585,17 @@ pub async fn record_holds(
     Ok(())
 }
 
-/// Returns the endpoint and its version, without opening a secret.
+/// Returns the endpoint and its version, even if its secrets cannot be opened; its `config` is then missing.
 async fn find_versioned(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, i64)>, Error> {
     let rows = db.read(Statement::new(FIND, key.values())).await?;
     let read = |row: Row| {
         let mut columns = row.columns();
-        Ok((read_endpoint(&mut columns)?, columns.integer("version")?))
+        let (mut endpoint, config) = read_locked(&mut columns)?;
+        endpoint.config = match config.map(|sealed| open_config(db.vault(), &endpoint, &sealed)).transpose() {
+            Err(Error::Unopened { .. }) => None,
+            opened => opened?,
+        };
+        Ok((endpoint, columns.integer("version")?))
     };
     rows.into_iter().next().map(read).transpose()
 }
@@ -595,13 +604,40 @@ fn json_text<T: serde::Serialize>(value: Option<T>) -> Option<String> {
     value.map(|value| serde_json::to_string(&value).expect("lists and maps of text and numbers are JSON"))
 }
 
-fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
-    Ok(Endpoint {
-        id: columns.id("endpoint id", EndpointId::from_bytes)?,
-        tenant: read_tenant(columns)?,
-        application_id: columns.id("application id", ApplicationId::from_bytes)?,
-        uid: columns.optional_text("uid")?,
-        url: columns.word("url", |text| EndpointUrl::parse(text).ok())?,
+/// Returns the sealed `config` of an endpoint.
+fn seal_config(vault: &Vault, endpoint: &Endpoint) -> Result<Option<String>, Error> {
+    let config = endpoint.config.as_ref().map(TargetConfig::to_stored);
+    config.map(|config| vault.seal(&vault::config_of(endpoint.id), config.expose())).transpose()
+}
+
+fn open_config(vault: &Vault, endpoint: &Endpoint, sealed: &str) -> Result<TargetConfig, Error> {
+    let text = vault.open(&vault::config_of(endpoint.id), sealed)?;
+    TargetConfig::from_stored(endpoint.kind, &text).ok_or(Error::Unreadable { what: "config" })
+}
+
+/// Reads an endpoint and opens its `config`.
+fn read_endpoint(vault: &Vault, columns: &mut Columns) -> Result<Endpoint, Error> {
+    let (mut endpoint, config) = read_locked(columns)?;
+    endpoint.config = config.map(|sealed| open_config(vault, &endpoint, &sealed)).transpose()?;
+    Ok(endpoint)
+}
+
+/// Reads an endpoint and its sealed `config`.
+fn read_locked(columns: &mut Columns) -> Result<(Endpoint, Option<String>), Error> {
+    let id = columns.id("endpoint id", EndpointId::from_bytes)?;
+    let tenant = read_tenant(columns)?;
+    let application_id = columns.id("application id", ApplicationId::from_bytes)?;
+    let uid = columns.optional_text("uid")?;
+    let kind = columns.word("type", |word| TargetKind::parse(word).ok())?;
+    let config = columns.optional_text("config")?;
+    let endpoint = Endpoint {
+        id,
+        tenant,
+        application_id,
+        uid,
+        kind,
+        config: None,
+        url: columns.word("url", |text| EndpointUrl::parse_as(kind, text).ok())?,
         description: columns.optional_text("description")?,
         signing_algorithm: columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?,
         status: columns.word("status", |word| EndpointStatus::parse(word).ok())?,
@@ -636,12 +672,13 @@ fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
         },
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
-    })
+    };
+    Ok((endpoint, config))
 }
 
 fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {
     let mut columns = row.columns();
-    let endpoint = read_endpoint(&mut columns)?;
+    let endpoint = read_endpoint(vault, &mut columns)?;
     let version = columns.integer("version")?;
     let secret = vault.open(&vault::secret_of(endpoint.id), &columns.text("secret")?)?;
     Ok((endpoint, version, Secret::new(secret)))
@@ -654,7 +691,7 @@ async fn find_versioned_with_secrets(db: &dyn Database, key: EndpointKey) -> Res
 
 fn read_with_secrets(vault: &Vault, row: Row) -> Result<(WithSecrets, i64), Error> {
     let mut columns = row.columns();
-    let endpoint = read_endpoint(&mut columns)?;
+    let endpoint = read_endpoint(vault, &mut columns)?;
     let version = columns.integer("version")?;
     let secret = Secret::new(vault.open(&vault::secret_of(endpoint.id), &columns.text("secret")?)?);
     let sealed = columns.optional_text("previous_secret")?;

@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use hookstream_api::IdentityProvider;
 use hookstream_destinations::{
-    http::{Trust, certificates},
+    net::{Trust, certificates},
     services::oidc::{self, Provider},
 };
 use hookstream_model::{base::secret::Secret, identity::user::check_name};

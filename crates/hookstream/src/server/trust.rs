@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
-use hookstream_destinations::http::{ClientIdentity, HttpTransport, Trust, certificates, revocation_lists};
+use hookstream_destinations::{
+    Registry,
+    net::{ClientIdentity, Trust, certificates, revocation_lists},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::server::watch::reload_on_change;
@@ -55,10 +58,10 @@ impl TrustFiles {
         Ok(trust)
     }
 
-    /// Has the transport read the files again when one of them changes.
-    pub(crate) async fn watch(self, transport: Arc<HttpTransport>, stop: CancellationToken) {
+    /// Has the destinations read the files again when one of them changes.
+    pub(crate) async fn watch(self, destinations: Arc<Registry>, stop: CancellationToken) {
         let files = self.paths().map(Path::to_owned).collect();
-        reload_on_change("certificates for deliveries", files, stop, || Ok(transport.trust(self.read()?)?)).await;
+        reload_on_change("certificates for deliveries", files, stop, || Ok(destinations.trust(self.read()?)?)).await;
     }
 
     fn paths(&self) -> impl Iterator<Item = &Path> {

@@ -1,4 +1,4 @@
-//! Assembly of the server: store, transport, engine, API, and the listener.
+//! Assembly of the server: store, destinations, engine, API, and the listener.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,10 +9,7 @@ use std::{
 use anyhow::Context;
 use hookstream_api::{Api, IdentityProvider, Options as ApiOptions, Parts as ApiParts};
 use hookstream_cli::clock::{ServerClock, SystemClock};
-use hookstream_destinations::{
-    http::{HttpTransport, Options as HttpOptions},
-    services::mail::Mailer,
-};
+use hookstream_destinations::{Registry, net::Options as NetworkOptions, services::mail::Mailer};
 use hookstream_engine::{Handle, Parts as EngineParts, Role};
 use hookstream_model::{
     base::{
@@ -59,7 +56,7 @@ pub(crate) struct Parts {
     tls: Option<Tls>,
     mailer: Option<Arc<Mailer>>,
     providers: Vec<IdentityProvider>,
-    transport: Arc<HttpTransport>,
+    destinations: Arc<Registry>,
 }
 
 impl Parts {
@@ -73,7 +70,7 @@ impl Parts {
             tls: config.tls.clone().map(Tls::read).transpose()?,
             mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
             providers: config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
-            transport: Arc::new(HttpTransport::new(http_options(config)?)?),
+            destinations: Arc::new(Registry::new(network_options(config)?)?),
         })
     }
 }
@@ -101,7 +98,7 @@ impl Server {
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock = Arc::new(ServerClock::start());
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
-        let Parts { tls, mailer, providers, transport } = Parts::read(config)?;
+        let Parts { tls, mailer, providers, destinations } = Parts::read(config)?;
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
         let address = listener.local_addr()?;
@@ -115,11 +112,19 @@ impl Server {
             set_aside(&*store, clock.now()).await?;
         }
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
-        let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
+        let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let api = Api::new(
-            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, sign_in_key, mailer, providers },
+            ApiParts {
+                engine: engine.clone(),
+                store: store.clone(),
+                destinations: destinations.clone(),
+                clock,
+                sign_in_key,
+                mailer,
+                providers,
+            },
             ApiOptions {
                 public_url: public_url.clone(),
                 secret_grace: config.secret_grace,
@@ -138,7 +143,7 @@ impl Server {
         let by_itself = engine.clone();
         let acts = move || AuditContext::of_system(by_itself.new_id(), SystemClock.now());
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
-        tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
+        tokio::spawn(config.trust.clone().watch(destinations.clone(), stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
@@ -352,9 +357,9 @@ fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
     }
 }
 
-fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
+fn network_options(config: &Config) -> anyhow::Result<NetworkOptions> {
     let policy = hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone());
-    Ok(HttpOptions { trust: config.trust.read()?, ..HttpOptions::new(policy) })
+    Ok(NetworkOptions { trust: config.trust.read()?, ..NetworkOptions::new(policy) })
 }
 
 fn random_hex(rng: &mut StdRng) -> Secret {

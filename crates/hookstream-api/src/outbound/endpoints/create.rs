@@ -1,13 +1,13 @@
 //! New endpoints.
 
 use axum::{extract::State, response::Response};
-use hookstream_destinations::Target;
 use hookstream_model::{
     delivery::ordering::{OnFailure, Ordering},
     outbound::{
         application,
-        endpoint::{Endpoint as Model, EndpointStatus, EndpointUrl},
+        endpoint::{Endpoint as Model, EndpointStatus},
         signature::{SigningAlgorithm, SigningKey},
+        target::TargetKind,
     },
 };
 use hookstream_store::outbound::endpoints;
@@ -21,6 +21,7 @@ use super::{
         Batch, batch_policy, channels, check_uid, expiry, filter_types, own_headers, retry_schedule, timeout_ms, uid_taken, warnings,
     },
     secrets::signing_secret,
+    target::{self, NewTarget},
     view::{Endpoint, EndpointAnswer},
 };
 use crate::{
@@ -41,9 +42,19 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEndpoint<'a> {
-    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment.
+    /// Kind of target: `http` (the default) or `rabbitmq`.
+    #[serde(rename = "type")]
+    #[schema(example = "http")]
+    kind: Option<String>,
+    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment. Required for type
+    /// `http`, refused for other types.
     #[schema(example = "https://example.com/webhooks", format = "uri")]
-    url: String,
+    url: Option<String>,
+    /// Settings of a type other than `http`: an object of text values, or its JSON text. For `rabbitmq`: `url` (`amqps://`, `amqp://`, or
+    /// `https://`, `http://` for the management API), `vhost` (the default is `/`), `exchange`, `routing_key`, `username`, `password`.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
+    config: Option<&'a RawValue>,
     /// Your own id of the endpoint: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application. Every path accepts it in
     /// place of the id.
     #[schema(example = "main")]
@@ -103,9 +114,11 @@ pub(crate) struct CreateEndpoint<'a> {
 }
 
 impl CreateEndpoint<'_> {
-    /// Refuses fields that a customer may not set: rate, expiry, schedule, order and batching are the sender's.
+    /// Refuses fields that a customer may not set: the type, rate, expiry, schedule, order and batching are the sender's.
     fn check_asked_by(&self, scope: &ApplicationScope) -> Result<(), ApiError> {
         scope.refuse_of_customer(&[
+            ("type", self.kind.as_deref().is_some_and(|kind| kind != TargetKind::Http.as_str())),
+            ("config", self.config.is_some()),
             ("uid", self.uid.is_some()),
             ("metadata", self.metadata.is_some()),
             ("channels", self.channels.is_some()),
@@ -155,12 +168,15 @@ pub(crate) async fn create(
     if let Some(uid) = &input.uid {
         check_uid(&scope, &api, uid, None).await?;
     }
+    let NewTarget { kind, url, config } = NewTarget::read(input.kind.as_deref(), input.url.as_deref(), input.config)?;
     let endpoint = Model {
         id: api.engine.new_id().into(),
         tenant: scope.tenant,
         application_id,
         uid: input.uid,
-        url: EndpointUrl::parse(&input.url)?,
+        kind,
+        url,
+        config,
         description: input.description,
         metadata: input.metadata.map(metadata).transpose()?,
         signing_algorithm: SigningKey::parse(&secret)?.algorithm(),
@@ -181,7 +197,7 @@ pub(crate) async fn create(
         created_at: now,
         updated_at: now,
     };
-    api.transport.check(&Target::http(&endpoint.url)).await?;
+    target::check(&api, &endpoint).await?;
     let shown = Endpoint::shown(&scope, endpoint.clone(), &secret, now);
     let warnings = warnings(&api, &scope, endpoint.filter_types.as_deref()).await?;
     let answer = EndpointAnswer { endpoint: shown.with_secret(&secret), warnings };

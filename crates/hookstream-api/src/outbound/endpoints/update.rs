@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use hookstream_destinations::Target;
 use hookstream_model::{
     base::time::Timestamp,
     delivery::{
@@ -14,6 +13,7 @@ use hookstream_model::{
     outbound::{
         application,
         endpoint::{Endpoint as Model, EndpointStatus, EndpointUrl},
+        target::TargetKind,
     },
 };
 use hookstream_store::outbound::endpoints::{self, Changed};
@@ -27,6 +27,7 @@ use super::{
         warnings,
     },
     key, not_found,
+    target::{self, ConfigChange, TargetChange, config_change},
     view::{Endpoint, EndpointAnswer},
 };
 use crate::{
@@ -47,7 +48,17 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEndpoint<'a> {
-    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment.
+    /// Kind of target. It cannot be changed.
+    #[serde(default, rename = "type")]
+    #[schema(value_type = Option<String>)]
+    kind: Field<String>,
+    /// Settings of a type other than `http`: the fields to change, as text values. Fields that are left out keep their values, `null`
+    /// removes one. `password` is required if `url` names another server or protocol.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Object>)]
+    config: Field<&'a RawValue>,
+    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment. Only for type
+    /// `http`.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "https://example.com/webhooks", format = "uri")]
     url: Field<String>,
@@ -121,6 +132,8 @@ impl UpdateEndpoint<'_> {
     /// Refuses fields that a customer may not set, as in a new endpoint.
     fn check_asked_by(&self, scope: &ApplicationScope) -> Result<(), ApiError> {
         scope.refuse_of_customer(&[
+            ("type", !self.kind.is_absent()),
+            ("config", !self.config.is_absent()),
             ("uid", !self.uid.is_absent()),
             ("metadata", !self.metadata.is_absent()),
             ("channels", !self.channels.is_absent()),
@@ -160,13 +173,16 @@ pub(crate) async fn update(
     if let Some(Some(uid)) = &change.uid {
         check_uid(&scope, &api, uid, Some(key.id)).await?;
     }
-    if let Some(url) = &change.url {
-        api.transport.check(&Target::http(url)).await?;
+    if !change.target().is_empty() {
+        let (mut changed, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
+        change.target().apply(&api.destinations, &mut changed)?;
+        target::check(&api, &changed).await?;
     }
     let act = audited.act(&api);
     let now = act.at;
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Model| -> Result<(), ApiError> {
         change.check_moved_by(&scope, endpoint)?;
+        change.target().apply(&api.destinations, endpoint)?;
         change.apply(endpoint, now);
         Ok(())
     })
@@ -183,6 +199,8 @@ pub(crate) async fn update(
 
 /// Checked change of an endpoint.
 struct EndpointPatch {
+    kind: Option<TargetKind>,
+    config: Option<ConfigChange>,
     uid: Option<Option<String>>,
     metadata: Option<Option<String>>,
     channels: Option<Option<Vec<String>>>,
@@ -204,6 +222,8 @@ impl EndpointPatch {
     fn read(scope: &ApplicationScope, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
         input.check_asked_by(scope)?;
         let change = Self {
+            kind: input.kind.required("type")?.map(|word| TargetKind::parse(&word)).transpose()?,
+            config: input.config.try_map(config_change)?.required("config")?,
             uid: input.uid.nullable(),
             metadata: input.metadata.try_map(metadata)?.nullable(),
             channels: input.channels.try_map(channels)?.nullable(),
@@ -241,11 +261,16 @@ impl EndpointPatch {
         }
     }
 
-    const fn is_empty(&self) -> bool {
-        self.uid.is_none()
+    /// Change of the target.
+    fn target(&self) -> TargetChange<'_> {
+        TargetChange { kind: self.kind, url: self.url.as_ref(), config: self.config.as_ref() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.target().is_empty()
+            && self.uid.is_none()
             && self.metadata.is_none()
             && self.channels.is_none()
-            && self.url.is_none()
             && self.description.is_none()
             && self.status.is_none()
             && self.filter_types.is_none()
@@ -263,7 +288,6 @@ impl EndpointPatch {
         set(&mut endpoint.uid, self.uid.as_ref());
         set(&mut endpoint.metadata, self.metadata.as_ref());
         set(&mut endpoint.channels, self.channels.as_ref());
-        set(&mut endpoint.url, self.url.as_ref());
         set(&mut endpoint.description, self.description.as_ref());
         set(&mut endpoint.filter_types, self.filter_types.as_ref());
         set(&mut endpoint.rate_limit_per_second, self.rate_limit_per_second.as_ref());
@@ -274,8 +298,8 @@ impl EndpointPatch {
         set(&mut endpoint.ordering, self.ordering.as_ref());
         set(&mut endpoint.on_failure, self.on_failure.as_ref());
         set(&mut endpoint.batch, self.batch.as_ref());
-        if self.url.is_some() {
-            // The failures concerned the previous URL.
+        if self.url.is_some() || self.config.is_some() {
+            // The failures concerned the previous target.
             endpoint.hold = None;
         }
         if let Some(status) = self.status {

@@ -4,9 +4,10 @@ use hookstream_model::{
     base::{secret::Secret, time::Timestamp},
     delivery::{hold::Circuit, state::DisabledReason},
     operations::audit_log::fields::HIDDEN,
-    outbound::{endpoint::Endpoint as Model, signature::SigningKey},
+    outbound::{endpoint::Endpoint as Model, signature::SigningKey, target::TargetConfig},
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::fields::Batch;
@@ -23,7 +24,14 @@ pub(super) struct Endpoint {
     /// Your own id of the endpoint, unique in the application; `null` if none is set.
     #[schema(example = "main")]
     uid: Option<String>,
-    /// URL that receives the deliveries.
+    /// Kind of target: `http` or `rabbitmq`.
+    #[serde(rename = "type")]
+    #[schema(example = "http")]
+    kind: &'static str,
+    /// Settings of a type other than `http`; `***` stands for a password. `null` for `http`, and in the portal.
+    #[schema(value_type = Option<Object>)]
+    config: Option<Map<String, Value>>,
+    /// URL that receives the deliveries: of the receiver, or of the broker.
     #[schema(example = "https://example.com/webhooks")]
     url: String,
     description: Option<String>,
@@ -95,6 +103,8 @@ impl Endpoint {
             env_id: endpoint.tenant.environment.to_string(),
             application_id: endpoint.application_id.to_string(),
             uid: endpoint.uid,
+            kind: endpoint.kind.as_str(),
+            config: endpoint.config.as_ref().map(TargetConfig::shown),
             url: endpoint.url.as_str().to_owned(),
             description: endpoint.description,
             metadata: endpoint.metadata,
@@ -122,10 +132,11 @@ impl Endpoint {
     }
 
     /// Returns the endpoint as the caller may see it: a customer sees the names of custom headers without their
-    /// values, and no metadata, which belongs to the sender.
+    /// values, and neither metadata nor config, which belong to the sender.
     pub(super) fn shown(scope: &ApplicationScope, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
         if scope.requester == Requester::Customer {
             endpoint.metadata = None;
+            endpoint.config = None;
         }
         if let (Requester::Customer, Some(headers)) = (scope.requester, &mut endpoint.headers) {
             headers.values_mut().for_each(|value| HIDDEN.clone_into(value));

@@ -2,14 +2,11 @@
 
 use hookstream_model::{
     base::time::Timestamp,
-    delivery::{
-        outcome::{BODY_KEPT, Directive},
-        retry::RetryAfter,
-    },
+    delivery::{outcome::BODY_KEPT, retry::RetryAfter},
 };
 use hookstream_testkit::receiver::{CannedResponse, Receiver};
 
-use super::*;
+use super::{super::classify::Directive, *};
 
 /// Checks the outcome of a response with these bytes.
 async fn check(bytes: impl Into<Bytes>, expected: Outcome) {
@@ -19,13 +16,14 @@ async fn check(bytes: impl Into<Bytes>, expected: Outcome) {
     assert_eq!(outcome, expected, "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
 }
 
-async fn check_header(header: &[u8], expected: ReceiverResponse) {
-    let bytes = [b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n", header, b"\r\n\r\n"].concat();
-    check(bytes, Outcome::Refused(ReceiverResponse { status: 503, ..expected })).await;
+async fn check_header(status: u16, header: &[u8], expected: HttpResponse) {
+    let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n");
+    let bytes = [head.as_bytes(), header, b"\r\n\r\n"].concat();
+    check(bytes, HttpResponse { status, ..expected }.outcome()).await;
 }
 
 #[tokio::test]
-async fn request_is_a_post_with_the_given_headers_and_bytes() {
+async fn request_is_a_signed_post_of_the_payload() {
     let receiver = Receiver::start().await;
     let body = "{ \"a\":1,\"a\":\u{1F980}}";
     assert_eq!(send_body(&transport(options()), &receiver.url(), AMPLE, body).await, responded(204));
@@ -36,7 +34,21 @@ async fn request_is_a_post_with_the_given_headers_and_bytes() {
     let length = body.len().to_string();
     let host = receiver.url().trim_start_matches("http://").trim_end_matches("/hook").to_owned();
     // No accept-encoding: a response then needs no decompression.
-    assert_eq!(headers, [("content-length", length.as_str()), ("host", host.as_str()), ("webhook-id", "msg_1")]);
+    let keys = keys();
+    let signature = envelope(&keys, body).signature();
+    let expected = [
+        ("content-length", length.as_str()),
+        ("content-type", "application/json"),
+        ("host", host.as_str()),
+        ("user-agent", concat!("hookstream/", env!("CARGO_PKG_VERSION"))),
+        ("webhook-id", "msg_1"),
+        ("webhook-signature", signature.as_str()),
+        ("webhook-timestamp", "1780000000"),
+        ("x-hookstream-delivery-attempt", "3"),
+        ("x-hookstream-event-type", "invoice.paid"),
+        ("x-hookstream-hops", "2"),
+    ];
+    assert_eq!(headers, expected);
     assert_eq!((received.method.as_str(), received.path.as_str(), &received.body[..]), ("POST", "/hook", body.as_bytes()));
 }
 
@@ -74,8 +86,7 @@ async fn redirects_are_reported_and_not_followed() {
         for status in [301, 302, 303, 307, 308] {
             let to = location.to_owned();
             receiver.respond(move |_| CannedResponse::status(status).header("location", &to));
-            let expected =
-                Outcome::Refused(ReceiverResponse { status, location: Some(location.to_owned()), ..ReceiverResponse::default() });
+            let expected = HttpResponse { status, location: Some(location.to_owned()), ..HttpResponse::default() }.outcome();
             assert_eq!(send(&transport, &receiver.url(), AMPLE).await, expected);
         }
     }
@@ -86,14 +97,14 @@ async fn redirects_are_reported_and_not_followed() {
 
 #[tokio::test]
 async fn long_or_binary_location_is_truncated_and_made_text() {
-    let located = |location: String| ReceiverResponse { location: Some(location), ..ReceiverResponse::default() };
-    check_header(b"location: http://a.example/\xff\xe4", located("http://a.example/\u{fffd}\u{fffd}".to_owned())).await;
-    check_header(&[b"location: ", &[b'a'; 10_000][..]].concat(), located("a".repeat(2048))).await;
+    let located = |location: String| HttpResponse { location: Some(location), ..HttpResponse::default() };
+    check_header(302, b"location: http://a.example/\xff\xe4", located("http://a.example/\u{fffd}\u{fffd}".to_owned())).await;
+    check_header(302, &[b"location: ", &[b'a'; 10_000][..]].concat(), located("a".repeat(2048))).await;
 }
 
 #[tokio::test]
 async fn retry_after_parses_every_form_and_ignores_garbage() {
-    let after = |retry_after| ReceiverResponse { retry_after, ..ReceiverResponse::default() };
+    let after = |retry_after| HttpResponse { retry_after, ..HttpResponse::default() };
     let at = |millis| Some(RetryAfter::At(Timestamp::from_millis(millis)));
     for (value, expected) in [
         (&b"120"[..], Some(RetryAfter::Seconds(120))),
@@ -110,7 +121,7 @@ async fn retry_after_parses_every_form_and_ignores_garbage() {
         (b"", None),
         (b"\xff\xfe", None),
     ] {
-        check_header(&[b"retry-after: ", value].concat(), after(expected)).await;
+        check_header(503, &[b"retry-after: ", value].concat(), after(expected)).await;
     }
 }
 
@@ -119,8 +130,8 @@ async fn webhook_delivery_directives_are_parsed() {
     for (value, expected) in
         [("disable", Some(Directive::Disable)), ("ABORT-message", Some(Directive::AbortMessage)), ("pause", None), ("", None)]
     {
-        let directed = ReceiverResponse { directive: expected, ..ReceiverResponse::default() };
-        check_header(format!("Webhook-Delivery: {value}").as_bytes(), directed).await;
+        let directed = HttpResponse { directive: expected, ..HttpResponse::default() };
+        check_header(503, format!("Webhook-Delivery: {value}").as_bytes(), directed).await;
     }
 }
 
@@ -130,11 +141,7 @@ async fn body_is_kept_up_to_16_kib() {
     for length in [0, 1, BODY_KEPT - 1, BODY_KEPT, BODY_KEPT + 1, 60_000] {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
         let body = Bytes::copy_from_slice(&bytes[..length.min(BODY_KEPT)]);
-        check(
-            [&head[..], &bytes[..length]].concat(),
-            Outcome::Accepted(ReceiverResponse { status: 200, body, ..ReceiverResponse::default() }),
-        )
-        .await;
+        check([&head[..], &bytes[..length]].concat(), HttpResponse { status: 200, body, ..HttpResponse::default() }.outcome()).await;
     }
 }
 
@@ -143,13 +150,13 @@ async fn compressed_body_is_kept_as_received() {
     for coding in ["gzip", "br", "zstd", "gzip, gzip, gzip"] {
         let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff";
         let head = format!("HTTP/1.1 500 No\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", packed.len()).into_bytes();
-        let expected = ReceiverResponse { status: 500, body: Bytes::from_static(packed), ..ReceiverResponse::default() };
-        check([&head[..], packed].concat(), Outcome::Refused(expected)).await;
+        let expected = HttpResponse { status: 500, body: Bytes::from_static(packed), ..HttpResponse::default() };
+        check([&head[..], packed].concat(), expected.outcome()).await;
     }
 }
 
 #[tokio::test]
 async fn chunked_body_is_joined_and_its_trailers_ignored() {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nretry-after: 5\r\n\r\n";
-    check(chunked, Outcome::Accepted(ReceiverResponse { status: 200, body: "abcde".into(), ..ReceiverResponse::default() })).await;
+    check(chunked, HttpResponse { status: 200, body: "abcde".into(), ..HttpResponse::default() }.outcome()).await;
 }

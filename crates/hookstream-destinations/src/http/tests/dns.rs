@@ -102,7 +102,7 @@ async fn changed_name_is_rejected_on_connect() {
     let results = vec![Resolution::addresses(&["127.0.0.1"]), Resolution::addresses(&["10.0.0.1"])];
     let transport = with_names(options(), Names::default().with_results("name.test.", results));
     let url = receiver.url_at("name.test");
-    assert_eq!(transport.check(&target(&url)).await, Ok(()));
+    assert_eq!(transport.check(&url).await, Ok(()));
     assert_eq!(send(&transport, &url, AMPLE).await, refused_name("private"));
     assert_eq!(receiver.connections(), 0);
 }
@@ -122,7 +122,7 @@ async fn localhost_is_never_queried() {
 #[tokio::test]
 async fn check_rejects_a_forbidden_address_and_names_the_setting() {
     let transport = with_names(options(), Names::default().with("name.test.", &["127.0.0.1", "10.0.0.1"]));
-    let refused = transport.check(&target("http://name.test/")).await.expect_err("refused");
+    let refused = transport.check("http://name.test/").await.expect_err("refused");
     assert_eq!(
         refused.to_string(),
         "leads to an address that this installation does not allow (private). Its operator can allow networks with the setting \
@@ -131,7 +131,7 @@ async fn check_rejects_a_forbidden_address_and_names_the_setting() {
     let address = "::1".parse().expect("an address");
     let rule = AddressPolicy::public_only().judge(address).expect_err("refused").rule;
     let transport = with_names(Options::new(AddressPolicy::public_only()), Names::default());
-    assert_eq!(transport.check(&target("https://[::1]:8443/")).await, Err(AddressRefused { address, rule, is_of_name: false }));
+    assert_eq!(transport.check("https://[::1]:8443/").await, Err(AddressRefused { address, rule, is_of_name: false }));
 }
 
 #[tokio::test]
@@ -141,8 +141,7 @@ async fn check_accepts_an_unresolvable_name() {
     {
         let names = Names::default().with_results("name.test.", vec![result.clone()]);
         let transport = with_names(Options { check_timeout: SHORT, ..options() }, names);
-        let target = target("http://name.test/");
-        let checked = tokio::time::timeout(SHORT + SLACK, transport.check(&target)).await;
+        let checked = tokio::time::timeout(SHORT + SLACK, transport.check("http://name.test/")).await;
         assert_eq!(checked.expect("in time"), Ok(()), "{result:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! Receivers that respond too much, too little, or not in HTTP: each attempt still has an outcome, at once.
 
-use hookstream_model::delivery::{outcome::Directive, retry::RetryAfter};
+use hookstream_model::delivery::retry::RetryAfter;
 use hookstream_testkit::receiver::read_head;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
 };
 
-use super::*;
+use super::{super::classify::Directive, *};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -45,8 +45,8 @@ async fn endless_body_is_abandoned_and_its_status_decides() {
             notification.notify_one();
         }
     });
-    let expected = ReceiverResponse { status: 200, body: "abcd".repeat(4096).into(), ..ReceiverResponse::default() };
-    assert_eq!(outcome.await, Outcome::Accepted(expected));
+    let expected = HttpResponse { status: 200, body: "abcd".repeat(4096).into(), ..HttpResponse::default() };
+    assert_eq!(outcome.await, expected.outcome());
     tokio::time::timeout(SLACK, closed.notified()).await.expect("the connection is closed");
 }
 
@@ -54,7 +54,7 @@ async fn endless_body_is_abandoned_and_its_status_decides() {
 async fn huge_body_is_not_awaited() {
     let head = b"HTTP/1.1 500 No\r\ncontent-length: 10737418240\r\n\r\n".to_vec();
     let outcome = outcome_of_response([head, vec![b'x'; 80_000]].concat()).await;
-    assert_eq!(outcome, Outcome::Refused(ReceiverResponse { status: 500, body: "x".repeat(16_384).into(), ..ReceiverResponse::default() }));
+    assert_eq!(outcome, HttpResponse { status: 500, body: "x".repeat(16_384).into(), ..HttpResponse::default() }.outcome());
 }
 
 #[tokio::test]
@@ -97,11 +97,11 @@ async fn malformed_header_lines_are_ignored() {
         "X-Note:one",
         "X-Note:",
     ] {
-        let bytes = format!("HTTP/1.1 200 OK\r\n{line}\r\nretry-after: 3\r\nContent-Length: 2\r\n\r\nok");
+        let bytes = format!("HTTP/1.1 429 Busy\r\n{line}\r\nretry-after: 3\r\nContent-Length: 2\r\n\r\nok");
         let outcome = outcome_of_response(bytes).await;
         let Some(response) = outcome.response() else { panic!("no response with {line:?}: {outcome:?}") };
-        assert_eq!((response.status, &response.body[..]), (200, &b"ok"[..]), "{line:?}");
-        assert!(response.retry_after.is_some(), "the line after {line:?} is parsed");
+        assert_eq!((response.status, &response.body[..]), (Some(429), &b"ok"[..]), "{line:?}");
+        assert!(outcome.asked_wait().is_some(), "the line after {line:?} is parsed");
     }
 }
 
@@ -223,21 +223,21 @@ async fn headers_are_parsed_even_if_the_body_is_truncated() {
     let outcome = outcome_of_close_after(
         b"HTTP/1.1 503 Busy\r\nretry-after: 9\r\nwebhook-delivery: abort-message\r\nlocation: /x\r\ncontent-length: 10\r\n\r\nabc",
     );
-    let expected = ReceiverResponse {
+    let expected = HttpResponse {
         status: 503,
         body: "abc".into(),
         retry_after: Some(RetryAfter::Seconds(9)),
         directive: Some(Directive::AbortMessage),
         location: Some("/x".to_owned()),
     };
-    assert_eq!(outcome.await, Outcome::Refused(expected));
+    assert_eq!(outcome.await, expected.outcome());
 }
 
 #[tokio::test]
 async fn response_without_a_length_ends_with_the_connection() {
-    let expected = ReceiverResponse { status: 200, body: "abc".into(), ..ReceiverResponse::default() };
+    let expected = HttpResponse { status: 200, body: "abc".into(), ..HttpResponse::default() };
     for bytes in [&b"HTTP/1.1 200 OK\r\n\r\nabc"[..], b"HTTP/1.0 200 OK\r\n\r\nabc"] {
-        assert_eq!(outcome_of_close_after(bytes).await, Outcome::Accepted(expected.clone()));
+        assert_eq!(outcome_of_close_after(bytes).await, expected.clone().outcome());
     }
 }
 

@@ -8,7 +8,7 @@ async fn check(host: &str, expected: &str) {
     let queries = Arc::clone(&names.queries);
     let transport = with_names(Options::new(AddressPolicy::public_only()), names);
     let url = format!("http://{host}:81/");
-    let refused = transport.check(&target(&url)).await.expect_err("refused");
+    let refused = transport.check(&url).await.expect_err("refused");
     assert_eq!(format!("{} {}", refused.address, refused.rule), expected, "{host}");
     assert_eq!(send(&transport, &url, AMPLE).await, failed(FailureKind::AddressNotAllowed, &format!("the URL {refused}")), "{host}");
     assert!(queries.lock().expect("not poisoned").is_empty(), "{host}");

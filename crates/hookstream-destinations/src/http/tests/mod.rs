@@ -1,4 +1,4 @@
-//! HTTP transport against real servers on loopback that respond well, badly, or not at all.
+//! HTTP destination against real servers on loopback that respond well, badly, or not at all.
 //!
 //! Every attempt uses [`send`], which checks that the outcome arrives within the time limit.
 
@@ -20,12 +20,17 @@ use std::{
     time::Duration,
 };
 
-use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
-    delivery::outcome::{Failure, FailureKind, Outcome, ReceiverResponse},
-    outbound::endpoint::EndpointUrl,
+    base::{ids::TargetId, secret::Secret, time::Timestamp},
+    delivery::outcome::{Failure, FailureKind, Outcome},
+    outbound::{
+        endpoint::EndpointUrl,
+        message::ContentType,
+        signature::{SigningKey, SigningKeys},
+        target::TargetKind,
+    },
 };
 use hookstream_testkit::{
     receiver::{RawReceiver, read_request},
@@ -34,11 +39,13 @@ use hookstream_testkit::{
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::{ClientIdentity, HttpTransport, Options, Trust};
+use super::{HttpDestination, classify::HttpResponse};
 use crate::{
-    AddressRefused, Request, Sent, Target, Transport,
+    AddressRefused, Destination, Envelope, Sent, Settings, Target,
     net::{
+        ClientIdentity, Options, Trust,
         guard::AddressPolicy,
+        network::Network,
         resolve::{DnsError, Resolve},
     },
 };
@@ -60,49 +67,83 @@ fn trusting(root: CertificateDer<'static>) -> Options {
     Options { trust: Trust { extra_roots: vec![root], ..Trust::default() }, ..options() }
 }
 
-/// Builds a transport for which no name exists.
-fn transport(options: Options) -> HttpTransport {
+/// Destination over a network of its own.
+struct Http(Arc<Network>);
+
+impl Http {
+    fn with_resolver(options: Options, resolver: Box<dyn Resolve>) -> Self {
+        Self(Arc::new(Network::with_resolver(options, resolver).expect("a network")))
+    }
+
+    fn target(&self, url: &str) -> Arc<dyn Target> {
+        let url = EndpointUrl::parse(url).expect("a URL");
+        let settings = Settings { kind: TargetKind::Http, url: &url, config: None, headers: None };
+        HttpDestination(Arc::clone(&self.0)).check(&settings).expect("good settings")
+    }
+
+    async fn check(&self, url: &str) -> Result<(), AddressRefused> {
+        self.target(url).check_address().await
+    }
+
+    fn trust(&self, trust: Trust) -> Result<(), crate::net::Error> {
+        self.0.trust(trust)
+    }
+}
+
+/// Builds a destination for which no name exists.
+fn transport(options: Options) -> Http {
     with_names(options, Names::default())
 }
 
-fn with_names(options: Options, names: Names) -> HttpTransport {
-    HttpTransport::with_resolver(options, Box::new(names)).expect("a transport")
+fn with_names(options: Options, names: Names) -> Http {
+    Http::with_resolver(options, Box::new(names))
 }
 
-fn target(url: &str) -> Target {
-    Target::http(&EndpointUrl::parse(url).expect("a URL"))
+fn keys() -> SigningKeys {
+    let key = SigningKey::parse(&Secret::new("raw:a secret of the tests")).expect("a key");
+    SigningKeys::new(key, Vec::new())
 }
 
-fn request(body: impl Into<Bytes>) -> Request {
-    let mut headers = HeaderMap::new();
-    headers.insert("webhook-id", "msg_1".parse().expect("a value"));
-    Request { headers, body: body.into() }
+fn envelope(keys: &SigningKeys, body: impl Into<Bytes>) -> Envelope<'_> {
+    Envelope {
+        id: "msg_1".into(),
+        target_id: TargetId::from_bytes([7; 16]),
+        event_type: Some("invoice.paid"),
+        body: body.into(),
+        content_type: ContentType::Json,
+        attempt: 3,
+        hops: 2,
+        batch_size: None,
+        keys,
+        signed_at: Timestamp::from_millis(1_780_000_000_000),
+    }
 }
 
 /// Makes one attempt with a small message.
-async fn send(transport: &HttpTransport, url: &str, limit: Duration) -> Outcome {
+async fn send(transport: &Http, url: &str, limit: Duration) -> Outcome {
     send_body(transport, url, limit, "{}").await
 }
 
 /// Makes one attempt. Panics if it exceeds its limit, or [`SLACK`] if the limit is ample.
-async fn send_body(transport: &HttpTransport, url: &str, limit: Duration, body: impl Into<Bytes>) -> Outcome {
+async fn send_body(transport: &Http, url: &str, limit: Duration, body: impl Into<Bytes>) -> Outcome {
     send_timed(transport, url, limit, body).await.outcome
 }
 
 /// Makes one attempt and returns the durations of its parts too.
-async fn send_timed(transport: &HttpTransport, url: &str, limit: Duration, body: impl Into<Bytes>) -> Sent {
-    let target = target(url);
-    let sending = transport.send(&target, request(body), limit);
+async fn send_timed(transport: &Http, url: &str, limit: Duration, body: impl Into<Bytes>) -> Sent {
+    let (target, keys) = (transport.target(url), keys());
+    let envelope = envelope(&keys, body);
+    let sending = target.send(&envelope, limit);
     let deadline = if limit == AMPLE { SLACK } else { limit + SLACK };
     tokio::time::timeout(deadline, sending).await.expect("an outcome within the limit")
 }
 
 fn responded(status: u16) -> Outcome {
-    Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() })
+    HttpResponse { status, ..HttpResponse::default() }.outcome()
 }
 
 fn failed(kind: FailureKind, detail: &str) -> Outcome {
-    Outcome::Failed(Failure::new(kind, detail))
+    Outcome::Retryable(Failure::new(kind, detail))
 }
 
 fn timed_out(limit: Duration) -> Outcome {
@@ -131,7 +172,7 @@ fn head_too_large() -> Outcome {
 
 /// Outcome of a response whose head has this status and of whose body these bytes arrived.
 fn responded_with(status: u16, body: impl Into<Bytes>) -> Outcome {
-    Outcome::from_response(ReceiverResponse { status, body: body.into(), ..ReceiverResponse::default() })
+    HttpResponse { status, body: body.into(), ..HttpResponse::default() }.outcome()
 }
 
 /// Starts a receiver that reads each request, responds with these bytes and waits for the other side to close.

@@ -298,9 +298,9 @@ async fn dns_rebinding_after_the_check_is_rejected_on_connect() {
     })
     .await;
     let receiver = Receiver::start().await;
-    let transport = HttpTransport::with_resolver(options(), Box::new(server.resolver())).expect("a transport");
+    let transport = Http::with_resolver(options(), Box::new(server.resolver()));
     let url = receiver.url_at("name.test");
-    assert_eq!(transport.check(&target(&url)).await, Ok(()));
+    assert_eq!(transport.check(&url).await, Ok(()));
     let outcome = send(&transport, &url, AMPLE).await;
     let expected = "address_not_allowed: the URL leads to an address that this installation does not allow (link-local)";
     assert!(outcome.error().is_some_and(|error| error.starts_with(expected)), "{outcome:?}");
@@ -311,7 +311,7 @@ async fn dns_rebinding_after_the_check_is_rejected_on_connect() {
 async fn international_name_is_queried_in_ascii() {
     let server = NameServer::start(|_, kind| if kind == A { Reply::address("127.0.0.1", 60) } else { Reply::no_records() }).await;
     let receiver = Receiver::start().await;
-    let transport = HttpTransport::with_resolver(options(), Box::new(server.resolver())).expect("a transport");
+    let transport = Http::with_resolver(options(), Box::new(server.resolver()));
     assert_eq!(send(&transport, &receiver.url_at("bücher.test"), AMPLE).await, responded(204));
     assert!(server.queries().iter().all(|(name, _)| name == "xn--bcher-kva.test."), "{:?}", server.queries());
 }

@@ -29,7 +29,7 @@ fn named() -> Names {
     Names::default().with("hooks.receiver.test.", &["127.0.0.1"])
 }
 
-async fn timings(transport: &HttpTransport, url: &str, limit: Duration) -> Timings {
+async fn timings(transport: &Http, url: &str, limit: Duration) -> Timings {
     send_timed(transport, url, limit, "{}").await.timings
 }
 
@@ -61,7 +61,7 @@ async fn address_has_no_dns_part_and_http_no_tls_part() {
 
 #[tokio::test]
 async fn failed_part_is_absent() {
-    let check = async |transport: HttpTransport, url: &str, expected: &[&str]| {
+    let check = async |transport: Http, url: &str, expected: &[&str]| {
         assert_eq!(parts(&timings(&transport, url, SHORT).await), expected, "{url}");
     };
     check(transport(options()), "http://nowhere.test/", &[]).await;

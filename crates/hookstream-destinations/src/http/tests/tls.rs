@@ -126,7 +126,7 @@ async fn pinned_certificate_is_trusted_for_its_names_while_valid() {
     let outcome = async |shown: &Identity, named: &Identity, host: &str| {
         let receiver = Receiver::secure(shown.server(&BOTH), |_| CannedResponse::status(204)).await;
         let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
-        let extra_roots = super::super::certificates(named.pem().0.as_bytes()).expect("a certificate");
+        let extra_roots = crate::net::certificates(named.pem().0.as_bytes()).expect("a certificate");
         let trust = Trust { extra_roots, ..Trust::default() };
         send(&with_names(Options { trust, ..options() }, names), &receiver.url_at(host), AMPLE).await
     };
@@ -182,7 +182,7 @@ async fn client_certificate_is_sent_and_its_renewal_applies_at_once() {
 async fn revoked_certificate_is_reported() {
     let authority = Authority::new();
     let (revoked, other) = (authority.issue(&[HOST]), authority.issue(&[HOST]));
-    let list = super::super::revocation_lists(authority.revoke(&[&revoked]).as_bytes()).expect("a list");
+    let list = crate::net::revocation_lists(authority.revoke(&[&revoked]).as_bytes()).expect("a list");
     let trust = |roots: &Authority| Trust { extra_roots: vec![roots.certificate()], revoked: list.clone(), ..Trust::default() };
     let outcome = async |authority: &Authority, identity: &Identity| {
         let receiver = Receiver::secure(identity.server(&BOTH), |_| CannedResponse::status(204)).await;
@@ -200,8 +200,8 @@ async fn revoked_certificate_is_reported() {
 #[test]
 fn invalid_pem_is_rejected() {
     for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA"] {
-        assert!(super::super::certificates(text.as_bytes()).is_err(), "{text}");
-        assert!(super::super::revocation_lists(text.as_bytes()).is_err(), "{text}");
+        assert!(crate::net::certificates(text.as_bytes()).is_err(), "{text}");
+        assert!(crate::net::revocation_lists(text.as_bytes()).is_err(), "{text}");
         assert!(ClientIdentity::from_pem(text.as_bytes(), text.as_bytes()).is_err(), "{text}");
     }
 }

@@ -140,7 +140,7 @@ impl Mailer {
                 let mut parameters = TlsParameters::builder(server.host.clone());
                 if let Some(pem) = ca {
                     // The parser below accepts a file without certificates.
-                    crate::http::certificates(pem).map_err(|_| SetUpError::Certificates)?;
+                    crate::net::certificates(pem).map_err(|_| SetUpError::Certificates)?;
                     parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(|_| SetUpError::Certificates)?);
                 }
                 Some(parameters.build_rustls().map_err(SetUpError::Tls)?)

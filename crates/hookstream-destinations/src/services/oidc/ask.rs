@@ -21,12 +21,11 @@ use url::{Url, form_urlencoded};
 use super::ProviderError;
 use crate::{
     AddressPolicy,
-    http::Trust,
     net::{
         connect::{Connector, Shared},
         error::Error,
         resolve::SystemResolver,
-        trust,
+        trust::{self, Trust},
     },
 };
 

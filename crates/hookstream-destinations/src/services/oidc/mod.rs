@@ -29,7 +29,7 @@ use self::{
     ask::{Authentication, ProviderClient},
     metadata::Metadata,
 };
-use crate::{http::Trust, net::error::Error as SetUpError};
+use crate::net::{Trust, error::Error as SetUpError};
 
 /// Time limit of one call.
 pub const TIME_LIMIT: Duration = Duration::from_secs(15);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use hookstream_model::delivery::outcome::{FailureKind, Outcome};
+use hookstream_model::delivery::outcome::Outcome;
 use tokio::time::Instant;
 
 /// Ratio to the fastest response time from which a response counts as a sign of trouble, if it also exceeds `FAST`.
@@ -30,26 +30,7 @@ pub(crate) enum Bearing {
 impl Bearing {
     /// Returns the signal of an outcome that took this long.
     pub(crate) fn of(outcome: &Outcome, took: Duration) -> Self {
-        match outcome {
-            Outcome::Accepted(_) => Self::Answered(took),
-            Outcome::Refused(answer) if matches!(answer.status, 429 | 503) => Self::Overloaded,
-            Outcome::Refused(_) => Self::Answered(took),
-            Outcome::Failed(failure) => match failure.kind {
-                FailureKind::Timeout | FailureKind::ConnectionRefused | FailureKind::ConnectionReset | FailureKind::ConnectionFailed => {
-                    Self::Overloaded
-                }
-                FailureKind::DnsFailed
-                | FailureKind::TlsExpired
-                | FailureKind::TlsUntrusted
-                | FailureKind::TlsWrongHost
-                | FailureKind::TlsRevoked
-                | FailureKind::TlsFailed
-                | FailureKind::AddressNotAllowed
-                | FailureKind::RedirectRefused
-                | FailureKind::ResponseInvalid
-                | FailureKind::HttpStatus => Self::Answered(took),
-            },
-        }
+        if outcome.is_overload() { Self::Overloaded } else { Self::Answered(took) }
     }
 }
 

@@ -101,11 +101,11 @@ fn policy() -> LanePolicy {
 }
 
 fn arrived() -> Outcome {
-    Outcome::from_response(ReceiverResponse { status: 200, ..ReceiverResponse::default() })
+    Outcome::accepted(ReceiverResponse::default())
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed(Failure::new(FailureKind::HttpStatus, "no"))
+    Outcome::Retryable(Failure::new(FailureKind::HttpStatus, "no"))
 }
 
 #[test]
@@ -488,8 +488,7 @@ fn retry_after_holds_the_lane_and_ends_by_itself() {
     fixture.begin();
     fixture.fill(1, 2);
     // The second attempt is in flight too, because only its turn delayed it.
-    let busy =
-        Outcome::from_response(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
+    let busy = Outcome::Retryable(Failure::new(FailureKind::HttpStatus, "busy").overloaded(Some(RetryAfter::Seconds(30))));
     let held = fixture.answer(1, &busy);
     assert_eq!(held.hold.flatten().map(|hold| (hold.until, hold.reason)), Some((WALL + Duration::from_secs(30), HoldReason::RetryAfter)));
     assert_eq!(held.evict.len(), 2);

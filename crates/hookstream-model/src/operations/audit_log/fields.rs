@@ -1,7 +1,7 @@
 //! Fields of a resource in the audit log, named as in the API and without secrets.
 //!
-//! Signing secrets, keys and tokens are not fields at all. An endpoint's custom header values are compared but not
-//! shown; they have their own kind of field, so that they cannot be shown by mistake.
+//! Signing secrets, keys and tokens are not fields at all. An endpoint's custom header values and the password of its
+//! `config` are compared but not shown; they have their own kinds of field, so that they cannot be shown by mistake.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
         job::Job,
         quota::{Quota, QuotaLimit, QuotaLimits},
     },
-    outbound::{application::Application, endpoint::Endpoint, event_type::EventType},
+    outbound::{application::Application, endpoint::Endpoint, event_type::EventType, target::TargetConfig},
 };
 
 /// Replacement of a value that is not shown.
@@ -37,12 +37,15 @@ enum Field {
     Shown(Value),
     /// Map whose names are shown and whose values are hidden.
     Names(BTreeMap<String, String>),
+    /// Settings of a target, of which secrets are hidden.
+    Config(TargetConfig),
 }
 
 impl Field {
     fn shown(&self) -> Value {
         match self {
             Self::Shown(value) => value.clone(),
+            Self::Config(config) => config.shown().into(),
             Self::Names(values) => values.keys().map(|name| (name.clone(), Value::from(HIDDEN))).collect::<Map<_, _>>().into(),
         }
     }
@@ -60,6 +63,13 @@ impl Fields {
     #[must_use]
     fn with_names(mut self, name: &'static str, values: Option<&BTreeMap<String, String>>) -> Self {
         self.0.insert(name, values.map_or(Field::Shown(Value::Null), |values| Field::Names(values.clone())));
+        self
+    }
+
+    /// Adds the settings of a target without their secrets.
+    #[must_use]
+    fn with_config(mut self, name: &'static str, config: Option<&TargetConfig>) -> Self {
+        self.0.insert(name, config.map_or(Field::Shown(Value::Null), |config| Field::Config(config.clone())));
         self
     }
 
@@ -113,7 +123,9 @@ impl Audited for Endpoint {
             .with("uid", self.uid.as_deref())
             .with("metadata", json_of(self.metadata.as_deref()))
             .with("channels", self.channels.clone())
+            .with("type", self.kind.as_str())
             .with("url", self.url.as_str())
+            .with_config("config", self.config.as_ref())
             .with("description", self.description.as_deref())
             .with("signing_algorithm", self.signing_algorithm.as_str())
             .with("status", self.status.as_str())
@@ -217,6 +229,7 @@ mod tests {
             application::ApplicationStatus,
             endpoint::{EndpointStatus, EndpointUrl},
             signature::SigningAlgorithm,
+            target::TargetKind,
         },
     };
 
@@ -244,7 +257,9 @@ mod tests {
             id: EndpointId::from_bytes([4; 16]),
             tenant: TENANT,
             application_id: ApplicationId::from_bytes([3; 16]),
+            kind: TargetKind::Http,
             url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            config: None,
             description: None,
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
@@ -303,5 +318,17 @@ mod tests {
         assert_eq!(text(&renamed), (json!({ "headers": { "a": "***" } }), json!({ "headers": { "b": "***" } })));
         let debugged = format!("{made:?}{changed:?}{renamed:?}");
         assert!(!debugged.contains("sesame") && !debugged.contains("basil"), "{debugged}");
+    }
+
+    #[test]
+    fn password_of_a_broker_is_hidden_but_its_change_is_recorded() {
+        let with_password = |password: &str| {
+            let values = [("exchange", "events"), ("password", password)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Endpoint { config: Some(TargetConfig::new(TargetKind::RabbitMq, values.into())), ..endpoint(&[]) }
+        };
+        let changed = Change::between(&with_password("sesame"), &with_password("basil")).expect("the password differs");
+        let same = json!({ "config": { "exchange": "events", "password": "***" } });
+        assert_eq!(text(&changed), (same.clone(), same));
+        assert!(!format!("{changed:?}").contains("sesame"));
     }
 }

@@ -295,6 +295,8 @@ pub(crate) static TABLES: &[Table] = &[
             text("metadata"),
             text("channels"),
             integer("changed_at_version"),
+            text("type"),
+            text("config"),
         ],
     ),
     configured(

@@ -31,6 +31,7 @@ use hookstream_model::{
         hops::Hops,
         message::{ContentType, Message, Payload},
         signature::SigningAlgorithm,
+        target::TargetKind,
     },
 };
 use hookstream_store::{
@@ -266,7 +267,9 @@ impl Fixture {
             id: self.new_id(NOON).into(),
             tenant: self.tenant,
             application_id: self.application,
+            kind: TargetKind::Http,
             url: EndpointUrl::parse(url).expect("a URL"),
+            config: None,
             description: None,
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,

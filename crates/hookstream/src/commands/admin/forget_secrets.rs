@@ -84,13 +84,14 @@ async fn forget(store: &dyn Store, config: &Config) -> anyhow::Result<Forgotten>
 }
 
 fn as_text(forgotten: &Forgotten) -> String {
-    let Forgotten { endpoints, users, responses, settings } = forgotten;
+    let Forgotten { endpoints, configs, users, responses, settings } = forgotten;
     let mut lines = vec![format!(
         "Replaced {} signing secrets, removed {} second factors, {responses} stored answers and {settings} keys of the installation.",
         endpoints.len(),
         users.len()
     )];
     lines.extend(endpoints.iter().map(|id| format!("  endpoint {id}: rotate its secret and give the new one to its receiver")));
+    lines.extend(configs.iter().map(|id| format!("  endpoint {id}: send its config again")));
     lines.extend(users.iter().map(|email| format!("  user {email}: set up a second factor again")));
     lines.push("A server can start now.".to_owned());
     lines.join("\n")

@@ -1,47 +1,19 @@
-//! Classification of errors into the fixed vocabulary.
+//! Connection errors in the fixed vocabulary, for every kind of destination.
 
-use std::{error::Error, io};
+use std::{io, time::Duration};
 
 use hookstream_model::delivery::outcome::{Failure, FailureKind};
 use rustls::CertificateError;
 
-use super::HEAD_MAX;
-use crate::net::connect::ConnectError;
+use super::connect::ConnectError;
 
-/// Classifies a failed request by the causes of its error.
-pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        next = cause.source();
-        if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-            return classify_connect(connect);
-        }
-        if let Some(http) = cause.downcast_ref::<hyper::Error>()
-            && let Some(detail) = invalid_head(http)
-        {
-            return Failure::new(FailureKind::ResponseInvalid, detail);
-        }
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
-            return classify_io(io);
-        }
-    }
-    Failure::new(FailureKind::ConnectionReset, "the connection was closed before the response")
+/// Describes an attempt that ran into its time limit.
+pub(crate) fn no_response_within(timeout: Duration) -> Failure {
+    Failure::new(FailureKind::Timeout, format!("no response within {} ms", timeout.as_millis()))
 }
 
-/// Describes the problem of a response head, if it is why the request failed.
-fn invalid_head(error: &hyper::Error) -> Option<String> {
-    if error.is_parse_too_large() {
-        Some(format!("the response's head is larger than {HEAD_MAX} bytes"))
-    } else if error.is_parse_status() {
-        Some("the response's status is not a number from 100 to 999".to_owned())
-    } else if error.is_parse() {
-        Some("the response is not valid HTTP".to_owned())
-    } else {
-        None
-    }
-}
-
-fn classify_connect(error: &ConnectError) -> Failure {
+/// Describes why no connection could be opened.
+pub(crate) fn classify_connect(error: &ConnectError) -> Failure {
     match error {
         ConnectError::Url => Failure::new(FailureKind::ConnectionFailed, "no connection can be made to the URL"),
         ConnectError::Dns(dns) => Failure::new(FailureKind::DnsFailed, dns.to_string()),
@@ -55,7 +27,8 @@ fn classify_connect(error: &ConnectError) -> Failure {
     }
 }
 
-fn classify_io(error: &io::Error) -> Failure {
+/// Describes why a connection broke.
+pub(crate) fn classify_io(error: &io::Error) -> Failure {
     use io::ErrorKind;
     if let Some(tls) = tls_cause(error) {
         return classify_tls(tls);

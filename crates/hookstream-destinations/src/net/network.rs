@@ -1,0 +1,111 @@
+//! Network of an installation: the policy, the resolver, the trust and the HTTP pool that all kinds of destinations share.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio_rustls::TlsConnector;
+
+use super::{
+    client::{self, HttpClient},
+    connect::Shared,
+    error::Error,
+    guard::AddressPolicy,
+    resolve::{self, Resolve, SystemResolver},
+    trust::{self, Trust},
+};
+use crate::AddressRefused;
+
+/// Network settings of an installation.
+#[derive(Debug)]
+pub struct Options {
+    /// Policy for target addresses.
+    pub policy: AddressPolicy,
+    /// Trusted authorities and client certificate.
+    pub trust: Trust,
+    /// Time limit for a connection: the name, its addresses one after another, TLS.
+    pub connect_timeout: Duration,
+    /// Time limit for resolving a name when an endpoint is saved.
+    pub check_timeout: Duration,
+    /// Time for which an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Maximum number of idle HTTP connections per host.
+    pub max_idle_per_host: usize,
+    /// Silence on an HTTP/2 connection in use before it is pinged, and then until it is closed. Many deliveries share
+    /// the connection, so a dead one would fail them all until the operating system notices.
+    pub ping_interval: Duration,
+}
+
+impl Options {
+    /// Builds the default options with a policy.
+    pub const fn new(policy: AddressPolicy) -> Self {
+        Self {
+            policy,
+            trust: Trust { extra_roots: Vec::new(), revoked: Vec::new(), identity: None },
+            connect_timeout: Duration::from_secs(10),
+            check_timeout: Duration::from_secs(2),
+            // Load balancers commonly close idle connections after 60 s; closing earlier avoids the race.
+            idle_timeout: Duration::from_secs(45),
+            // Endpoints behind one host share its connections: enough for four endpoints at full concurrency.
+            max_idle_per_host: 256,
+            ping_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Network that all kinds of destinations share.
+pub(crate) struct Network {
+    pub(crate) client: HttpClient,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) idle_timeout: Duration,
+    check_timeout: Duration,
+}
+
+impl Network {
+    /// Builds a network with the system's name servers.
+    ///
+    /// # Errors
+    /// If TLS or name resolution cannot be set up.
+    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        let resolver = SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?;
+        Self::with_resolver(options, Box::new(resolver))
+    }
+
+    pub(crate) fn with_resolver(mut options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
+        let tls = RwLock::new(TlsConnector::from(Arc::new(trust::client(std::mem::take(&mut options.trust))?)));
+        let policy = std::mem::take(&mut options.policy);
+        let shared = Arc::new(Shared { policy, resolver, tls, connect_timeout: options.connect_timeout });
+        let client = client::build(&shared, &options);
+        Ok(Self { client, shared, idle_timeout: options.idle_timeout, check_timeout: options.check_timeout })
+    }
+
+    /// Replaces the trust settings for new connections; existing ones are unchanged.
+    ///
+    /// # Errors
+    /// If the settings are invalid; the previous ones remain.
+    pub(crate) fn trust(&self, trust: Trust) -> Result<(), Error> {
+        let connector = TlsConnector::from(Arc::new(trust::client(trust)?));
+        *self.shared.tls.write().unwrap_or_else(PoisonError::into_inner) = connector;
+        Ok(())
+    }
+
+    /// Checks whether the policy allows a host's current addresses. A name that does not resolve is accepted, because every
+    /// connection checks again.
+    ///
+    /// # Errors
+    /// Names the rule that rejects an address.
+    pub(crate) async fn check_host(&self, host: &str) -> Result<(), AddressRefused> {
+        let resolving = resolve::addresses(&*self.shared.resolver, host);
+        match tokio::time::timeout(self.check_timeout, resolving).await {
+            Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}

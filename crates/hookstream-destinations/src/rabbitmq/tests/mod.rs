@@ -1,0 +1,3 @@
+//! RabbitMQ targets against a real broker.
+
+pub(super) mod support;
