@@ -1,6 +1,7 @@
-//! Test support shared by several crates: a manual clock, receivers with certificates, external servers, databases,
+//! Test support shared by several crates: a manual clock, receivers with certificates, external servers, a RabbitMQ broker, databases,
 //! and waiting for a state.
 
+pub mod broker;
 pub mod clock;
 pub mod postgres;
 pub mod receiver;

@@ -15,10 +15,14 @@ pub(super) fn response(response: HttpResponse, settings: &RabbitMqSettings) -> O
             Some(false) => unroutable(settings),
             None => Failure::new(FailureKind::ResponseInvalid, "the response is not that of RabbitMQ's management API"),
         },
-        401 | 403 => {
-            Failure::new(FailureKind::AccessRefused, "the broker refused the user name, the password or the permission to publish")
-        }
+        401 | 403 => access_refused(),
         404 => not_found(settings),
+        // The API passes on what AMQP answered inside, such as `404 NOT_FOUND - no exchange 'events'`.
+        400 => match reason(&response.body).as_deref().and_then(|reason| reason.get(..3)) {
+            Some("404") => not_found(settings),
+            Some("403") => access_refused(),
+            Some(_) | None => return Outcome::Retryable(response.failure()),
+        },
         // The general meaning of HTTP: 429 and 503 are overload, a redirect is not followed.
         _ => return Outcome::Retryable(response.failure()),
     };
@@ -27,6 +31,17 @@ pub(super) fn response(response: HttpResponse, settings: &RabbitMqSettings) -> O
 
 fn routed(body: &[u8]) -> Option<bool> {
     serde_json::from_slice::<serde_json::Value>(body).ok()?.get("routed")?.as_bool()
+}
+
+fn reason(body: &[u8]) -> Option<String> {
+    serde_json::from_slice::<serde_json::Value>(body).ok()?.get("reason")?.as_str().map(str::to_owned)
+}
+
+fn access_refused() -> Failure {
+    Failure::new(
+        FailureKind::AccessRefused,
+        "the broker refused the user name, the password, or access to the virtual host or the exchange",
+    )
 }
 
 /// Describes a message that reached the exchange and no queue.
@@ -89,7 +104,7 @@ pub(super) mod of_amqp {
                 FailureKind::AccessRefused,
                 format!("the broker does not let user {:?} use virtual host {:?}", settings.username, settings.vhost),
             ),
-            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if text.contains("login") => login(),
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if text.contains("Login was refused") => login(),
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Failure::new(
                 FailureKind::AccessRefused,
                 format!("the broker does not let user {:?} publish to exchange {:?}", settings.username, settings.exchange),
@@ -164,6 +179,10 @@ mod tests {
         check(200, "{\"ok\":true}", Some(FailureKind::ResponseInvalid));
         check(401, "{\"error\":\"not_authorized\"}", Some(FailureKind::AccessRefused));
         check(404, "{\"error\":\"Object Not Found\"}", Some(FailureKind::TargetNotFound));
+        let said = "{\"error\":\"bad_request\",\"reason\":\"404 NOT_FOUND - no exchange 'events' in vhost '/'\"}";
+        check(400, said, Some(FailureKind::TargetNotFound));
+        check(400, "{\"error\":\"bad_request\",\"reason\":\"403 ACCESS_REFUSED\"}", Some(FailureKind::AccessRefused));
+        check(400, "{\"error\":\"bad_request\",\"reason\":\"ä\"}", Some(FailureKind::HttpStatus));
         check(302, "", Some(FailureKind::RedirectRefused));
         check(410, "", Some(FailureKind::HttpStatus));
         check(500, "", Some(FailureKind::HttpStatus));
