@@ -62,8 +62,13 @@ pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, String> {
     if text.trim().is_empty() || !parts.map(str::trim).all(is_directive) {
         return Err(problem());
     }
-    EnvFilter::try_new(text.trim()).map_err(|_| problem())
+    let filter = EnvFilter::try_new(text.trim()).map_err(|_| problem())?;
+    Ok(SILENT.iter().fold(filter, |filter, silent| filter.add_directive(silent.parse().expect("a directive"))))
 }
+
+/// Libraries that may log nothing: the AMQP client would log passwords and payloads at the level trace, and every failure of a
+/// tenant's broker as an error.
+const SILENT: [&str; 3] = ["lapin=off", "amq_protocol=off", "async_rs=off"];
 
 /// Levels of the setting `log`.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -71,6 +76,14 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn client_of_brokers_logs_nothing_at_any_level() {
+        for text in ["trace", "lapin=trace", "trace,lapin=debug"] {
+            let filter = log_filter(text).expect("a filter").to_string();
+            assert!(filter.contains("lapin=off") && !filter.contains("lapin=trace") && !filter.contains("lapin=debug"), "{filter}");
+        }
+    }
 
     #[test]
     fn log_accepts_levels_and_filters_only() {

@@ -165,6 +165,8 @@ async fn portal_rejects_fields_reserved_for_the_sender() {
     let customer = Customer::of(&server.client, "acme").await;
     let path = format!("/v1/portal/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     for (field, value) in [
+        ("type", json!("rabbitmq")),
+        ("config", json!({ "url": "amqp://127.0.0.1:9" })),
         ("rate_limit_per_second", json!(1_000)),
         ("expires_at", json!("2030-01-01T00:00:00Z")),
         ("retry_schedule", json!([1, 1, 1])),

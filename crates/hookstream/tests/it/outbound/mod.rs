@@ -11,5 +11,6 @@ pub(crate) mod jobs;
 pub(crate) mod limits;
 pub(crate) mod loops;
 pub(crate) mod order;
+pub(crate) mod rabbitmq;
 pub(crate) mod resources;
 pub(crate) mod usage;
