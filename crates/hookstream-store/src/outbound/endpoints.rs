@@ -157,10 +157,15 @@ impl EndpointKey {
         statement: Statement,
         entry: Option<Statement>,
     ) -> Result<bool, Error> {
+        Ok(db.write(operation, self.change(statement, entry)).await?.is_committed())
+    }
+
+    /// Returns the statements of [`Self::write`].
+    fn change(self, statement: Statement, entry: Option<Statement>) -> Vec<Statement> {
         let touch = changes::touch(self.tenant, self.application_id);
         let mut statements = vec![touch, statement.required(), changes::record(self.tenant, self.application_id)];
         statements.extend(entry);
-        Ok(db.write(operation, statements).await?.is_committed())
+        statements
     }
 }
 
@@ -371,7 +376,12 @@ pub async fn update<E: From<Error>>(
             seal_config(db.vault(), &endpoint)?.into(),
         ]);
         let entry = Change::between(&before, &endpoint).map(|change| key.entry(context, Action::EndpointUpdate, &change));
-        match key.write(db, "update an endpoint", Statement::new(UPDATE, values), entry).await {
+        let statements = key.change(Statement::new(UPDATE, values), entry);
+        let written = match endpoint.config {
+            Some(_) => sealed_write::write(db, "update an endpoint", statements).await,
+            None => db.write("update an endpoint", statements).await,
+        };
+        match written.map(|written| written.is_committed()) {
             Ok(true) => return Ok(Changed::Done(Box::new((endpoint, secret)))),
             Ok(false) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),

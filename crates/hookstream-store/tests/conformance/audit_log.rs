@@ -160,7 +160,7 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     let (key, id) = (EndpointKey::from(&endpoint), endpoint.id.as_bytes());
     let created = json!({
         "application_id": world.application.to_string(), "url": "https://example.com/hooks", "signing_algorithm": "hmac-sha256",
-        "status": "active", "ordering": "none", "on_failure": "block",
+        "type": "http", "status": "active", "ordering": "none", "on_failure": "block",
     });
     endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     check(world, count, "endpoint.create", id, Value::Null, created.clone()).await;

@@ -8,7 +8,10 @@ use hookstream_model::{
         secret::Secret,
         vault::{Unopened, VaultKey},
     },
-    outbound::endpoint::Endpoint,
+    outbound::{
+        endpoint::Endpoint,
+        target::{TargetConfig, TargetKind},
+    },
 };
 use hookstream_store::{
     Error, Store,
@@ -32,7 +35,7 @@ use crate::{
 };
 
 /// Secrets of the installation.
-const SECRETS: [&str; 4] = ["whsec_marked_old", "whsec_marked_new", "marked_answer", "marked_portal_key"];
+const SECRETS: [&str; 5] = ["whsec_marked_old", "whsec_marked_new", "marked_answer", "marked_portal_key", "marked_password"];
 
 async fn places() -> [StoreLocation; 2] {
     [StoreLocation::directory(), StoreLocation::database().await]
@@ -63,7 +66,7 @@ impl StoreLocation {
     async fn sealed(&self) -> Vec<String> {
         self.texts(
             "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
-            union all select body from idempotency_keys union all select value from settings where name like 'portal_key.%'",
+            union all select config from endpoints where config is not null union all select body from idempotency_keys union all select value from settings where name like 'portal_key.%'",
         )
         .await
     }
@@ -85,7 +88,9 @@ fn answer(key: &str) -> NewResponse {
 async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
     let world = Fixture::in_store(store).await;
     let db = &*world.store;
-    let endpoint = world.endpoint("https://example.com/");
+    let kind = TargetKind::RabbitMq;
+    let config = TargetConfig::new(kind, [("password".to_owned(), SECRETS[4].to_owned())].into());
+    let endpoint = Endpoint { kind, config: Some(config), ..world.endpoint("https://example.com/") };
     endpoints::create(db, &world.context(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
     let until = NOON + DAY;
     assert_eq!(
@@ -112,7 +117,8 @@ async fn read(store: &dyn Store, world: &Fixture) -> Vec<String> {
     let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("stored");
     let portal = portal_keys::current(store).await.expect("read").expect("exists").secret;
     let (previous, _) = all[0].rotated.first().expect("rotated");
-    vec![previous.expose().to_owned(), all[0].secret.expose().to_owned(), answer.body, portal.expose().to_owned()]
+    let password = all[0].endpoint.config.as_ref().and_then(|config| config.get("password")).expect("a password").to_owned();
+    vec![previous.expose().to_owned(), all[0].secret.expose().to_owned(), answer.body, portal.expose().to_owned(), password]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +128,7 @@ async fn secrets_are_sealed_in_their_rows() {
         let (world, _) = fill(store.clone()).await;
         assert_eq!(read(&*store, &world).await, SECRETS);
         let sealed = place.sealed().await;
-        assert_eq!(sealed.len(), 4);
+        assert_eq!(sealed.len(), 5);
         let under = format!("enc:v1:{}:", key(1).id());
         assert!(sealed.iter().all(|text| text.starts_with(&under) && !text.contains("marked")), "{sealed:?}");
         store.close().await;
@@ -226,7 +232,8 @@ async fn plain_secrets_are_read_and_sealed_by_the_walk() {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for sql in [
-            "update endpoints set secret = 'whsec_marked_new', previous_secret = 'whsec_marked_old' returning url",
+            "update endpoints set secret = 'whsec_marked_new', previous_secret = 'whsec_marked_old', config = '{\"password\":\"marked_password\"}'
+                returning url",
             "update idempotency_keys set body = 'marked_answer' returning key",
             "update settings set value = 'marked_portal_key' where name like 'portal_key.%' returning name",
         ] {
@@ -310,6 +317,12 @@ async fn sealing_under_a_retired_key_is_refused() {
     )
     .await;
     assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
+    let changed = endpoints::update(&*old, &world.context(), (&endpoint).into(), |endpoint| -> Result<(), Error> {
+        endpoint.description = Some("changed".to_owned());
+        Ok(())
+    })
+    .await;
+    assert!(matches!(changed, Err(Error::KeyRetired { .. })), "{changed:?}");
     let refused = idempotency::store(&*old, world.tenant, answer("l")).await;
     assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");
     assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));

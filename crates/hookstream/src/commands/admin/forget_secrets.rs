@@ -28,6 +28,7 @@ use crate::{
     Use it if no server starts because the encryption key is lost. Stop all servers first. Secrets that a given key\n\
     decrypts stay. Of the others:\n\
     - each endpoint gets a new signing secret, which its receiver needs: rotate it with the API to see it\n\
+    - endpoints of a type other than http lose their config and fail until it is sent again\n\
     - users lose their second factor and sign in with their password alone until they set up another\n\
     - portal tokens and stored answers of idempotency keys are no longer valid\n\
     Messages, attempts, API keys and passwords are not affected. It can be interrupted and run again.")]

@@ -397,11 +397,12 @@ async fn lost_encryption_key_can_be_replaced() {
     let receiver = Receiver::start().await;
     let mut server = Server::start(&scratch, &["--encryption-key-file", &lost]);
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let config = json!({ "url": "amqp://127.0.0.1:1", "exchange": "e", "routing_key": "k", "username": "u", "password": "sesame" });
     let (_, other) = server
         .client
         .post(
             "/v1/applications/acme/endpoints",
-            json!({ "url": receiver.url(), "signing_algorithm": "ed25519", "filter_types": ["other"] }),
+            json!({ "type": "rabbitmq", "config": config, "signing_algorithm": "ed25519", "filter_types": ["other"] }),
         )
         .await;
     let id = endpoint["id"].as_str().expect("an id").to_owned();
@@ -423,6 +424,7 @@ async fn lost_encryption_key_can_be_replaced() {
     assert!(stderr_of(&with_new(&["admin", "forget-secrets"])).contains("confirm with --the-encryption-key-is-lost"));
     let expected = stdout_of(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
     assert!(expected.contains("Replaced 2 signing secrets") && expected.contains(&id) && expected.contains(&other), "{expected}");
+    assert!(expected.contains(&format!("endpoint {other}: send its config again")), "{expected}");
     let again = stdout_of(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
     assert!(again.contains("Replaced 0 signing secrets"), "{again}");
     assert!(stdout_of(&with_new(&["doctor"])).contains("No problems found"));
@@ -432,6 +434,10 @@ async fn lost_encryption_key_can_be_replaced() {
         server.client.post(&format!("/v1/applications/acme/endpoints/{id}/rotate-secret?grace_seconds=0"), json!({})).await;
     assert_eq!(status, 200, "{rotated}");
     let secret = rotated["signing_secret"].as_str().or(rotated["endpoint"]["signing_secret"].as_str()).expect("a secret");
+    let path = format!("/v1/applications/acme/endpoints/{other}");
+    assert_eq!(server.client.get(&path).await.1["endpoint"]["config"], json!(null));
+    let (status, sent_again) = server.client.patch(&path, json!({ "config": config })).await;
+    assert_eq!((status, &sent_again["endpoint"]["config"]["password"]), (200, &json!("***")), "{sent_again}");
     let message = server.client.message(json!({ "a": 1 })).await;
     server.client.until(&message, "delivered").await;
     let received = receiver.received().pop().expect("the delivery arrived");
