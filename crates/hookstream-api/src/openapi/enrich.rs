@@ -52,7 +52,9 @@ fn headers() -> Value {
 }
 
 /// Fields of an endpoint that only the sender sets; the portal refuses them.
-const OF_SENDER: [&str; 11] = [
+const OF_SENDER: [&str; 13] = [
+    "type",
+    "config",
     "uid",
     "metadata",
     "channels",

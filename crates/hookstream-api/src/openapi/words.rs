@@ -35,6 +35,7 @@ impl Set {
 }
 
 const ROLES: Set = Set::closed(&["owner", "admin", "developer", "viewer"]);
+const KINDS: [&str; 2] = ["http", "rabbitmq"];
 const CIRCUIT: Set = Set::closed(&["closed", "open", "half_open"]);
 const HOLD: Set = Set::open(&["failing", "retry_after"]);
 const ORDERING: Set = Set::closed(&["none", "strict", "key"]);
@@ -49,7 +50,7 @@ const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "r
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` matches all.
-const FIELDS: [(&str, &str, Set); 36] = [
+const FIELDS: [(&str, &str, Set); 39] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
@@ -59,6 +60,9 @@ const FIELDS: [(&str, &str, Set); 36] = [
     ("*", "level", LEVEL),
     ("Application", "status", SWITCH),
     ("UpdateApplication", "status", SWITCH),
+    ("Endpoint", "type", Set::open(&KINDS)),
+    ("CreateEndpoint", "type", Set::closed(&KINDS)),
+    ("UpdateEndpoint", "type", Set::closed(&KINDS)),
     ("Endpoint", "status", Set::open(&["active", "paused", "disabled", "expired"])),
     ("UpdateEndpoint", "status", Set::closed(&["active", "paused", "disabled"])),
     ("Endpoint", "disabled_reason", Set::open(&["gone", "asked_to_stop", "kept_failing"])),

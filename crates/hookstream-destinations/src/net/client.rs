@@ -16,7 +16,7 @@ use hyper_util::{
 
 use super::{
     connect::{Connector, Shared},
-    network::Options,
+    options::Options,
     steps::{self, Outgoing, Phase, Phases},
 };
 

@@ -6,12 +6,13 @@ pub(crate) mod error;
 pub(crate) mod failure;
 pub mod guard;
 pub(crate) mod network;
+mod options;
 pub(crate) mod resolve;
 pub(crate) mod steps;
 pub(crate) mod trust;
 
 pub use self::{
     error::Error,
-    network::Options,
+    options::Options,
     trust::{ClientIdentity, Trust, certificates, revocation_lists},
 };

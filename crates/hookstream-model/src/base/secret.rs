@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Replacement of a value that is not shown.
+pub const HIDDEN: &str = "***";
+
 /// Secret text. It has no `Display`, and its `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

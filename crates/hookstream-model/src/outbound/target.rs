@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     InvalidField,
-    base::{secret::Secret, text::got},
-    operations::audit_log::fields::HIDDEN,
+    base::{
+        secret::{HIDDEN, Secret},
+        text::got,
+    },
 };
 
 /// Kind of target: the `type` of an endpoint.

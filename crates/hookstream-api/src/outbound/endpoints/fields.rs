@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::{
-    base::{ids::EndpointId, time::Timestamp},
+    base::{ids::EndpointId, secret::HIDDEN, time::Timestamp},
     delivery::{
         batch::{self, BatchPolicy},
         ordering::Ordering,
         retry::RetrySchedule,
     },
-    operations::audit_log::fields::HIDDEN,
     outbound::{application, endpoint as rules, event_type::matches},
 };
 use hookstream_store::outbound::event_types;

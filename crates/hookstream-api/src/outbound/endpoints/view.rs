@@ -1,9 +1,11 @@
 //! Endpoint as answers show it.
 
 use hookstream_model::{
-    base::{secret::Secret, time::Timestamp},
+    base::{
+        secret::{HIDDEN, Secret},
+        time::Timestamp,
+    },
     delivery::{hold::Circuit, state::DisabledReason},
-    operations::audit_log::fields::HIDDEN,
     outbound::{endpoint::Endpoint as Model, signature::SigningKey, target::TargetConfig},
 };
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Byte stream under the AMQP client: a connection that the network opened, with a cutter that ends it.
 //!
 //! The client runs a thread for each connection, which ends with the stream. A broker that says nothing would keep it alive
-//! without end, so whoever gives up cuts the stream.
+//! without end, so a caller that gives up cuts the stream.
 
 use std::{
     future::Future,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    base::time::Timestamp,
+    base::{secret::HIDDEN, time::Timestamp},
     delivery::hold::Hold,
     identity::{environment::Environment, organization::Organization, tenancy::ApiKey},
     operations::{
@@ -17,9 +17,6 @@ use crate::{
     },
     outbound::{application::Application, endpoint::Endpoint, event_type::EventType, target::TargetConfig},
 };
-
-/// Replacement of a value that is not shown.
-pub const HIDDEN: &str = "***";
 
 /// Resource with audit log entries.
 pub trait Audited {
