@@ -15,6 +15,8 @@ use crate::Settings;
 const NAME_MAX: usize = 255;
 /// Maximum length of a password, in bytes.
 const PASSWORD_MAX: usize = 1024;
+/// Maximum size of all custom headers, in bytes: AMQP sends the headers of a message in one frame.
+const HEADERS_MAX: usize = 24 * 1024;
 /// Virtual host that every broker has.
 const VHOST_DEFAULT: &str = "/";
 const FIELDS: [&str; 6] = ["url", "vhost", "exchange", "routing_key", "username", "password"];
@@ -77,7 +79,7 @@ impl RabbitMqSettings {
             routing_key: routing_key(config)?,
             username: name(config, "username", "config.username", None)?,
             password: password(config)?,
-            headers: own_headers(settings.headers),
+            headers: own_headers(settings.headers)?,
         })
     }
 }
@@ -142,8 +144,13 @@ fn password(config: &TargetConfig) -> Result<Secret, InvalidField> {
     Ok(Secret::new(value))
 }
 
-fn own_headers(headers: Option<&BTreeMap<String, String>>) -> Box<[(String, String)]> {
-    headers.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+fn own_headers(headers: Option<&BTreeMap<String, String>>) -> Result<Box<[(String, String)]>, InvalidField> {
+    let headers: Box<[_]> = headers.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > HEADERS_MAX {
+        return Err(InvalidField::new("headers", format!("has {size} bytes; at most {HEADERS_MAX} are allowed for type `rabbitmq`")));
+    }
+    Ok(headers)
 }
 
 #[cfg(test)]
@@ -208,6 +215,19 @@ mod tests {
         check(&[("password", "")], "`config.password` must have 1 to 1024 bytes");
         check(&[("password", "***")], "`config.password` is `***`");
         check(&[("queue", "x")], "`config` contains an unknown field; got \"queue\"; the fields of type `rabbitmq` are url, vhost");
+    }
+
+    #[test]
+    fn headers_that_fit_no_frame_are_refused() {
+        let url = EndpointUrl::parse_broker("amqp://broker.example").expect("a URL");
+        let config = TargetConfig::new(TargetKind::RabbitMq, GOOD.map(|(field, value)| (field.to_owned(), value.to_owned())).into());
+        let check = |count: usize| {
+            let headers = (0..count).map(|number| (format!("x-{number:03}"), "x".repeat(4_091))).collect();
+            let settings = Settings { kind: TargetKind::RabbitMq, url: &url, config: Some(&config), headers: Some(&headers) };
+            RabbitMqSettings::read(&settings).map(|found| found.headers.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(6), Ok(6));
+        assert_eq!(check(7), Err("`headers` has 28672 bytes; at most 24576 are allowed for type `rabbitmq`".to_owned()));
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! One broker: a connection, opened when needed and again after a break, and its channels.
 
-use std::{
-    ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm,
@@ -24,8 +21,8 @@ use crate::{
 
 /// Maximum number of messages under way to one broker: as many as one endpoint may have at full concurrency.
 const CHANNELS_MAX: usize = 64;
-/// Largest frame, in bytes: the client keeps buffers of 32 frames in both directions.
-const FRAME_MAX: u32 = 16 * 1024;
+/// Largest frame, in bytes. All headers of a message must fit into one. The client keeps buffers of 32 frames in both directions.
+const FRAME_MAX: u32 = 32 * 1024;
 /// Interval of heartbeats, in seconds. A dead connection is noticed after two of them.
 const HEARTBEAT_S: u16 = 10;
 
@@ -103,25 +100,25 @@ impl Broker {
     /// If the broker cannot be reached, or refuses the user, the virtual host or another channel.
     pub(super) async fn channel(&self, network: &Shared, settings: &RabbitMqSettings, with_tls: bool) -> Result<Lent<'_>, Unavailable> {
         let permit = self.channels.acquire().await.expect("the semaphore is never closed");
-        let lent = |channel, is_on_new_connection| Lent { channel, is_on_new_connection, broker: self, _permit: permit };
+        let lent = |channel| Lent { channel, broker: self, _permit: permit };
         if let Some(channel) = self.idle_channel() {
-            return Ok(lent(channel, false));
+            return Ok(lent(channel));
         }
         let _opening = self.opening.lock().await;
-        let (connection, is_new) = match self.connection() {
-            Some(connection) => (connection, false),
+        let connection = match self.connection() {
+            Some(connection) => connection,
             None => {
                 let open = open(network, settings, with_tls).await?;
                 let connection = Arc::clone(&open.connection);
                 let mut state = self.lock();
                 state.idle.clear();
                 state.open = Some(open);
-                (connection, true)
+                connection
             }
         };
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(lent(channel, is_new))
+        Ok(lent(channel))
     }
 
     /// Returns an open channel that carries no message.
@@ -165,7 +162,6 @@ impl Broker {
 /// Channel lent for one message. Unless it is released, it is closed: its state is unknown after a failure.
 pub(super) struct Lent<'a> {
     channel: Channel,
-    pub(super) is_on_new_connection: bool,
     broker: &'a Broker,
     _permit: SemaphorePermit<'a>,
 }
@@ -187,14 +183,6 @@ impl Lent<'_> {
         if self.channel.status().connected() {
             self.broker.lock().idle.push(self.channel);
         }
-    }
-}
-
-impl Deref for Lent<'_> {
-    type Target = Channel;
-
-    fn deref(&self) -> &Channel {
-        &self.channel
     }
 }
 

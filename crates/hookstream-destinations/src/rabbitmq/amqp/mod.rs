@@ -9,7 +9,7 @@ mod link;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// Maximum number of brokers with a connection. Each connection has a thread and about a megabyte of buffers.
+/// Maximum number of brokers with a connection. Each connection has a thread and about two megabytes of buffers.
 const BROKERS_MAX: usize = 256;
 
 /// Persistent message, which a broker stores on disk if its queue is durable.
@@ -59,7 +59,7 @@ impl Brokers {
     }
 
     /// Returns the broker of these settings; `None` if the limit is reached and every broker is in use.
-    fn of(&self, settings: &RabbitMqSettings) -> Option<Arc<Broker>> {
+    fn of(self: &Arc<Self>, settings: &RabbitMqSettings) -> Option<Arc<Broker>> {
         let key = BrokerKey::of(settings);
         let mut known = self.lock();
         if let Some(broker) = known.get(&key) {
@@ -71,7 +71,10 @@ impl Brokers {
             known.remove(&oldest);
         }
         let broker = Arc::new(Broker::default());
-        known.insert(key, Arc::clone(&broker));
+        known.insert(key.clone(), Arc::clone(&broker));
+        let forgetting = forget_when_idle(Arc::downgrade(self), key, Arc::downgrade(&broker), self.network.idle_timeout);
+        #[expect(clippy::disallowed_methods, reason = "the task holds nothing that a stop must wait for")]
+        tokio::spawn(forgetting);
         Some(broker)
     }
 
@@ -85,23 +88,6 @@ impl Brokers {
         }
     }
 
-    /// Closes connections that nobody uses, one idle time after their last use.
-    async fn close_when_idle(self: Arc<Self>, key: BrokerKey) {
-        let idle_timeout = self.network.idle_timeout;
-        let brokers = Arc::downgrade(&self);
-        drop(self);
-        loop {
-            tokio::time::sleep(idle_timeout).await;
-            let Some(brokers) = brokers.upgrade() else { return };
-            let mut known = brokers.lock();
-            let Some(broker) = known.get(&key) else { return };
-            if !broker.is_connected() || (is_unused(broker) && broker.used_at().elapsed() >= idle_timeout) {
-                known.remove(&key);
-                return;
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<BrokerKey, Arc<Broker>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,6 +96,21 @@ impl Brokers {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().len()
+    }
+}
+
+/// Forgets a broker, and so closes its connection, one idle time after its last use.
+async fn forget_when_idle(brokers: Weak<Brokers>, key: BrokerKey, broker: Weak<Broker>, idle_timeout: Duration) {
+    loop {
+        tokio::time::sleep(idle_timeout).await;
+        let Some(brokers) = brokers.upgrade() else { return };
+        let mut known = brokers.lock();
+        // Another broker may have taken the place.
+        let Some(found) = known.get(&key).filter(|found| Weak::ptr_eq(&Arc::downgrade(found), &broker)) else { return };
+        if is_unused(found) && found.used_at().elapsed() >= idle_timeout {
+            known.remove(&key);
+            return;
+        }
     }
 }
 
@@ -158,11 +159,6 @@ async fn exchange(
 ) -> Result<Confirmation, Unavailable> {
     let with_tls = matches!(settings.protocol, Protocol::Amqp { with_tls: true });
     let channel = broker.channel(&brokers.network.shared, settings, with_tls).await?;
-    if channel.is_on_new_connection {
-        let closing = Arc::clone(brokers).close_when_idle(BrokerKey::of(settings));
-        #[expect(clippy::disallowed_methods, reason = "the task holds nothing that a stop must wait for")]
-        tokio::spawn(closing);
-    }
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let (exchange, key) = (ShortString::from(settings.exchange.as_str()), ShortString::from(settings.routing_key.as_str()));
     let publishing = channel.publish(exchange, key, options, &envelope.body, properties(settings, envelope)).await?;

@@ -1,6 +1,6 @@
 //! Publishing over AMQP: properties, confirms, refusals, and reuse of connections.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use hookstream_model::delivery::outcome::{FailureKind, Outcome};
 use hookstream_testkit::{
@@ -10,8 +10,11 @@ use hookstream_testkit::{
 };
 use serde_json::json;
 
-use super::support::{AMPLE, destination, envelope, keys, options, refused, send, target, values};
-use crate::net::{Options, Trust};
+use super::support::{AMPLE, destination, envelope, keys, options, refused, send, target, target_with, values};
+use crate::{
+    Envelope,
+    net::{Options, Trust},
+};
 
 const ACCEPTED: Outcome = Outcome::Accepted { response: None, asks_to_stop: false };
 
@@ -44,6 +47,19 @@ async fn message_arrives_with_its_properties_and_headers() {
     ] {
         assert_eq!(received.header(name).as_deref(), Some(value), "{name}");
     }
+}
+
+#[tokio::test]
+async fn largest_headers_and_payload_arrive() {
+    let broker = Broker::connect().await;
+    let topology = broker.topology("largest").await;
+    let headers: BTreeMap<_, _> = (0..6).map(|number| (format!("x-{number:03}"), "x".repeat(4_091))).collect();
+    let target = target_with(&destination(options()), &broker.url(), &values(&broker, &topology), &headers);
+    let (keys, body) = (keys(), vec![b'1'; 1024 * 1024]);
+    let envelope = Envelope { body: body.clone().into(), ..envelope(&keys, "") };
+    assert_eq!(target.send(&envelope, AMPLE).await.outcome, ACCEPTED);
+    let received = broker.next(&topology).await;
+    assert_eq!((received.body == body, received.header("x-005")), (true, headers.get("x-005").cloned()));
 }
 
 #[tokio::test]

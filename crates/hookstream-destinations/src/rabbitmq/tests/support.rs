@@ -1,6 +1,6 @@
 //! Settings, keys, envelopes and attempts of the tests.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     base::{ids::TargetId, secret::Secret, time::Timestamp},
@@ -76,9 +76,19 @@ pub(super) fn values(broker: &Broker, topology: &Topology) -> Vec<(&'static str,
 
 /// Prepares a target; later values replace earlier ones.
 pub(super) fn target(destination: &RabbitMqDestination, url: &str, values: &[(&'static str, String)]) -> Arc<dyn Target> {
+    target_with(destination, url, values, &BTreeMap::new())
+}
+
+/// Prepares a target with custom headers.
+pub(super) fn target_with(
+    destination: &RabbitMqDestination,
+    url: &str,
+    values: &[(&'static str, String)],
+    headers: &BTreeMap<String, String>,
+) -> Arc<dyn Target> {
     let url = EndpointUrl::parse_broker(url).expect("a URL");
     let values: Vec<_> = values.iter().map(|(field, value)| (*field, value.as_str())).collect();
-    let settings = Settings { kind: TargetKind::RabbitMq, url: &url, config: Some(&config(&values)), headers: None };
+    let settings = Settings { kind: TargetKind::RabbitMq, url: &url, config: Some(&config(&values)), headers: Some(headers) };
     destination.check(&settings).expect("good settings")
 }
 
