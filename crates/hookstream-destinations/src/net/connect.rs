@@ -90,6 +90,7 @@ impl Shared {
     }
 
     /// Opens a connection for a protocol other than HTTP, with TLS if asked for.
+    #[cfg(feature = "rabbitmq")]
     pub(crate) async fn connect_to_host(&self, host: &str, port: u16, with_tls: bool) -> Result<Stream, ConnectError> {
         let tls = with_tls.then(|| {
             let mut config = rustls::ClientConfig::clone(self.tls.read().unwrap_or_else(PoisonError::into_inner).config());

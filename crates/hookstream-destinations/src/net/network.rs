@@ -21,6 +21,7 @@ use crate::AddressRefused;
 pub(crate) struct Network {
     pub(crate) client: HttpClient,
     pub(crate) shared: Arc<Shared>,
+    #[cfg(feature = "rabbitmq")]
     pub(crate) idle_timeout: Duration,
     check_timeout: Duration,
 }
@@ -40,7 +41,13 @@ impl Network {
         let policy = std::mem::take(&mut options.policy);
         let shared = Arc::new(Shared { policy, resolver, tls, connect_timeout: options.connect_timeout });
         let client = client::build(&shared, &options);
-        Ok(Self { client, shared, idle_timeout: options.idle_timeout, check_timeout: options.check_timeout })
+        Ok(Self {
+            client,
+            shared,
+            #[cfg(feature = "rabbitmq")]
+            idle_timeout: options.idle_timeout,
+            check_timeout: options.check_timeout,
+        })
     }
 
     /// Replaces the trust settings for new connections; existing ones are unchanged.

@@ -75,17 +75,19 @@ pub(super) mod of_amqp {
         protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
     };
 
-    use super::{super::settings::RabbitMqSettings, not_found};
+    use super::{
+        super::{amqp::Excess, settings::RabbitMqSettings},
+        not_found,
+    };
     use crate::net::failure;
 
     /// Describes an error of the connection or of the channel.
     pub(in super::super) fn failure(error: &lapin::Error, settings: &RabbitMqSettings) -> Failure {
         match error.kind() {
             ErrorKind::ProtocolError(refused) => refusal(refused, settings).with_response(said(refused)),
+            ErrorKind::IOError(io) if io.get_ref().is_some_and(|cause| cause.is::<Excess>()) => no_amqp(),
             ErrorKind::IOError(io) => failure::classify_io(io),
-            ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => {
-                Failure::new(FailureKind::ResponseInvalid, "the response is not valid AMQP 0-9-1")
-            }
+            ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => no_amqp(),
             ErrorKind::ChannelsLimitReached => Failure::new(FailureKind::ConnectionFailed, "the broker allows no further channel"),
             ErrorKind::MissingHeartbeatError => Failure::new(FailureKind::ConnectionReset, "the broker sent no heartbeat"),
             _ => Failure::new(FailureKind::ConnectionReset, "the broker closed the connection before it confirmed the message"),
@@ -120,6 +122,10 @@ pub(super) mod of_amqp {
                 Failure::new(FailureKind::MessageRefused, format!("the broker refused the message (code {})", error.get_id()))
             }
         }
+    }
+
+    fn no_amqp() -> Failure {
+        Failure::new(FailureKind::ResponseInvalid, "the response is not valid AMQP 0-9-1")
     }
 
     fn login() -> Failure {

@@ -13,7 +13,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::link::{self, Cutter};
+use super::{
+    frames::FRAME_MAX,
+    link::{self, Cutter},
+};
 use crate::{
     net::connect::{ConnectError, Shared},
     rabbitmq::settings::{Protocol, RabbitMqSettings},
@@ -21,8 +24,6 @@ use crate::{
 
 /// Maximum number of messages under way to one broker: as many as one endpoint may have at full concurrency.
 const CHANNELS_MAX: usize = 64;
-/// Largest frame, in bytes. All headers of a message must fit into one. The client keeps buffers of 32 frames in both directions.
-const FRAME_MAX: u32 = 32 * 1024;
 /// Interval of heartbeats, in seconds. A dead connection is noticed after two of them.
 const HEARTBEAT_S: u16 = 10;
 

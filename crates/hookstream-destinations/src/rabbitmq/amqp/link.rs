@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use lapin::{Connection, ConnectionProperties, tcp::AsyncTcpStream, uri::AMQPUri};
 use tokio::io::ReadBuf;
 
+use super::frames::Frames;
 use crate::net::connect::Stream;
 
 /// Runs the client's handshake over a link.
@@ -37,7 +38,7 @@ pub(super) async fn connect(uri: AMQPUri, link: Link, properties: ConnectionProp
 /// Connects a stream with its cutter.
 pub(super) fn pair(stream: Stream) -> (Link, Cutter) {
     let cut = Arc::new(Mutex::new(Cut::default()));
-    (Link { stream: TokioIo::new(stream), cut: Arc::clone(&cut) }, Cutter(cut))
+    (Link { stream: TokioIo::new(stream), cut: Arc::clone(&cut), frames: Frames::default() }, Cutter(cut))
 }
 
 /// State shared by a link and its cutter.
@@ -68,6 +69,7 @@ impl Drop for Cutter {
 pub(super) struct Link {
     stream: TokioIo<Stream>,
     cut: Arc<Mutex<Cut>>,
+    frames: Frames,
 }
 
 impl Link {
@@ -87,6 +89,9 @@ impl AsyncRead for Link {
         }
         let mut buffer = ReadBuf::new(buffer);
         let read = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.stream), context, &mut buffer);
+        if let Poll::Ready(Ok(())) = read {
+            self.frames.take(buffer.filled())?;
+        }
         read.map_ok(|()| buffer.filled().len())
     }
 }
@@ -94,7 +99,11 @@ impl AsyncRead for Link {
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
-        tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.stream), context, bytes)
+        let written = tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.stream), context, bytes);
+        if let Poll::Ready(Ok(count)) = written {
+            self.frames.note_sent(count);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,6 +4,7 @@
 //! broker closes a channel on an error such as an unknown exchange, and this must not fail other endpoints' messages.
 
 mod broker;
+mod frames;
 mod link;
 
 use std::{
@@ -21,6 +22,7 @@ use lapin::{
 };
 
 use self::broker::{Broker, BrokerKey, Unavailable};
+pub(super) use self::frames::Excess;
 use super::{
     classify::{self, of_amqp},
     render,

@@ -8,9 +8,12 @@ use hookstream_testkit::{
     eventually,
     receiver::RawReceiver,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
+};
 
-use super::support::{destination, options, refused, send, target};
+use super::support::{AMPLE, destination, options, refused, send, target, values};
 use crate::{AddressPolicy, net::Options};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -65,4 +68,32 @@ async fn silent_broker_times_out_and_its_connection_ends() {
     assert_eq!(sent.outcome.error().as_deref(), Some("timeout: no response within 300 ms"));
     tokio::time::timeout(Duration::from_secs(10), ended.recv()).await.expect("the connection ends").expect("reported");
     eventually("no broker in memory", || async { (destination.brokers.len() == 0).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn frame_larger_than_agreed_ends_the_connection() {
+    let broker = Broker::connect().await;
+    let topology = broker.topology("frame").await;
+    let (address, (report, mut ended)) = (broker.address(), tokio::sync::mpsc::channel(1));
+    let (inject, injected) = tokio::sync::watch::channel(false);
+    let hostile = RawReceiver::start(move |mut client| {
+        let (report, mut injected) = (report.clone(), injected.clone());
+        async move {
+            let mut server = TcpStream::connect(address).await.expect("the broker");
+            tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut server) => {}
+                _ = injected.wait_for(|injected| *injected) => {}
+            }
+            // A frame of 4 GiB, of which the end never comes.
+            let _ = client.write_all(&[3, 0, 1, 0xff, 0xff, 0xff, 0xff]).await;
+            while client.write_all(&[b'x'; 4096]).await.is_ok() {}
+            let _ = report.send(()).await;
+        }
+    })
+    .await;
+    let destination = destination(options());
+    let target = target(&destination, &format!("amqp://{}", hostile.address()), &values(&broker, &topology));
+    assert!(send(&target, AMPLE).await.outcome.is_accepted());
+    inject.send(true).expect("sent");
+    tokio::time::timeout(Duration::from_secs(10), ended.recv()).await.expect("the connection ends").expect("reported");
 }
