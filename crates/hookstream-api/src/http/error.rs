@@ -13,7 +13,10 @@ use hookstream_store::operations::quotas::Reached;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{self, Content, Ref, ResponseBuilder},
+};
 
 /// Error for the client.
 #[derive(Debug, Clone)]
@@ -47,6 +50,14 @@ pub(crate) struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     details: Option<Value>,
+}
+
+impl ErrorBody {
+    /// Returns the response with this body, for the OpenAPI document.
+    pub(crate) fn response(description: &str) -> openapi::Response {
+        let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        ResponseBuilder::new().description(description).content("application/json", content).build()
+    }
 }
 
 impl ApiError {
