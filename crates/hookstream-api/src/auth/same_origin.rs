@@ -5,9 +5,12 @@
 //! `Origin` (RFC 6454). A client that sends neither header is not a browser that attaches cookies by itself.
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, Method, Uri, header, request::Parts};
 
-use crate::{http::error::ApiError, state::Api};
+use crate::{
+    http::error::{ApiError, ErrorCode},
+    state::Api,
+};
 
 /// Refuses a changing request from another site.
 pub(crate) fn check(parts: &Parts, api: &Api) -> Result<(), ApiError> {
@@ -17,7 +20,7 @@ pub(crate) fn check(parts: &Parts, api: &Api) -> Result<(), ApiError> {
     }
     let message = "The request comes from a page of another site. Requests with the session cookie must come from a page of this \
         installation. Behind a proxy, set public_url to the address that browsers show. Programs must use an API key.";
-    Err(ApiError::new(StatusCode::FORBIDDEN, "cross_origin", message))
+    Err(ApiError::new(ErrorCode::CrossOrigin, message))
 }
 
 /// Same check as an extractor, for operations that set the cookie.

@@ -4,13 +4,15 @@
 use axum::{Json, extract::State};
 use hookstream_model::operations::quota::{Month, Quota, Quotas};
 use hookstream_store::operations::quotas::{self, Held};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::caller::Caller,
-    http::{error::ApiError, params::QueryParams},
+    http::{
+        error::{ApiError, ErrorCode},
+        params::QueryParams,
+    },
     state::Api,
 };
 
@@ -103,7 +105,7 @@ pub(crate) async fn usage(
 /// because clients retry a 5xx.
 pub(crate) async fn no_billing() -> ApiError {
     let message = "Billing is not available on this installation. GET /v1/billing/usage reports usage and limits.";
-    ApiError::new(StatusCode::NOT_FOUND, "no_billing", message)
+    ApiError::new(ErrorCode::NoBilling, message)
 }
 
 fn show(month: Month, events: u64, held: Held, limits: &Quotas, retention_days: u32) -> BillingUsage {

@@ -35,7 +35,10 @@ use crate::{
         credentials::{Credentials, Principal},
         permissions::{self, Need},
     },
-    http::{body::RawBody, error::ApiError},
+    http::{
+        body::RawBody,
+        error::{ApiError, ErrorCode},
+    },
     state::Api,
 };
 
@@ -178,7 +181,7 @@ async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
 
 fn conflict() -> ApiError {
     let message = "A request with this Idempotency-Key is in progress. Retry when it has ended.";
-    ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", message)
+    ApiError::new(ErrorCode::IdempotencyConflict, message)
 }
 
 /// Creates a resource once: repeats the key's first response if there is one, otherwise responds `201` with `body`
@@ -247,11 +250,7 @@ pub(crate) async fn change_once<B: Serialize>(
     }
     match repeated(api, tenant, key.as_ref()).await? {
         Some(repeated) => Ok(repeated),
-        None => Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "idempotency_conflict",
-            "A request with this Idempotency-Key is in progress. Retry when it has ended.",
-        )),
+        None => Err(conflict()),
     }
 }
 
