@@ -152,3 +152,6 @@ fn needed(parts: &Parts) -> Result<(Scope, KeyLevel), ApiError> {
         Some(Need::Person | Need::Customer | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,3 +115,6 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("a handler panicked: {}", text.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -456,3 +456,6 @@ fn try_again() -> ApiError {
 fn not_found() -> ApiError {
     ApiError::not_found("API key")
 }
+
+#[cfg(test)]
+mod tests;

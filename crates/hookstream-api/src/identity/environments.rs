@@ -365,3 +365,6 @@ async fn find(api: &Api, caller: Caller, environment: &str) -> Result<Model, Api
 fn not_found() -> ApiError {
     ApiError::not_found("Environment")
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,3 +336,6 @@ fn sign_in_first() -> ApiError {
     let message = "An account with the invitation's address exists. Sign in to it, then accept the invitation.";
     ApiError::new(ErrorCode::SignInFirst, message)
 }
+
+#[cfg(test)]
+mod tests;

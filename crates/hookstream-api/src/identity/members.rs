@@ -201,3 +201,6 @@ fn done(changed: Changed) -> Result<(), ApiError> {
 fn not_found() -> ApiError {
     ApiError::not_found("Member")
 }
+
+#[cfg(test)]
+mod tests;

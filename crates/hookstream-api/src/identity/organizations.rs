@@ -308,3 +308,6 @@ fn owner(caller: Caller) -> Result<UserId, ApiError> {
 fn not_found() -> ApiError {
     ApiError::not_found("Organization")
 }
+
+#[cfg(test)]
+mod tests;

@@ -471,3 +471,6 @@ fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
 fn not_found() -> ApiError {
     ApiError::not_found("Job")
 }
+
+#[cfg(test)]
+mod tests;

@@ -382,3 +382,6 @@ fn uid_taken(uid: &str) -> ApiError {
         format!("Another application of this environment has the uid or id {uid:?}. Choose another uid, or update that application."),
     )
 }
+
+#[cfg(test)]
+mod tests;

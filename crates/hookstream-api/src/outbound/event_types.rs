@@ -310,3 +310,6 @@ fn name_taken(name: &str) -> ApiError {
         format!("Another event type of this environment has the name {name:?}. Update that event type, or choose another name."),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,3 +35,6 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(in_portal(routes!(messages::get)))
         .routes(in_portal(routes!(messages::retry)))
 }
+
+#[cfg(test)]
+mod tests;
