@@ -51,6 +51,20 @@ async fn portal_rejects_fields_reserved_for_the_sender() {
 }
 
 #[tokio::test]
+async fn portal_access_is_given_to_active_applications() {
+    let installation = Installation::start().await;
+    let client = &installation.client;
+    client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    let give = async || client.post("/v1/applications/acme/portal-access", json!({})).await;
+    let (status, access) = give().await;
+    assert_eq!((status, &access["expires_in"], &access["application"]["name"]), (200, &json!(3600), &json!("Acme")), "{access}");
+    assert_eq!(access["url"], Value::Null, "there is no page yet");
+    refused(&client.post("/v1/applications/nobody/portal-access", json!({})).await, 404, "not_found");
+    assert_eq!(client.patch("/v1/applications/acme", json!({ "status": "disabled" })).await.0, 200);
+    refused(&give().await, 400, "application_disabled");
+}
+
+#[tokio::test]
 async fn portal_endpoint_limit_applies_to_customers_only() {
     let installation = Installation::with(|options, _| options.portal_endpoints = Some(2)).await;
     let client = &installation.client;
