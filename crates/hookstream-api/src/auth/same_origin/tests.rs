@@ -8,8 +8,8 @@ use crate::tests::{Installation, PASSWORD, URL};
 
 #[tokio::test]
 async fn cross_site_requests_are_rejected() {
-    let mut server = Installation::start().await;
-    let owner = server.owner().await;
+    let mut installation = Installation::start().await;
+    let owner = installation.owner().await;
     let body = json!({ "name": "Forged", "uid": "forged" }).to_string();
     for headers in [&[("origin", "https://evil.example")][..], &[("sec-fetch-site", "cross-site")], &[("origin", "null")]] {
         let (status, refusal) = owner.send(Method::POST, "/v1/applications", headers, body.clone()).await;
@@ -17,9 +17,9 @@ async fn cross_site_requests_are_rejected() {
         let (status, refusal) = owner.send(Method::DELETE, "/v1/auth/sessions", headers, String::new()).await;
         assert_eq!((status, &refusal["code"]), (403, &json!("cross_origin")), "{headers:?}");
         let sign_in = json!({ "email": "owner@example.com", "password": PASSWORD }).to_string();
-        assert_eq!(server.browser().send(Method::POST, "/v1/auth/sign-in", headers, sign_in).await.0, 403, "{headers:?}");
+        assert_eq!(installation.browser().send(Method::POST, "/v1/auth/sign-in", headers, sign_in).await.0, 403, "{headers:?}");
         // A key is not a cookie, so browsers do not send it by themselves.
-        assert_eq!(server.client.send(Method::GET, "/v1/applications", headers, "").await.0, 200);
+        assert_eq!(installation.client.send(Method::GET, "/v1/applications", headers, "").await.0, 200);
     }
     assert_eq!(owner.get("/v1/applications/forged").await.0, 404);
     let own = [("origin", URL), ("sec-fetch-site", "same-origin")];

@@ -7,8 +7,8 @@ use crate::tests::{Installation, refused};
 
 #[tokio::test]
 async fn errors_have_one_form() {
-    let server = Installation::start().await;
-    let client = &server.client;
+    let installation = Installation::start().await;
+    let client = &installation.client;
     refused(&client.get("/v1/nothing").await, 404, "unknown_route");
     refused(&client.send(Method::PUT, "/v1/applications", &[], "").await, 405, "method_not_allowed");
     refused(&client.send(Method::POST, "/v1/applications", &[], "").await, 400, "invalid_json");

@@ -7,29 +7,29 @@ use crate::tests::{Client, Installation, refused};
 
 #[tokio::test]
 async fn idempotency_key_belongs_to_its_caller() {
-    let server = Installation::start().await;
-    let (_, narrow) = server.client.create_key(json!({ "name": "narrow", "scopes": "api_keys:*" })).await;
+    let installation = Installation::start().await;
+    let (_, narrow) = installation.client.create_key(json!({ "name": "narrow", "scopes": "api_keys:*" })).await;
     let header = [("idempotency-key", "deploy-2026-11-28")];
     let body = json!({ "name": "ci key" }).to_string();
     let create = async |client: &Client| client.send(Method::POST, "/v1/auth/api-keys", &header, body.clone()).await;
-    let (_, first) = create(&server.client).await;
+    let (_, first) = create(&installation.client).await;
     let (status, other) = create(&narrow).await;
     assert_eq!((status, &other["scopes"]), (201, &json!("api_keys:*")), "{other}");
     assert_ne!(other["key"], first["key"]);
-    assert_eq!(create(&server.client).await.1, first);
+    assert_eq!(create(&installation.client).await.1, first);
 }
 
 #[tokio::test]
 async fn every_post_honours_the_header_and_marks_a_repeated_response() {
-    let server = Installation::start().await;
-    server.client.acme(json!({}), "https://receiver.example.test/").await;
-    let message = server.client.message(json!(1)).await;
+    let installation = Installation::start().await;
+    installation.client.acme(json!({}), "https://receiver.example.test/").await;
+    let message = installation.client.message(json!(1)).await;
     let posted = async |path: &str, key: &str, body: &str| {
-        let response = server.client.respond(Method::POST, path, &[("idempotency-key", key)], body.to_owned()).await;
+        let response = installation.client.respond(Method::POST, path, &[("idempotency-key", key)], body.to_owned()).await;
         let replayed = response.headers().get("idempotency-replayed").and_then(|value| value.to_str().ok()).map(str::to_owned);
         (response.status().as_u16(), replayed, response.body().clone())
     };
-    let (_, list) = server.client.get("/v1/applications").await;
+    let (_, list) = installation.client.get("/v1/applications").await;
     let id = list["applications"][0]["id"].as_str().expect("an id");
     for (number, (path, same, body, other)) in [
         ("/v1/applications".to_owned(), None, r#"{"name":"Other","uid":"other"}"#, r#"{"name":"Another"}"#),

@@ -6,19 +6,19 @@ use crate::tests::{Client, Installation};
 
 #[tokio::test]
 async fn responses_are_not_readable_by_other_sites() {
-    let server = Installation::start().await;
-    let stranger = server.client.with_key("");
+    let installation = Installation::start().await;
+    let stranger = installation.browser();
     let ask = async |client: &Client, method: Method, path: &str| {
         let headers = [("origin", "https://elsewhere.example"), ("access-control-request-method", "POST"), ("cookie", "a=b")];
         client.respond(method, path, &headers, "").await
     };
     for (client, method, path, status, cache_control) in [
-        (&server.client, Method::GET, "/v1/applications", 200, "no-store"),
-        (&server.client, Method::POST, "/v1/applications", 400, "no-store"),
+        (&installation.client, Method::GET, "/v1/applications", 200, "no-store"),
+        (&installation.client, Method::POST, "/v1/applications", 400, "no-store"),
         (&stranger, Method::GET, "/v1/applications", 401, "no-store"),
-        (&server.client, Method::GET, "/v1/nothing", 404, "no-store"),
-        (&server.client, Method::OPTIONS, "/v1/nothing", 404, "no-store"),
-        (&server.client, Method::OPTIONS, "/v1/applications", 405, "no-store"),
+        (&installation.client, Method::GET, "/v1/nothing", 404, "no-store"),
+        (&installation.client, Method::OPTIONS, "/v1/nothing", 404, "no-store"),
+        (&installation.client, Method::OPTIONS, "/v1/applications", 405, "no-store"),
         (&stranger, Method::OPTIONS, "/v1/applications/acme/messages", 405, "no-store"),
         (&stranger, Method::OPTIONS, "/docs", 405, "no-store"),
         (&stranger, Method::GET, "/v1/health", 200, "no-store"),
@@ -41,7 +41,7 @@ async fn responses_are_not_readable_by_other_sites() {
         let policy = headers["content-security-policy"].to_str().expect("text");
         assert!(policy.starts_with("default-src 'none';") && policy.ends_with("frame-ancestors 'none'"), "{path}: {policy}");
         assert_eq!(policy.contains("script-src"), path == "/docs" && status == 200, "{path}: {policy}");
-        assert_eq!(headers.get("strict-transport-security"), None, "{path}: this server has no TLS");
+        assert_eq!(headers.get("strict-transport-security"), None, "{path}: this installation has no TLS");
         let cors: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with("access-control")).collect();
         assert!(cors.is_empty(), "{method} {path}: {cors:?}");
     }

@@ -6,9 +6,9 @@ use crate::tests::{Installation, PASSWORD};
 
 #[tokio::test]
 async fn sessions_are_listed_and_ended() {
-    let mut server = Installation::start().await;
-    let owner = server.owner().await;
-    let (phone, laptop) = (server.browser(), server.browser());
+    let mut installation = Installation::start().await;
+    let owner = installation.owner().await;
+    let (phone, laptop) = (installation.browser(), installation.browser());
     for visitor in [&phone, &laptop] {
         assert_eq!(visitor.sign_in("owner@example.com", PASSWORD, None).await.0, 200);
     }
