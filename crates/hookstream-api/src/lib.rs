@@ -16,6 +16,8 @@ mod outbound;
 mod pages;
 mod portal;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use axum::{Router, middleware, routing};
 use utoipa_axum::router::OpenApiRouter;

@@ -35,15 +35,15 @@ fn check(config: &Config) {
     assert!((3_600..=168 * 3_600).contains(&engine.idempotency_window.as_secs()));
     assert!(engine.max_payload_bytes.is_none_or(|bytes| (1..=1 << 50).contains(&bytes)));
     assert!(engine.retry_schedule.as_seconds().iter().all(|seconds| *seconds <= 604_800));
-    assert!((1..=1_000_000).contains(&config.max_connections));
-    assert!(config.rate_limits.per_key.get() <= 1_000_000 && config.rate_limits.per_address.get() <= 1_000_000);
-    assert!(config.secret_grace.as_secs() <= 168 * 3_600 && config.shutdown_grace.as_secs() <= 600);
-    if let Some(url) = &config.public_url {
+    assert!((1..=1_000_000).contains(&config.server.max_connections));
+    assert!(config.limits.rate_limits.per_key.get() <= 1_000_000 && config.limits.rate_limits.per_address.get() <= 1_000_000);
+    assert!(config.delivery.secret_grace.as_secs() <= 168 * 3_600 && config.server.shutdown_grace.as_secs() <= 600);
+    if let Some(url) = &config.server.public_url {
         assert!(url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")), "{url:?}");
         assert!(!url.contains(|c: char| c.is_whitespace() || c.is_control()), "{url:?}");
         assert!(!url.ends_with('/'), "{url}");
     }
-    if let Some(database) = &config.database {
+    if let Some(database) = &config.storage.database {
         assert!((1..=1_000).contains(&database.max_connections) && (1_000..=300_000).contains(&database.lease.as_millis()));
     }
 }

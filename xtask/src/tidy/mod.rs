@@ -1,7 +1,8 @@
 //! `tidy`: rules that the compiler does not check.
 //!
 //! - Every module starts with a module comment; doc blocks start with a noun ([`prose`]); retired terms do not return.
-//! - SQL is only in the store, outbound connections are only in the destinations.
+//! - SQL is only in the store, outbound connections are only in the destinations, statuses of errors are only in the
+//!   error codes of the API.
 //! - Crates use only lower floors; no two files of a crate import each other ([`imports`]).
 //! - A folder has at most 16 files ([`layout`]).
 
@@ -39,6 +40,12 @@ const TORTURE_SQL: &str = "crates/hookstream-trials/src/torture/database/psql.rs
 
 /// Calls that open a connection to an address.
 const OUTBOUND: [&str; 3] = ["TcpStream::connect", "client::legacy", "client::conn"];
+
+/// Folder that decides on the statuses of errors.
+const STATUSES: &str = "crates/hookstream-api/src/http/error/";
+
+/// Statuses that handlers choose themselves.
+const OF_SUCCESS: [&str; 3] = ["OK", "CREATED", "from_u16("];
 
 /// Returns all faults found, one per line.
 pub(crate) fn run(root: &Path) -> Vec<String> {
@@ -80,11 +87,20 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
         // Commands are clients of servers that the user names, and the testkit is not shipped.
         let may_connect =
             in_crate(&["hookstream-destinations", "hookstream/src/commands", "hookstream-cli", "hookstream-trials", "hookstream-testkit"]);
+        if name.starts_with("crates/hookstream-api/src/") && !name.starts_with(STATUSES) && names_error_status(line) {
+            faults.push(format!("{name}:{number}: status of an error outside {STATUSES}; use an ErrorCode"));
+        }
         if !may_connect && OUTBOUND.iter().any(|outbound| line.contains(outbound)) {
             faults.push(format!("{name}:{number}: connection outside the destinations"));
         }
     }
     faults
+}
+
+/// Returns true if a line names a status that is not of [`OF_SUCCESS`].
+fn names_error_status(line: &str) -> bool {
+    let mut statuses = line.split("StatusCode::").skip(1);
+    statuses.any(|status| !OF_SUCCESS.iter().any(|allowed| status.starts_with(allowed)))
 }
 
 /// Checks the dependencies between crates, except dev-dependencies.
@@ -138,5 +154,8 @@ mod tests {
         assert_eq!(count("crates/hookstream-engine/src/a.rs", "//! a\nTcpStream::connect(a)"), 1);
         assert_eq!(count("crates/hookstream-engine/tests/a.rs", "//! a\nTcpStream::connect(a)"), 0);
         assert_eq!(count("crates/hookstream-api/src/a.rs", "mod b;"), 1);
+        assert_eq!(count("crates/hookstream-api/src/a.rs", "//! a\nlet s = (StatusCode::OK, StatusCode::CONFLICT);"), 1);
+        assert_eq!(count("crates/hookstream-api/src/a.rs", "//! a\nlet s = StatusCode::CREATED;"), 0);
+        assert_eq!(count("crates/hookstream-api/src/http/error/code.rs", "//! a\nlet s = StatusCode::CONFLICT;"), 0);
     }
 }

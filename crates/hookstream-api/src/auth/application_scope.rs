@@ -16,13 +16,13 @@ use crate::{
     auth::{
         caller::{Caller, check_tenant},
         credentials::{Credentials, Principal},
-        refusal::{Refusal, unauthorized},
     },
     http::error::ApiError,
     state::Api,
 };
 
-/// Application named by the caller. Handlers take it as the first extractor, in place of [`Caller`].
+/// Application named by the caller: by the portal token on paths of the portal, by the path elsewhere. Handlers take it
+/// as the first extractor, in place of [`Caller`].
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationScope {
     /// Tenant of the application.
@@ -42,9 +42,6 @@ pub(crate) enum Requester {
     Customer,
 }
 
-/// Application scope of a customer only.
-pub(crate) struct CustomerScope(pub(crate) ApplicationScope);
-
 #[derive(Deserialize)]
 struct OfApplication {
     #[serde(rename = "appId")]
@@ -55,25 +52,13 @@ impl FromRequestParts<Api> for ApplicationScope {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        // Portal tokens are looked up on paths of the portal only, and nothing else is looked up there.
+        if let Some(Principal::Portal(claims)) = parts.extensions.get::<Credentials>().map(Credentials::principal) {
+            return Ok(Self { tenant: claims.tenant, application: claims.application.to_string(), requester: Requester::Customer });
+        }
         let Caller { tenant, .. } = Caller::from_request_parts(parts, api).await?;
         let Path(OfApplication { application }) = Path::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
         Ok(Self { tenant, application, requester: Requester::Sender })
-    }
-}
-
-impl FromRequestParts<Api> for CustomerScope {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
-        let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
-        match credentials.principal() {
-            Principal::Portal(claims) => Ok(Self(ApplicationScope {
-                tenant: claims.tenant,
-                application: claims.application.to_string(),
-                requester: Requester::Customer,
-            })),
-            Principal::Nothing | Principal::Key(_) | Principal::Session(_) => Err(credentials.unauthorized()),
-        }
     }
 }
 

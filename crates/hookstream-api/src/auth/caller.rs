@@ -9,7 +9,7 @@ use hookstream_model::{
         tenancy::{ApiKey, KeyLevel, Tenant},
     },
 };
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 
 use crate::{
     auth::{
@@ -20,7 +20,10 @@ use crate::{
         session::SignedIn,
         tenant_context::{self, Wanted},
     },
-    http::{address::client_address, error::ApiError},
+    http::{
+        address::client_address,
+        error::{ApiError, ErrorCode},
+    },
     state::Api,
 };
 
@@ -67,13 +70,13 @@ impl Caller {
     fn with_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
         if key.is_expired(api.now()) {
             let message = "The API key has expired. Create a new API key, and rotate keys before they expire.";
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
+            return Err(ApiError::new(ErrorCode::Unauthorized, message));
         }
         let trusted = &api.options.trusted_proxies;
         if !key.networks.is_empty() && !client_address(parts, trusted).is_some_and(|address| key.may_be_used_from(address)) {
             let message = "The API key is not accepted from this address, which is outside of its `networks`. If a proxy is in front of the \
                 server, list the proxy in the setting trusted_proxies.";
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "address_not_allowed", message));
+            return Err(ApiError::new(ErrorCode::ClientAddressNotAllowed, message));
         }
         let (needed, level) = needed(parts)?;
         if !key.scopes.allow(needed) {
@@ -149,3 +152,6 @@ fn needed(parts: &Parts) -> Result<(Scope, KeyLevel), ApiError> {
         Some(Need::Person | Need::Customer | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,9 @@ use hookstream_model::{
         user::Email,
     },
 };
-use http::StatusCode;
 use tokio::sync::Semaphore;
 
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorCode};
 
 /// Maximum number of concurrent hashes.
 const AT_ONCE: usize = 2;
@@ -67,7 +66,7 @@ impl Passwords {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
         let Ok(_waits) = Arc::clone(&self.waiting).try_acquire_owned() else {
             let message = "Too many sign-ins are in progress. Retry in a few seconds.";
-            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
+            return Err(ApiError::new(ErrorCode::Busy, message));
         };
         let permit = Arc::clone(&self.working).acquire_owned().await.expect("the semaphore is never closed");
         let hashed = tokio::task::spawn_blocking(move || {

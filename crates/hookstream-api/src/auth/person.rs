@@ -12,7 +12,7 @@ use hookstream_model::{
     operations::audit_log::Actor,
 };
 use hookstream_store::identity::sessions;
-use http::{HeaderValue, StatusCode, request::Parts};
+use http::{HeaderValue, request::Parts};
 
 use crate::{
     auth::{
@@ -22,7 +22,10 @@ use crate::{
         same_origin,
         session::SignedIn,
     },
-    http::{cookies, error::ApiError},
+    http::{
+        cookies,
+        error::{ApiError, ErrorCode},
+    },
     state::Api,
 };
 
@@ -45,7 +48,7 @@ impl FromRequestParts<Api> for Person {
             }
             Principal::Key(_) => {
                 let message = "This operation requires a signed-in user. API keys can't call it.";
-                Err(ApiError::new(StatusCode::FORBIDDEN, "person_needed", message))
+                Err(ApiError::new(ErrorCode::PersonNeeded, message))
             }
             Principal::Nothing | Principal::Portal(_) => Err(credentials.unauthorized()),
         }

@@ -1,9 +1,8 @@
 //! Refusals of credentials, as API errors.
 
 use hookstream_model::identity::scopes::Scope;
-use http::StatusCode;
 
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorCode};
 
 /// Reason why credentials do not suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,38 +24,41 @@ pub(crate) enum Refusal {
 }
 
 pub(crate) fn forbidden(needed: Scope, message: String) -> ApiError {
-    ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
+    ApiError::new(ErrorCode::Forbidden, message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
 /// Returns the error for a key of one environment in an operation on the organization.
 pub(crate) fn organization_key_needed() -> ApiError {
     let message = "This operation concerns the organization, and the API key has the level `environment`. Use an API key with the level \
         `organization`, or sign in.";
-    ApiError::new(StatusCode::FORBIDDEN, "organization_key_needed", message)
+    ApiError::new(ErrorCode::OrganizationKeyNeeded, message)
 }
 
 pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
     let (code, message) = match refusal {
         Refusal::Invalid => (
-            "unauthorized",
+            ErrorCode::Unauthorized,
             "Invalid API key or session. Check that the API key is complete, belongs to this installation and is not revoked, or sign in again.",
         ),
         Refusal::MalformedKey => (
-            "unauthorized",
+            ErrorCode::Unauthorized,
             "Malformed API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters are expected. Check that the key was copied completely.",
         ),
-        Refusal::Nothing => {
-            ("unauthorized", "The request has no API key. Send one in the header X-API-Key or as Authorization: Bearer, or sign in.")
-        }
+        Refusal::Nothing => (
+            ErrorCode::Unauthorized,
+            "The request has no API key. Send one in the header X-API-Key or as Authorization: Bearer, or sign in.",
+        ),
         Refusal::NoToken => (
-            "unauthorized",
+            ErrorCode::Unauthorized,
             "The request has no portal token. Send one as Authorization: Bearer; API keys and sessions are not accepted here.",
         ),
-        Refusal::InvalidToken => ("unauthorized", "Invalid portal token. Request a new one from the sender."),
+        Refusal::InvalidToken => (ErrorCode::Unauthorized, "Invalid portal token. Request a new one from the sender."),
         Refusal::ExpiredToken => {
-            ("token_expired", "The portal token has expired; it is valid for an hour. Request a new one from the sender.")
+            (ErrorCode::TokenExpired, "The portal token has expired; it is valid for an hour. Request a new one from the sender.")
         }
-        Refusal::PortalClosed => ("portal_closed", "The portal is closed: its application is disabled or was deleted. Contact the sender."),
+        Refusal::PortalClosed => {
+            (ErrorCode::PortalClosed, "The portal is closed: its application is disabled or was deleted. Contact the sender.")
+        }
     };
-    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+    ApiError::new(code, message)
 }

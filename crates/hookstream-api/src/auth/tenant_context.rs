@@ -10,9 +10,13 @@ use hookstream_model::{
     identity::{member::Role, organization::Organization, tenancy::Tenant},
 };
 use hookstream_store::identity::{environments, organizations};
-use http::{Method, StatusCode, request::Parts};
+use http::{Method, request::Parts};
 
-use crate::{auth::session::SignedIn, http::error::ApiError, state::Api};
+use crate::{
+    auth::session::SignedIn,
+    http::error::{ApiError, ErrorCode},
+    state::Api,
+};
 
 /// Organization and environment that a request names.
 #[derive(Debug, Default)]
@@ -138,7 +142,7 @@ pub(crate) async fn of_user(api: &Api, user: UserId, current: Option<Tenant>, wa
         }
     }
     let message = "You are not a member of any organization. Ask for an invitation, or create an organization: POST /v1/organizations.";
-    Err(ApiError::new(StatusCode::FORBIDDEN, "no_organization", message))
+    Err(ApiError::new(ErrorCode::NoOrganization, message))
 }
 
 async fn is_there(api: &Api, tenant: Tenant) -> Result<bool, ApiError> {

@@ -15,11 +15,14 @@ use hookstream_model::{
     identity::{session::SessionText, user::Email},
 };
 use hookstream_store::identity::{links, members::Invitation, users};
-use http::StatusCode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{background::mail_queue::MailQueue, http::error::ApiError, state::Api};
+use crate::{
+    background::mail_queue::MailQueue,
+    http::error::{ApiError, ErrorCode},
+    state::Api,
+};
 
 /// Validity of a link that sets a password.
 pub(crate) const LINK_FOR: Duration = Duration::from_secs(3600);
@@ -61,7 +64,7 @@ pub(crate) async fn send(api: &Api, queue: &MailQueue, to: Email, text: MailText
             | MailError::SignIn(_)
             | MailError::Refused(_)
             | MailError::Broken
-            | MailError::Unwritable(_) => ApiError::new(StatusCode::BAD_GATEWAY, "mail_failed", message).caused_by(&error),
+            | MailError::Unwritable(_) => ApiError::new(ErrorCode::MailFailed, message).caused_by(&error),
         }
     })
 }

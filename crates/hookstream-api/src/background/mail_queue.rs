@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use hookstream_destinations::services::mail::Mailer;
 use hookstream_model::identity::user::Email;
-use http::StatusCode;
 use tokio::sync::mpsc;
 
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorCode};
 
 /// Maximum number of waiting users; further ones are refused.
 pub(crate) const WAITING: usize = 100;
@@ -29,7 +28,7 @@ impl MailQueue {
     pub(crate) fn take(&self, email: Email) -> Result<(), ApiError> {
         self.queued.try_send(email).map_err(|_| {
             let message = "Too many emails are queued at the moment. Retry in a few minutes.";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+            ApiError::new(ErrorCode::Busy, message)
         })
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::{
     http::{
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         in_flight::{Held, TooMuch},
         limits::Subject,
         names,
@@ -87,7 +87,7 @@ impl FromRequest<Api> for RawBody {
             let Some(frame) = frame else { break };
             let Ok(frame) = frame else {
                 let message = "The request's body ended before its Content-Length. Retry the request with the correct Content-Length.";
-                return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
+                return Err(ApiError::new(ErrorCode::BodyIncomplete, message));
             };
             let Ok(data) = frame.into_data() else { continue };
             if kept.is_empty() && data.len() <= UNCOUNTED && announced == Some(data.len()) {
@@ -124,7 +124,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
                 "The request's body has the Content-Encoding {:?}, which is not supported. Send it uncompressed.",
                 coding.chars().take(32).collect::<String>()
             );
-            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message))
+            Err(ApiError::new(ErrorCode::UnsupportedEncoding, message))
         }
     }
 }
@@ -132,18 +132,18 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 fn too_large(limit: usize) -> ApiError {
     let setting = if limit > CONFIGURED_MAX { " (setting payload_limit_bytes)" } else { "" };
     let message = format!("The request's body is too large: this operation accepts at most {limit} bytes{setting}.");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit }))
+    ApiError::new(ErrorCode::BodyTooLarge, message).with_details(json!({ "limit": limit }))
 }
 
 fn busy(too_much: TooMuch) -> ApiError {
     match too_much {
         TooMuch::OfOne => {
             let message = "Too many large requests of this caller are in progress. Send fewer at the same time.";
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_bytes", message).with_retry_after(RETRY_BUSY)
+            ApiError::new(ErrorCode::TooManyBytes, message).with_retry_after(RETRY_BUSY)
         }
         TooMuch::OfAll => {
             let message = "Too many large requests are in progress. Retry after the time in Retry-After.";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).with_retry_after(RETRY_BUSY)
+            ApiError::new(ErrorCode::Busy, message).with_retry_after(RETRY_BUSY)
         }
     }
 }
@@ -160,7 +160,7 @@ fn too_slow() -> ApiError {
         PART_WITHIN.as_secs(),
         BODY_WITHIN.as_secs()
     );
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
+    ApiError::new(ErrorCode::BodyTooSlow, message)
 }
 
 /// Limits for draining a refused body: bytes and time.
@@ -215,7 +215,7 @@ pub(crate) async fn refuse_fields(request: Request<Body>, api: &Api) -> Result<(
 
 /// Returns the error for a body that could not be parsed.
 fn explain<'a, T: Deserialize<'a>>(json: &'a [u8]) -> ApiError {
-    let refuse = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
+    let refuse = |message: String| ApiError::new(ErrorCode::InvalidJson, message);
     if json.is_empty() {
         return refuse("The request has no body. Send a JSON object.".to_owned());
     }

@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 use serde_json::json;
 use utoipa::openapi::{RefOr, path::ParameterIn};
 
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorCode};
 
 /// Query parameters of every operation with a caller: the tenant.
 const OF_CALLER: [&str; 2] = ["org_id", "env_id"];
@@ -66,7 +66,7 @@ pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(
         Some(unknown) => {
             let mut named: Vec<_> = known.clone();
             named.dedup();
-            Err(unknown_name("unknown_parameter", "query parameter", "parameter", &unknown, &named))
+            Err(unknown_name(ErrorCode::UnknownParameter, "query parameter", "parameter", &unknown, &named))
         }
     }
 }
@@ -85,10 +85,10 @@ fn find(method: &Method, pattern: &str) -> Option<&'static Operation> {
 /// Returns the error for a body field that the operation does not have.
 pub(crate) fn unknown_field(path: &str, name: &str, known: &[&str]) -> ApiError {
     let given = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    unknown_name("unknown_field", "field", "field", &given, known)
+    unknown_name(ErrorCode::UnknownField, "field", "field", &given, known)
 }
 
-fn unknown_name(code: &'static str, what: &str, detail: &'static str, name: &str, known: &[&str]) -> ApiError {
+fn unknown_name(code: ErrorCode, what: &str, detail: &'static str, name: &str, known: &[&str]) -> ApiError {
     let name = quoted(name);
     let nearest = nearest(name.rsplit('.').next().unwrap_or(&name), known);
     let advice = match (nearest, known) {
@@ -100,7 +100,7 @@ fn unknown_name(code: &'static str, what: &str, detail: &'static str, name: &str
     if let Some(nearest) = nearest {
         details["nearest"] = nearest.into();
     }
-    ApiError::new(StatusCode::BAD_REQUEST, code, format!("Unknown {what} `{name}`. {advice}")).with_details(details)
+    ApiError::new(code, format!("Unknown {what} `{name}`. {advice}")).with_details(details)
 }
 
 /// Returns the most similar known name, or `None` if none is similar.

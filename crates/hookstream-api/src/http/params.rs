@@ -1,10 +1,13 @@
 //! Path and query parameters, with errors in the API's own form.
 
 use axum::extract::{FromRequestParts, Path, Query};
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{http::error::ApiError, state::Api};
+use crate::{
+    http::error::{ApiError, ErrorCode},
+    state::Api,
+};
 
 /// Parameters of the path, decoded.
 pub(crate) struct PathParams<T>(pub(crate) T);
@@ -27,7 +30,7 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         Query::from_request_parts(parts, api).await.map(|Query(params)| Self(params)).map_err(|error| {
             let message = format!("The query is invalid: {}. Send each parameter once, percent-encoded.", error.body_text());
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message)
+            ApiError::new(ErrorCode::InvalidQuery, message)
         })
     }
 }

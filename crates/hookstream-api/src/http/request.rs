@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -47,8 +47,7 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     };
     let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        // A feature that this installation lacks is not an error of the server, and a full disk is logged once.
-        if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED && !error.is_storage_full() {
+        if error.is_for_the_log() {
             let cause = error.cause().unwrap_or("unknown");
             tracing::error!(request.id = %id, %method, path = %path(), cause, "request failed");
         }
@@ -116,3 +115,6 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("a handler panicked: {}", text.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use hookstream_store::identity::{
     api_keys::{self, Listed},
     environments,
 };
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -33,7 +33,7 @@ use crate::{
     },
     http::{
         body::{OrText, RawBody, Whole, json_value},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency, page,
         params::{PathParams, QueryParams, id},
         shapes::{ListQuery, Success},
@@ -414,7 +414,7 @@ fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
             let message = format!(
                 "The API key has the scope {lacking}, which the caller lacks. Leave the scope out, or use a key or role that has it."
             );
-            Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })))
+            Err(ApiError::new(ErrorCode::Forbidden, message).with_details(serde_json::json!({ "scope": lacking })))
         }
     }
 }
@@ -448,13 +448,12 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
 }
 
 fn try_again() -> ApiError {
-    ApiError::new(
-        StatusCode::CONFLICT,
-        "conflict",
-        "The API key could not be stored because another request changed the keys. Retry the request.",
-    )
+    ApiError::new(ErrorCode::Conflict, "The API key could not be stored because another request changed the keys. Retry the request.")
 }
 
 fn not_found() -> ApiError {
     ApiError::not_found("API key")
 }
+
+#[cfg(test)]
+mod tests;

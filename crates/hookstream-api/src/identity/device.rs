@@ -18,7 +18,6 @@ use hookstream_store::identity::{
     device_codes::{self, DeviceCode},
     users,
 };
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -30,7 +29,13 @@ use crate::{
         person::Person,
         tenant_context::{self, Wanted},
     },
-    http::{body::RawBody, error::ApiError, limits::Subject, params::PathParams, shapes::Success},
+    http::{
+        body::RawBody,
+        error::{ApiError, ErrorCode},
+        limits::Subject,
+        params::PathParams,
+        shapes::Success,
+    },
     state::Api,
 };
 
@@ -141,7 +146,7 @@ pub(crate) async fn start(State(api): State<Api>, origin: ClientDetails, body: R
             let message = format!(
                 "Too many device codes were requested from this address: at most {CODES} a minute are allowed. Retry after the time in Retry-After."
             );
-            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
+            return Err(ApiError::new(ErrorCode::RateLimited, message).with_retry_after(wait));
         }
     }
     let now = api.now();
@@ -171,7 +176,7 @@ pub(crate) async fn start(State(api): State<Api>, origin: ClientDetails, body: R
             interval: INTERVAL.as_secs(),
         }));
     }
-    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "No device code is available at the moment. Retry in a few seconds."))
+    Err(ApiError::new(ErrorCode::Busy, "No device code is available at the moment. Retry in a few seconds."))
 }
 
 /// Poll for the device token
@@ -187,23 +192,23 @@ pub(crate) async fn start(State(api): State<Api>, origin: ClientDetails, body: R
 pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
     let AskDevice { device_code } = body.parse()?;
     let (hash, now) = (KeyHash::of(&device_code), api.now());
-    let refuse = |code: &'static str, message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
+    let refuse = |code: ErrorCode, message: &str| Err(ApiError::new(code, message));
     let Some(code) = device_codes::poll(&*api.store, hash, now).await? else {
-        return refuse("expired_token", "The device code is unknown or has expired. Start the device flow again.");
+        return refuse(ErrorCode::ExpiredToken, "The device code is unknown or has expired. Start the device flow again.");
     };
     match device_status(code.allowed.is_some(), code.is_denied, code.last_asked_at, code.expires_at, now) {
         DeviceStatus::Pending => {
-            return refuse("authorization_pending", "The device has not been allowed yet. Poll again in 5 seconds.");
+            return refuse(ErrorCode::AuthorizationPending, "The device has not been allowed yet. Poll again in 5 seconds.");
         }
-        DeviceStatus::TooSoon => return refuse("slow_down", "The device polls too often. Wait 5 seconds between two polls."),
-        DeviceStatus::Expired => return refuse("expired_token", "The device code has expired. Start the device flow again."),
+        DeviceStatus::TooSoon => return refuse(ErrorCode::SlowDown, "The device polls too often. Wait 5 seconds between two polls."),
+        DeviceStatus::Expired => return refuse(ErrorCode::ExpiredToken, "The device code has expired. Start the device flow again."),
         DeviceStatus::Denied => {
-            return refuse("access_denied", "The user refused access. Start the device flow again if that was a mistake.");
+            return refuse(ErrorCode::AccessDenied, "The user refused access. Start the device flow again if that was a mistake.");
         }
         DeviceStatus::Allowed => {}
     }
     let Some((user, tenant)) = code.allowed else {
-        return refuse("expired_token", "The device code has expired. Start the device flow again.");
+        return refuse(ErrorCode::ExpiredToken, "The device code has expired. Start the device flow again.");
     };
     // The user's current role counts, not the role at the time of the approval.
     let wanted = Wanted::named(Some(&tenant.organization.to_string()), Some(&tenant.environment.to_string()))?;
@@ -216,12 +221,12 @@ pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: Raw
     };
     let text = ApiKeyText::generate(KeyMode::Live, &api.engine.random_bytes());
     let Some(account) = users::find(&*api.store, user).await? else {
-        return refuse("expired_token", "The device code has expired. Start the device flow again.");
+        return refuse(ErrorCode::ExpiredToken, "The device code has expired. Start the device flow again.");
     };
     // The actor is the user who allowed the device; the address is the device's.
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !device_codes::redeem(&*api.store, &act, hash, &key, &text).await? {
-        return refuse("expired_token", "The device code was already used. Start the device flow again.");
+        return refuse(ErrorCode::ExpiredToken, "The device code was already used. Start the device flow again.");
     }
     tracing::info!(user.id = %user, key.id = %key.id, "created an API key for a device");
     Ok(Json(DeviceAllowed {
@@ -273,7 +278,7 @@ pub(crate) async fn allow(
     let (tenant, role) = tenant_context::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
     if !role.scopes().allow(Scope::write(Resource::ApiKeys)) {
         let message = format!("Your role in this environment is {}, which cannot create API keys. Ask an owner or admin.", role.as_str());
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
     if !device_codes::allow(&*api.store, &code, person.user.id, tenant, api.now()).await? {
         return Err(not_found());
@@ -299,5 +304,5 @@ fn read(code: &str) -> Result<UserCode, ApiError> {
 }
 
 fn not_found() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "This code is unknown or has expired. Start again on the device.")
+    ApiError::new(ErrorCode::NotFound, "This code is unknown or has expired. Start again on the device.")
 }

@@ -14,7 +14,7 @@ use hookstream_store::{
     identity::environments::{self, Changed, Deleted, Restored},
     operations::quotas::Reached,
 };
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,7 +25,7 @@ use crate::{
     },
     http::{
         body::{Field, Flag, RawBody, Whole},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency,
         params::{PathParams, id},
         shapes::Success,
@@ -253,7 +253,7 @@ pub(crate) async fn update(
     let is_of_organization = matches!(caller.identity, CallerIdentity::Key(_, KeyLevel::Organization) | CallerIdentity::Person(..));
     if found.id != caller.tenant.environment && !is_of_organization {
         let message = "The API key belongs to another environment. Use a key of this environment, or a key with the level `organization`.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
+        return Err(ApiError::new(ErrorCode::OtherEnvironment, message));
     }
     let limits = api.installation_limits();
     if let (Some(Some(days)), Some(most)) = (retention_days, found.quotas.get(Quota::RetentionDays))
@@ -311,7 +311,7 @@ pub(crate) async fn delete(
         Deleted::Last => {
             let message =
                 "The organization's last environment cannot be deleted. Create another environment first, or delete the organization.";
-            return Err(ApiError::new(StatusCode::CONFLICT, "last_environment", message));
+            return Err(ApiError::new(ErrorCode::LastEnvironment, message));
         }
     }
     api.engine.until_heard_everywhere().await;
@@ -340,7 +340,7 @@ pub(crate) async fn restore(
     match environments::restore(&*api.store, &audited.act(&api), tenant).await? {
         Restored::Done => {}
         Restored::NotFound => {
-            return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or has already been removed."));
+            return Err(ApiError::new(ErrorCode::NotDeleted, "The environment is not deleted, or has already been removed."));
         }
         Restored::QuotaReached(reached) => return Err(reached.into()),
     }
@@ -349,7 +349,7 @@ pub(crate) async fn restore(
 
 fn slug_taken() -> ApiError {
     let message = "Another environment of the organization has this `slug`. Choose another.";
-    ApiError::new(StatusCode::CONFLICT, "slug_taken", message)
+    ApiError::new(ErrorCode::SlugTaken, message)
 }
 
 async fn find(api: &Api, caller: Caller, environment: &str) -> Result<Model, ApiError> {
@@ -360,3 +360,6 @@ async fn find(api: &Api, caller: Caller, environment: &str) -> Result<Model, Api
 fn not_found() -> ApiError {
     ApiError::not_found("Environment")
 }
+
+#[cfg(test)]
+mod tests;

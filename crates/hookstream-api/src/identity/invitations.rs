@@ -37,7 +37,7 @@ use crate::{
     background::{mail, mail_queue::MailQueue},
     http::{
         body::RawBody,
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         page,
         params::{PathParams, QueryParams, id},
         shapes::{ListQuery, Success},
@@ -202,11 +202,7 @@ pub(crate) async fn create(
     let organization = own(caller, &organization)?;
     super::members::check_may(caller, None, Some(role))?;
     if members::is_member(&*api.store, organization, &email).await? {
-        return Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "is_member",
-            "A member with this address exists. Change the member's role instead.",
-        ));
+        return Err(ApiError::new(ErrorCode::IsMember, "A member with this address exists. Change the member's role instead."));
     }
     let act = audited.act(&api);
     let now = act.at;
@@ -338,5 +334,8 @@ async fn find(api: &Api, token: &str) -> Result<(Model, String), ApiError> {
 
 fn sign_in_first() -> ApiError {
     let message = "An account with the invitation's address exists. Sign in to it, then accept the invitation.";
-    ApiError::new(StatusCode::CONFLICT, "sign_in_first", message)
+    ApiError::new(ErrorCode::SignInFirst, message)
 }
+
+#[cfg(test)]
+mod tests;

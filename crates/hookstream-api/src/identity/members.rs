@@ -3,7 +3,6 @@
 use axum::{Json, extract::State};
 use hookstream_model::{base::ids::UserId, identity::member::Role};
 use hookstream_store::identity::members::{self, Changed, Member as Model};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,7 +13,7 @@ use crate::{
     },
     http::{
         body::RawBody,
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         page,
         params::{PathParams, QueryParams, id},
         shapes::{ListQuery, Success},
@@ -175,7 +174,7 @@ pub(crate) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> 
             "The role {} includes the scope {lacking}, which this API key lacks. Use a key that has it, or sign in.",
             role.as_str()
         );
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })));
+        return Err(ApiError::new(ErrorCode::Forbidden, message).with_details(serde_json::json!({ "scope": lacking })));
     }
     if role.may_change(now, to) {
         return Ok(());
@@ -185,7 +184,7 @@ pub(crate) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> 
     } else {
         "Only owners and admins can change members (members:write). Ask one of them."
     };
-    Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": "members:write" })))
+    Err(ApiError::new(ErrorCode::Forbidden, message).with_details(serde_json::json!({ "scope": "members:write" })))
 }
 
 fn done(changed: Changed) -> Result<(), ApiError> {
@@ -194,7 +193,7 @@ fn done(changed: Changed) -> Result<(), ApiError> {
         Changed::Moved => Err(moved()),
         Changed::LastOwner => {
             let message = "The member is the organization's last owner. Make another member an owner first.";
-            Err(ApiError::new(StatusCode::CONFLICT, "last_owner", message))
+            Err(ApiError::new(ErrorCode::LastOwner, message))
         }
     }
 }
@@ -202,3 +201,6 @@ fn done(changed: Changed) -> Result<(), ApiError> {
 fn not_found() -> ApiError {
     ApiError::not_found("Member")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! Checks that organizations and their members share.
 
 use hookstream_model::base::ids::OrganizationId;
-use http::StatusCode;
 
 use crate::{
     auth::caller::Caller,
-    http::{error::ApiError, params::id},
+    http::{
+        error::{ApiError, ErrorCode},
+        params::id,
+    },
 };
 
 /// Returns the organization of the path, which must be the caller's.
@@ -15,5 +17,5 @@ pub(crate) fn own(caller: Caller, organization: &str) -> Result<OrganizationId, 
 }
 
 pub(crate) fn moved() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "conflict", "Another request changed the members at the same time. List the members, then retry.")
+    ApiError::new(ErrorCode::Conflict, "Another request changed the members at the same time. List the members, then retry.")
 }

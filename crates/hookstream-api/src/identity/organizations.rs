@@ -23,7 +23,12 @@ use crate::{
         caller::{Caller, CallerIdentity},
         person::Person,
     },
-    http::{body::RawBody, error::ApiError, params::PathParams, shapes::Success},
+    http::{
+        body::RawBody,
+        error::{ApiError, ErrorCode},
+        params::PathParams,
+        shapes::Success,
+    },
     identity::organization_access::own,
     state::{AllowOrganizations, Api},
 };
@@ -132,7 +137,7 @@ const OWNED_MAX: usize = 100;
 
 /// Checks that a user may create an organization. The operator decides, because each organization has its own quotas.
 async fn check_may_create(api: &Api, person: UserId) -> Result<(), ApiError> {
-    let refuse = |message: String| Err(ApiError::new(StatusCode::FORBIDDEN, "organizations_not_allowed", message));
+    let refuse = |message: String| Err(ApiError::new(ErrorCode::OrganizationsNotAllowed, message));
     let of_person = organizations::of_user(&*api.store, person).await?;
     let first = organizations::first(&*api.store).await?;
     let is_operator = of_person.iter().any(|(organization, role)| {
@@ -240,7 +245,7 @@ pub(crate) async fn restore(
     let id = own(caller, &organization)?;
     owner(caller)?;
     if !organizations::restore(&*api.store, &audited.act(&api), id).await? {
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or has already been removed."));
+        return Err(ApiError::new(ErrorCode::NotDeleted, "The organization is not deleted, or has already been removed."));
     }
     answer(&api, caller, id).await
 }
@@ -293,7 +298,7 @@ fn owner(caller: Caller) -> Result<UserId, ApiError> {
         CallerIdentity::Person(user, Role::Owner) => Ok(user),
         CallerIdentity::Person(..) | CallerIdentity::Key(..) => {
             let message = "Only a signed-in owner can do this. API keys cannot.";
-            Err(ApiError::new(StatusCode::FORBIDDEN, "owner_needed", message))
+            Err(ApiError::new(ErrorCode::OwnerNeeded, message))
         }
     }
 }
@@ -301,3 +306,6 @@ fn owner(caller: Caller) -> Result<UserId, ApiError> {
 fn not_found() -> ApiError {
     ApiError::not_found("Organization")
 }
+
+#[cfg(test)]
+mod tests;

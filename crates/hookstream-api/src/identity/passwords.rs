@@ -6,14 +6,17 @@ use hookstream_model::{
     operations::audit_log::Actor,
 };
 use hookstream_store::identity::{links, users};
-use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::sign_in;
 use crate::{
     auth::{audited_caller::ClientDetails, person::Person, same_origin::SameOrigin},
-    http::{body::RawBody, error::ApiError, shapes::Success},
+    http::{
+        body::RawBody,
+        error::{ApiError, ErrorCode},
+        shapes::Success,
+    },
     state::Api,
 };
 
@@ -88,7 +91,7 @@ pub(crate) async fn verify(
     let account = users::find(&*api.store, person.user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
     if account.password.is_some() && !api.passwords.verify(account.password.clone(), password).await? {
         let message = format!("`{field}` is not your current password.");
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_credentials", message));
+        return Err(ApiError::new(ErrorCode::WrongCredentials, message));
     }
     users::reset_failures(&*api.store, &counters).await?;
     Ok(account)
@@ -118,7 +121,7 @@ pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Client
 
 fn no_mail() -> ApiError {
     let message = "This installation does not send email. Ask its operator for a password link (hookstream admin password-link), or to set up email (setting smtp_url).";
-    ApiError::new(StatusCode::CONFLICT, "no_mail", message)
+    ApiError::new(ErrorCode::NoMail, message)
 }
 
 /// Set a password with a link

@@ -19,7 +19,7 @@ use hookstream_store::identity::{
     members,
     users::{self, Identity},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,7 +32,13 @@ use crate::{
         providers::{FLOW_FOR, Flow, IdentityProvider},
         same_origin::SameOrigin,
     },
-    http::{body::RawBody, cookies, error::ApiError, params::PathParams, shapes::Success},
+    http::{
+        body::RawBody,
+        cookies,
+        error::{ApiError, ErrorCode},
+        params::PathParams,
+        shapes::Success,
+    },
     state::Api,
 };
 
@@ -232,7 +238,7 @@ pub(crate) async fn disconnect(
     let act = origin.act(&api, Actor::of_person(&person.user));
     if !users::forget_identity(&*api.store, &act, person.user.id, provider.client.issuer()).await? {
         let message = "The provider is not connected, or it is your only way to sign in. Set a password first: request a link for a forgotten password.";
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_connected", message));
+        return Err(ApiError::new(ErrorCode::NotConnected, message));
     }
     tracing::info!(user.id = %person.user.id, provider = provider.name, "identity provider disconnected");
     Ok(Json(Success::new()))
@@ -297,11 +303,7 @@ async fn person(api: &Api, id: hookstream_model::base::ids::UserId) -> Result<Us
 fn find<'a>(api: &'a Api, name: &str) -> Result<&'a IdentityProvider, ApiError> {
     let found = api.providers.iter().find(|provider| provider.name == name);
     found.ok_or_else(|| {
-        ApiError::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "Provider not found. GET /v1/auth/providers lists the providers of this installation.",
-        )
+        ApiError::new(ErrorCode::NotFound, "Provider not found. GET /v1/auth/providers lists the providers of this installation.")
     })
 }
 
@@ -313,7 +315,7 @@ fn redirect_uri(api: &Api, provider: &IdentityProvider) -> String {
 
 fn flow_is_over() -> ApiError {
     let message = "Signing in was not started in this browser, or took longer than ten minutes. Sign in again.";
-    ApiError::new(StatusCode::GONE, "sign_in_over", message)
+    ApiError::new(ErrorCode::SignInOver, message)
 }
 
 /// Returns the error for the user after a failure at the provider. The details are logged for the operator.
@@ -330,7 +332,7 @@ fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
             )
         }
     };
-    ApiError::new(StatusCode::BAD_GATEWAY, "provider_failed", message).caused_by(error)
+    ApiError::new(ErrorCode::ProviderFailed, message).caused_by(error)
 }
 
 fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {
@@ -339,23 +341,23 @@ fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {
     match refusal {
         Refusal::AddressNotVerified => {
             let message = format!("{title} has not verified your email address. Sign in another way, then connect {title}.");
-            ApiError::new(StatusCode::FORBIDDEN, "address_not_verified", message)
+            ApiError::new(ErrorCode::AddressNotVerified, message)
         }
         Refusal::OtherDomain => {
             let message = format!("Your email address is not in a domain that can sign in with {title} on this installation.");
-            ApiError::new(StatusCode::FORBIDDEN, "other_domain", message)
+            ApiError::new(ErrorCode::OtherDomain, message)
         }
         Refusal::NotInvited => {
             let message = "Your email address has no invitation to this installation. Ask an owner or admin for one.";
-            ApiError::new(StatusCode::FORBIDDEN, "not_invited", message)
+            ApiError::new(ErrorCode::NotInvited, message)
         }
         Refusal::ConnectFirst => {
             let message = format!("An account with your email address exists. Sign in to it another way, then connect {title}.");
-            ApiError::new(StatusCode::CONFLICT, "connect_first", message)
+            ApiError::new(ErrorCode::ConnectFirst, message)
         }
         Refusal::Taken => {
             let message = format!("This {title} account is connected to another user. Sign in with another {title} account.");
-            ApiError::new(StatusCode::CONFLICT, "identity_taken", message)
+            ApiError::new(ErrorCode::IdentityTaken, message)
         }
     }
 }

@@ -6,14 +6,17 @@ use hookstream_model::{
     operations::audit_log::Actor,
 };
 use hookstream_store::identity::users::{self, Account};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{passwords, sign_in};
 use crate::{
     auth::{audited_caller::ClientDetails, person::Person, session::SignedIn},
-    http::{body::RawBody, error::ApiError, shapes::Success},
+    http::{
+        body::RawBody,
+        error::{ApiError, ErrorCode},
+        shapes::Success,
+    },
     state::Api,
 };
 
@@ -88,7 +91,7 @@ pub(crate) async fn begin(
     let secret = SharedSecret::generate(&api.engine.random_bytes());
     if !users::begin_second_factor(&*api.store, person.user.id, &secret, api.now()).await? {
         let message = "The account already has a second factor. Disable it first: POST /v1/auth/second-factor/disable.";
-        return Err(ApiError::new(StatusCode::CONFLICT, "second_factor_exists", message));
+        return Err(ApiError::new(ErrorCode::SecondFactorExists, message));
     }
     Ok(Json(NewSecondFactor { uri: secret.uri("Hookstream", &person.user.email), secret: secret.expose().to_owned() }))
 }
@@ -171,7 +174,7 @@ pub(crate) async fn replace_codes(
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !account.is_confirmed || !users::replace_recovery(&*api.store, &act, &account, &hashes).await? {
         let message = "The account has no confirmed second factor, or another request has just replaced its recovery codes.";
-        return Err(ApiError::new(StatusCode::CONFLICT, "no_second_factor", message));
+        return Err(ApiError::new(ErrorCode::NoSecondFactor, message));
     }
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
 }
@@ -186,13 +189,13 @@ async fn prove(api: &Api, person: &SignedIn, origin: &ClientDetails, with: WithP
     let Some(code) = code else {
         let message =
             "The account has a second factor. Send `code` as well: the current code of the authenticator app, or a recovery code.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "second_factor_required", message));
+        return Err(ApiError::new(ErrorCode::SecondFactorRequired, message));
     };
     let counters = sign_in::counters_of(api, &account.user.email, origin).await?;
     sign_in::admit(api, &counters).await?;
     if !sign_in::takes_code(api, &account, &code).await? {
         let message = "The code is wrong, expired or already used. Send the current code of the authenticator app.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_code", message));
+        return Err(ApiError::new(ErrorCode::WrongCode, message));
     }
     users::uncount(&*api.store, &counters).await?;
     users::find(&*api.store, account.user.id).await?.ok_or_else(|| ApiError::not_found("User"))
@@ -206,5 +209,5 @@ fn new_codes(api: &Api) -> (Vec<String>, Vec<String>) {
 
 fn none_to_confirm() -> ApiError {
     let message = "There is no second factor to confirm. Create one first: POST /v1/auth/second-factor.";
-    ApiError::new(StatusCode::CONFLICT, "none_to_confirm", message)
+    ApiError::new(ErrorCode::NoneToConfirm, message)
 }

@@ -265,3 +265,6 @@ pub(crate) async fn rename(
     let user = UserModel { name, ..person.user.clone() };
     Ok(Json(UserAnswer { user: (&user).into() }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use hookstream_store::identity::{
     links, organizations, sessions,
     users::{self, Account},
 };
-use http::{StatusCode, header};
+use http::header;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -32,7 +32,12 @@ use crate::{
         person::{self, Person},
         same_origin::SameOrigin,
     },
-    http::{body::RawBody, cookies, error::ApiError, shapes::Success},
+    http::{
+        body::RawBody,
+        cookies,
+        error::{ApiError, ErrorCode},
+        shapes::Success,
+    },
     state::Api,
 };
 
@@ -89,14 +94,14 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Clien
     let is_right = api.passwords.verify(hash, password).await?;
     let Some(account) = account.filter(|_| is_right) else {
         let message = "The email address or the password is wrong.";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_credentials", message));
+        return Err(ApiError::new(ErrorCode::SignInWrongCredentials, message));
     };
     let method = match (account.is_confirmed, code) {
         (false, _) => Method::Password,
         (true, Some(code)) => {
             if !takes_code(&api, &account, &code).await? {
                 let message = "The code is wrong, expired or already used. Send the current code of the authenticator app.";
-                return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_code", message));
+                return Err(ApiError::new(ErrorCode::SignInWrongCode, message));
             }
             Method::SecondFactor
         }
@@ -105,7 +110,7 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Clien
             users::uncount(&*api.store, &counters).await?;
             let message =
                 "The account has a second factor. Send `code` as well: the current code of the authenticator app, or a recovery code.";
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "second_factor_required", message));
+            return Err(ApiError::new(ErrorCode::SignInNeedsSecondFactor, message));
         }
     };
     users::reset_failures(&*api.store, &counters).await?;
@@ -142,7 +147,7 @@ async fn count(api: &Api, counters: &[Counter], refusal: &'static str) -> Result
     let failures = users::failures(&*api.store, counters).await?;
     let waits = counters.iter().zip(failures).filter_map(|(counter, (failures, last_at))| counter.wait(failures, last_at, now));
     if let Some(wait) = waits.max() {
-        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", refusal).with_retry_after(wait));
+        return Err(ApiError::new(ErrorCode::TooManyAttempts, refusal).with_retry_after(wait));
     }
     Ok(users::count_failure(&*api.store, counters, now).await?)
 }
@@ -216,5 +221,5 @@ pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Client
 /// Returns the error for an invalid or expired link.
 pub(crate) fn link_is_over() -> ApiError {
     let message = "This link is invalid or has expired. Request a new one.";
-    ApiError::new(StatusCode::GONE, "link_over", message)
+    ApiError::new(ErrorCode::LinkOver, message)
 }

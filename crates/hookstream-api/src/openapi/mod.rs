@@ -12,9 +12,8 @@ use http::{HeaderValue, header};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Components, Content, RefOr, ResponseBuilder,
+        Components, RefOr,
         path::Operation,
-        schema::Ref,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -118,9 +117,7 @@ fn add_errors(path: &str, operation: &mut Operation) {
     for (status, description) in errors {
         let responses = &mut operation.responses.responses;
         if !responses.contains_key(status) {
-            let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
-            let response = ResponseBuilder::new().description(description).content("application/json", content).build();
-            responses.insert(status.to_owned(), RefOr::T(response));
+            responses.insert(status.to_owned(), RefOr::T(ErrorBody::response(description)));
         }
     }
 }

@@ -4,13 +4,15 @@
 use axum::{Json, extract::State};
 use hookstream_model::operations::quota::{Month, Quota, Quotas};
 use hookstream_store::operations::quotas::{self, Held};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::caller::Caller,
-    http::{error::ApiError, params::QueryParams},
+    http::{
+        error::{ApiError, ErrorCode},
+        params::QueryParams,
+    },
     state::Api,
 };
 
@@ -103,7 +105,7 @@ pub(crate) async fn usage(
 /// because clients retry a 5xx.
 pub(crate) async fn no_billing() -> ApiError {
     let message = "Billing is not available on this installation. GET /v1/billing/usage reports usage and limits.";
-    ApiError::new(StatusCode::NOT_FOUND, "no_billing", message)
+    ApiError::new(ErrorCode::NoBilling, message)
 }
 
 fn show(month: Month, events: u64, held: Held, limits: &Quotas, retention_days: u32) -> BillingUsage {
@@ -141,32 +143,4 @@ fn percentage(used: u64, limit: Option<u64>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentage_is_relative_to_the_limit() {
-        for (used, limit, expected) in [
-            (7, None, 0.0),
-            (0, Some(0), 100.0),
-            (1, Some(3), 33.33),
-            (41_200, Some(100_000), 41.2),
-            (3, Some(2), 150.0),
-            (u64::MAX, Some(u64::MAX), 100.0),
-        ] {
-            assert!((percentage(used, limit) - expected).abs() < 1e-9, "{used} of {limit:?}");
-        }
-    }
-
-    #[test]
-    fn retention_is_the_minimum_of_settings_and_quota() {
-        let month = Month::of("2027-01-31T12:00:00Z".parse().expect("a time"));
-        let check = |quota, expected| {
-            let limits = Quotas::default().with(Quota::RetentionDays, quota);
-            assert_eq!(show(month, 0, Held::default(), &limits, 30).retention_days, expected);
-        };
-        check(None, 30);
-        check(Some(7), 7);
-        check(Some(90), 30);
-    }
-}
+mod tests;

@@ -21,7 +21,7 @@ use crate::{
     auth::{application_scope::ApplicationScope, audited_caller::AuditedCaller, caller::Caller},
     http::{
         body::{OrText, RawBody, Whole, json_value},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency, page,
         params::{OfId, PathParams, QueryParams, id},
         shapes::ListQuery,
@@ -404,7 +404,7 @@ pub(crate) async fn cancel(
         JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
         JobState::Completed { .. } | JobState::Failed { .. } => {
             let message = format!("The job has already ended with the status {} and cannot be cancelled.", job.state.as_str());
-            Err(ApiError::new(StatusCode::CONFLICT, "job_ended", message).with_details(json!({ "status": job.state.as_str() })))
+            Err(ApiError::new(ErrorCode::JobEnded, message).with_details(json!({ "status": job.state.as_str() })))
         }
     }
 }
@@ -436,7 +436,7 @@ async fn start(
     let mut is_there = false;
     let taken = || {
         is_there = true;
-        ApiError::new(StatusCode::CONFLICT, "conflict", "An identical job has just started and ended. Retry the request.")
+        ApiError::new(ErrorCode::Conflict, "An identical job has just started and ended. Retry the request.")
     };
     let answer = idempotency::create_once(api, scope.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
         if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
@@ -471,3 +471,6 @@ fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
 fn not_found() -> ApiError {
     ApiError::not_found("Job")
 }
+
+#[cfg(test)]
+mod tests;

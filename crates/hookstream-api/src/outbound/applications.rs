@@ -7,7 +7,7 @@ use hookstream_model::{
     outbound::application::{self as rules, Application as Model, ApplicationStatus},
 };
 use hookstream_store::outbound::applications::{self, Changed};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +16,7 @@ use crate::{
     auth::{audited_caller::AuditedCaller, caller::Caller},
     http::{
         body::{Field, RawBody, Whole, json_text},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency, page,
         params::{PathParams, QueryParams},
         shapes::{ListQuery, Success},
@@ -376,8 +376,10 @@ fn not_found() -> ApiError {
 
 fn uid_taken(uid: &str) -> ApiError {
     ApiError::new(
-        StatusCode::CONFLICT,
-        "uid_taken",
+        ErrorCode::UidTaken,
         format!("Another application of this environment has the uid or id {uid:?}. Choose another uid, or update that application."),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,3 +249,6 @@ fn class(text: &str) -> Result<StatusClass, ApiError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use hookstream_model::{
     },
 };
 use hookstream_store::outbound::event_types;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -25,7 +25,7 @@ use crate::{
     },
     http::{
         body::{Field, RawBody, json_text},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency, page,
         params::{PathParams, QueryParams},
         shapes::{ListQuery, Success},
@@ -303,8 +303,10 @@ fn not_found() -> ApiError {
 
 fn name_taken(name: &str) -> ApiError {
     ApiError::new(
-        StatusCode::CONFLICT,
-        "name_taken",
+        ErrorCode::NameTaken,
         format!("Another event type of this environment has the name {name:?}. Update that event type, or choose another name."),
     )
 }
+
+#[cfg(test)]
+mod tests;

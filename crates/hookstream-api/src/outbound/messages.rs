@@ -661,3 +661,6 @@ fn show_delivery(routes: &ApplicationRoutes, delivery: &StoredDelivery) -> Deliv
         ended_at: delivery.ended_at.map(|at| at.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,13 +7,15 @@ use hookstream_model::{
     outbound::application::ApplicationStatus,
 };
 use hookstream_store::operations::audit_log;
-use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     auth::{audited_caller::AuditedCaller, caller::Caller, portal_token},
-    http::{error::ApiError, params::PathParams},
+    http::{
+        error::{ApiError, ErrorCode},
+        params::PathParams,
+    },
     portal::operations::PortalApplication,
     state::Api,
 };
@@ -52,7 +54,7 @@ pub(crate) async fn create(
     let application = &routes.application;
     if application.status == ApplicationStatus::Disabled {
         let message = "The application is disabled, so its portal is closed. Set its `status` to `active` first.";
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "application_disabled", message));
+        return Err(ApiError::new(ErrorCode::ApplicationDisabled, message));
     }
     let key = api.portal_key().await?;
     let act = audited.act(&api);

@@ -2,26 +2,39 @@
 
 pub(crate) mod access;
 pub(crate) mod operations;
+mod shared;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::state::Api;
+use self::shared::in_portal;
+use crate::{
+    operations::jobs,
+    outbound::{
+        attempts,
+        endpoints::{create, delete, read, secrets, test, update},
+        messages,
+    },
+    state::Api,
+};
 
 /// Operations of the customer portal.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(access::create))
         .routes(routes!(operations::application))
-        .routes(routes!(operations::list_endpoints, operations::create_endpoint))
-        .routes(routes!(operations::get_endpoint, operations::update_endpoint, operations::delete_endpoint))
-        .routes(routes!(operations::rotate_secret))
-        .routes(routes!(operations::reveal_secret))
-        .routes(routes!(operations::list_attempts))
-        .routes(routes!(operations::test_endpoint))
-        .routes(routes!(operations::recover))
         .routes(routes!(operations::get_job))
         .routes(routes!(operations::list_event_types))
-        .routes(routes!(operations::list_messages))
-        .routes(routes!(operations::get_message))
-        .routes(routes!(operations::retry_message))
+        .routes(in_portal(routes!(read::list, create::create)))
+        .routes(in_portal(routes!(read::get, update::update, delete::delete)))
+        .routes(in_portal(routes!(secrets::rotate_secret)))
+        .routes(in_portal(routes!(secrets::reveal_secret)))
+        .routes(in_portal(routes!(test::test)))
+        .routes(in_portal(routes!(attempts::list)))
+        .routes(in_portal(routes!(jobs::recover)))
+        .routes(in_portal(routes!(messages::list)))
+        .routes(in_portal(routes!(messages::get)))
+        .routes(in_portal(routes!(messages::retry)))
 }
+
+#[cfg(test)]
+mod tests;

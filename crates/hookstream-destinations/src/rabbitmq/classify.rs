@@ -85,7 +85,7 @@ pub(super) mod of_amqp {
     pub(in super::super) fn failure(error: &lapin::Error, settings: &RabbitMqSettings) -> Failure {
         match error.kind() {
             ErrorKind::ProtocolError(refused) => refusal(refused, settings).with_response(said(refused)),
-            ErrorKind::IOError(io) if io.get_ref().is_some_and(|cause| cause.is::<Excess>()) => no_amqp(),
+            ErrorKind::IOError(io) if io.get_ref().and_then(|cause| cause.downcast_ref::<Excess>()).is_some() => no_amqp(),
             ErrorKind::IOError(io) => failure::classify_io(io),
             ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => no_amqp(),
             ErrorKind::ChannelsLimitReached => Failure::new(FailureKind::ConnectionFailed, "the broker allows no further channel"),

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     commands::existing::{open_database, open_directory},
-    config::{Config, Settings, Sources},
+    config::{Config, Sources, StorageSettings},
     server::keys,
 };
 
@@ -76,7 +76,7 @@ struct Report {
 pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let json = arguments.json;
     let DoctorArgs { data_dir, database_url, encryption_key_file, .. } = arguments;
-    let settings = Settings { data_dir, database_url, encryption_key_file, ..Settings::default() };
+    let settings = StorageSettings { data_dir, database_url, encryption_key_file, ..StorageSettings::default() }.into();
     let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
     let report = look(config).await?;
     say!("{}", if json { report.as_json().to_string() } else { report.as_text() });
@@ -88,15 +88,15 @@ pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
 }
 
 async fn look(config: Config) -> anyhow::Result<Report> {
-    let (store, name, mut problems) = match config.database.clone() {
+    let (store, name, mut problems) = match config.storage.database.clone() {
         Some(options) => {
             let name = options.address()?;
             (open_database(options).await?, name, Vec::new())
         }
         None => {
-            let name = format!("the data directory {}", config.data_dir.display());
-            let store = open_directory(&config.data_dir, "stop the server first, or look at a copy").await?;
-            (store, name, room_in(&config.data_dir).err().into_iter().collect())
+            let name = format!("the data directory {}", config.storage.data_dir.display());
+            let store = open_directory(&config.storage.data_dir, "stop the server first, or look at a copy").await?;
+            (store, name, room_in(&config.storage.data_dir).err().into_iter().collect())
         }
     };
     let examined = async {

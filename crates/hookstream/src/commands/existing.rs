@@ -14,7 +14,7 @@ use hookstream_store::{
     sqlite::SqliteStore,
 };
 
-use crate::config::{Config, Settings, Sources};
+use crate::config::{Config, Sources, StorageSettings};
 
 /// Arguments that name the store of a command.
 #[derive(Debug, Args)]
@@ -42,17 +42,17 @@ pub(crate) enum Opened {
 
 impl ExistingStore {
     /// Returns the server's settings: those of this command, and `settings` for further ones.
-    pub(crate) fn config(&self, settings: Settings) -> anyhow::Result<Config> {
+    pub(crate) fn config(&self, settings: StorageSettings) -> anyhow::Result<Config> {
         let Self { config, data_dir, database_url } = self;
-        let settings = Settings { data_dir: data_dir.clone(), database_url: database_url.clone(), ..settings };
+        let settings = StorageSettings { data_dir: data_dir.clone(), database_url: database_url.clone(), ..settings }.into();
         Config::load(Sources { config: config.clone(), restored: false, forget: false, settings }, &crate::environment())
     }
 
     /// Opens the store. Refuses the target of an unfinished transfer.
     pub(crate) async fn open(&self, config: &Config) -> anyhow::Result<Opened> {
-        let store = match &config.database {
+        let store = match &config.storage.database {
             Some(options) => open_database(options.clone()).await?,
-            None => match try_directory(&config.data_dir).await? {
+            None => match try_directory(&config.storage.data_dir).await? {
                 Ok(store) => store,
                 Err(StoreError::InUse { .. }) => return Ok(Opened::InUse),
                 Err(error) => return Err(error.into()),

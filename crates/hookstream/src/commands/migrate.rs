@@ -7,7 +7,7 @@ use clap::Args;
 use hookstream_cli::say;
 use hookstream_store::postgres::{PostgresStore, SchemaState};
 
-use crate::config::{Config, Settings, Sources};
+use crate::config::{Config, Sources, StorageSettings};
 
 /// Database, and mode.
 #[derive(Debug, Args)]
@@ -36,10 +36,12 @@ pub(crate) struct MigrateArgs {
 /// Prints the schema version or applies migrations.
 pub(crate) async fn run(arguments: MigrateArgs) -> anyhow::Result<()> {
     let MigrateArgs { check: _, apply, config, database_url } = arguments;
-    let settings = Settings { database_url, ..Settings::default() };
+    let settings = StorageSettings { database_url, ..StorageSettings::default() }.into();
     let config = Config::load(Sources { config, restored: false, forget: false, settings }, &crate::environment())?;
-    let options =
-        config.database.context("there is no database: set --database-url; a data directory is migrated when a server starts on it")?;
+    let options = config
+        .storage
+        .database
+        .context("there is no database: set --database-url; a data directory is migrated when a server starts on it")?;
     options.probe().await?;
     if apply {
         let SchemaState { found, .. } = PostgresStore::migrate(&options).await?;

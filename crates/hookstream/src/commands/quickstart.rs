@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, sync::Notify};
 
 use super::sink::{self, SinkOptions};
 use crate::{
-    config::{Config, Settings, Sources, key_source::KeySource, listen_address},
+    config::{Config, ServerSettings, Settings, Sources, StorageSettings, TelemetrySettings, key_source::KeySource, listen_address},
     server::{keys, lifecycle, wire::Server},
 };
 
@@ -46,23 +46,27 @@ pub(crate) struct QuickstartArgs {
 pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let QuickstartArgs { listen, data_dir, log } = arguments;
     let (keeps_data, wants_address) = (data_dir.is_some(), listen.is_some());
-    let settings = Settings { listen, data_dir, log, ..Settings::default() };
+    let settings = Settings {
+        server: ServerSettings { listen, ..ServerSettings::default() },
+        telemetry: TelemetrySettings { log },
+        ..StorageSettings { data_dir, ..StorageSettings::default() }.into()
+    };
     // Variables of a server do not apply here; those of this command were read.
     let mut config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
     lifecycle::start_logging(&config.log)?;
     let scratch = tempfile::tempdir().context("could not create a scratch directory")?;
     if !keeps_data {
-        config.data_dir = scratch.path().to_owned();
-        if config.database.is_none() && matches!(config.encryption, KeySource::Own) {
+        config.storage.data_dir = scratch.path().to_owned();
+        if config.storage.database.is_none() && matches!(config.storage.encryption, KeySource::Own) {
             // The secrets are deleted at the end like everything else, so no key needs to be kept.
-            config.encryption = KeySource::Given(keys::temporary()?);
+            config.storage.encryption = KeySource::Given(keys::temporary()?);
         }
     }
-    if !wants_address && TcpListener::bind(config.listen).await.is_err() {
-        config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    if !wants_address && TcpListener::bind(config.server.listen).await.is_err() {
+        config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     }
     // The receiver is on this machine, which is not an allowed target by default.
-    config.allow_targets.0.push("127.0.0.0/8".parse()?);
+    config.delivery.allow_targets.0.push("127.0.0.0/8".parse()?);
     let server = Server::start(&config).await?;
     let key = server.new_key(UID).await?;
     let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;

@@ -32,7 +32,7 @@ pub(crate) struct ServeArgs {
 pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(arguments.sources, &crate::environment())?;
     lifecycle::start_logging(&config.log)?;
-    if config.ignores_data_dir {
+    if config.storage.ignores_data_dir {
         tracing::warn!("data_dir is ignored, because database_url is set");
     }
     if arguments.check {
@@ -45,9 +45,9 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     let signals = hookstream_cli::signals::StopSignals::listen()?;
     let server = Server::start(&config).await?;
     offer_access(&server, &config).await?;
-    let data = match &config.database {
+    let data = match &config.storage.database {
         Some(database) => database.address()?,
-        None => config.data_dir.display().to_string(),
+        None => config.storage.data_dir.display().to_string(),
     };
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, url = server.url(), data, "started");
@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
 /// so a key that could not be read is never valid: the next start offers another.
 async fn offer_access(server: &Server, config: &Config) -> anyhow::Result<()> {
     let key = server.first_key().await?;
-    let link = if config.setup_link { server.setup_link().await? } else { None };
+    let link = if config.identity.setup_link { server.setup_link().await? } else { None };
     let key_text = key.as_ref().map(|key| key_text(server.public_url(), key.expose()));
     let link_text = link
         .map(|link| format!("No users yet. Create the owner account with this link (single use, expires in 24 hours):\n\n    {link}\n"));
@@ -70,7 +70,7 @@ async fn offer_access(server: &Server, config: &Config) -> anyhow::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
-    if show(&text.join("\n"), config.first_access_file.as_deref())?
+    if show(&text.join("\n"), config.identity.first_access_file.as_deref())?
         && let Some(key) = key
     {
         server.keep_first_key(&key).await?;

@@ -12,7 +12,7 @@ use hookstream_destinations::{
 use hookstream_model::{base::secret::Secret, identity::user::check_name};
 use serde::Deserialize;
 
-use super::{values::SecretText, without_text};
+use super::values::SecretText;
 
 /// Maximum number of providers, which fits on a page.
 const PROVIDERS_MAX: usize = 20;
@@ -48,14 +48,6 @@ pub(crate) struct ProviderConfig {
 enum ClientSecret {
     Given(Secret),
     File(PathBuf),
-}
-
-/// Parses the variable.
-pub(crate) fn from_json(text: &str) -> anyhow::Result<Vec<ProviderSettings>> {
-    serde_json::from_str(text).map_err(|error| {
-        let problem = error.to_string();
-        anyhow::anyhow!("HOOKSTREAM_OIDC_PROVIDERS is refused: {}", without_text(&problem))
-    })
 }
 
 /// Checks all providers.
@@ -133,14 +125,14 @@ impl ProviderConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::without_flag::Written, *};
 
     const GOOD: &str =
         r#"{"name": "google", "title": "Google", "issuer": "https://accounts.google.com", "client_id": "1", "client_secret": "hunter2"}"#;
 
     #[test]
     fn providers_are_checked_without_showing_secrets() {
-        let read = |text: &str| from_json(text).and_then(check);
+        let read = |text: &str| check(Written::Variable(text).tables().map_err(anyhow::Error::msg)?);
         let checked = read(&format!("[{GOOD}]")).expect("the provider is valid");
         assert!(!format!("{checked:?}").contains("hunter2"));
         let other = GOOD.replace("google", "other");

@@ -44,7 +44,7 @@ pub(crate) fn own_file(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// The file cannot be read or contains no keys.
 pub(crate) fn given(config: &Config) -> anyhow::Result<Option<Keys>> {
-    match &config.encryption {
+    match &config.storage.encryption {
         KeySource::Given(keys) => Ok(Some(keys.clone())),
         KeySource::File(path) => read("encryption_key_file", path).map(Some),
         KeySource::Own => Ok(None),
@@ -58,8 +58,8 @@ pub(crate) fn given(config: &Config) -> anyhow::Result<Option<Keys>> {
 pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<()> {
     let known = vault_keys::known(store).await?;
     let given = given(config)?;
-    let keys = match &config.database {
-        None => in_directory(given, &known, &config.data_dir, rng)?,
+    let keys = match &config.storage.database {
+        None => in_directory(given, &known, &config.storage.data_dir, rng)?,
         Some(_) => in_database(store, given, &known, rng).await?,
     };
     match vault_keys::unlock(store, keys, StdRng::from_rng(rng)).await {
@@ -76,8 +76,8 @@ pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng)
 pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<Keys> {
     let given = given(config)?;
     let known = Known { marked: Vec::new(), generated: vault_keys::known(store).await?.generated };
-    match &config.database {
-        None => in_directory(given, &known, &config.data_dir, rng),
+    match &config.storage.database {
+        None => in_directory(given, &known, &config.storage.data_dir, rng),
         Some(_) => in_database(store, given, &known, rng).await,
     }
 }
@@ -88,8 +88,8 @@ pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut Std
 /// The store fails, or a key file cannot be read.
 pub(crate) async fn absent(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<KeyId>> {
     let known = vault_keys::known(store).await?;
-    let path = own_file(&config.data_dir);
-    let own = if config.database.is_none() && path.exists() { Some(read("the data directory's key file", &path)?) } else { None };
+    let path = own_file(&config.storage.data_dir);
+    let own = if config.storage.database.is_none() && path.exists() { Some(read("the data directory's key file", &path)?) } else { None };
     let available: Vec<_> =
         [given(config)?, own].into_iter().flatten().flat_map(Keys::into_all).chain(known.generated).map(|key| key.id()).collect();
     Ok(known.marked.into_iter().filter(|id| !available.contains(id)).collect())

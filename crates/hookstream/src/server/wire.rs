@@ -67,9 +67,9 @@ impl Parts {
     pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
         keys::given(config)?;
         Ok(Self {
-            tls: config.tls.clone().map(Tls::read).transpose()?,
+            tls: config.server.tls.clone().map(Tls::read).transpose()?,
             mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
-            providers: config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
+            providers: config.identity.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
             destinations: Arc::new(Registry::new(network_options(config)?)?),
         })
     }
@@ -99,13 +99,14 @@ impl Server {
         let clock = Arc::new(ServerClock::start());
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
         let Parts { tls, mailer, providers, destinations } = Parts::read(config)?;
-        let listener =
-            TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .with_context(|| format!("could not listen on {} (setting listen)", config.server.listen))?;
         let address = listener.local_addr()?;
         let is_secure = tls.is_some();
         warn_if_exposed(config, address, is_secure);
         let store = open_store(config).await.map_err(|error| with_disk_advice(error, config))?;
-        store.installation_quotas().set(config.quotas);
+        store.installation_quotas().set(config.limits.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
         let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         if config.restored {
@@ -114,7 +115,7 @@ impl Server {
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
         let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
-        let public_url = config.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
+        let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let api = Api::new(
             ApiParts {
                 engine: engine.clone(),
@@ -127,15 +128,15 @@ impl Server {
             },
             ApiOptions {
                 public_url: public_url.clone(),
-                secret_grace: config.secret_grace,
-                reveal_secrets: config.reveal_secrets,
-                portal_endpoints: config.portal_endpoints,
-                trusted_proxies: config.trusted_proxies.0.clone(),
-                rate_limits: config.rate_limits,
-                audit_retention_days: config.audit_retention_days,
-                portal_key_age: config.portal_key_age,
-                sessions: config.sessions,
-                allow_organizations: config.allow_organizations,
+                secret_grace: config.delivery.secret_grace,
+                reveal_secrets: config.identity.reveal_secrets,
+                portal_endpoints: config.limits.portal_endpoints,
+                trusted_proxies: config.server.trusted_proxies.0.clone(),
+                rate_limits: config.limits.rate_limits,
+                audit_retention_days: config.storage.audit_retention_days,
+                portal_key_age: config.identity.portal_key_age,
+                sessions: config.identity.sessions,
+                allow_organizations: config.identity.allow_organizations,
                 is_secure,
             },
         );
@@ -143,22 +144,22 @@ impl Server {
         let by_itself = engine.clone();
         let acts = move || AuditContext::of_system(by_itself.new_id(), SystemClock.now());
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
-        tokio::spawn(config.trust.clone().watch(destinations.clone(), stop.clone()));
+        tokio::spawn(config.delivery.trust.clone().watch(destinations.clone(), stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
-        tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
+        tokio::spawn(keys::seal_outdated(store.clone(), config.storage.database.is_none(), acts, stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_audit_retention(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_mail_queue(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().run_maintenance(stop.clone()));
-        if config.database.is_none() {
-            match Control::listen(&config.data_dir) {
+        if config.storage.database.is_none() {
+            match Control::listen(&config.storage.data_dir) {
                 Ok(control) => {
                     let known = engine.clone();
                     let changed = move || known.installation_changed();
                     #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
-                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, changed, stop.clone()));
+                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.limits.quotas, changed, stop.clone()));
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -178,9 +179,9 @@ impl Server {
             listener,
             router,
             tls,
-            max_connections: config.max_connections,
-            max_connections_per_address: config.max_connections_per_address,
-            trusted_proxies: config.trusted_proxies.0.clone(),
+            max_connections: config.server.max_connections,
+            max_connections_per_address: config.server.max_connections_per_address,
+            trusted_proxies: config.server.trusted_proxies.0.clone(),
             stop: stop.clone(),
         };
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
@@ -189,7 +190,7 @@ impl Server {
             address,
             public_url,
             role: config.engine.role,
-            has_bootstrap_key: config.bootstrap_api_key.is_some(),
+            has_bootstrap_key: config.identity.bootstrap_api_key.is_some(),
             tenant,
             store,
             engine,
@@ -197,7 +198,7 @@ impl Server {
             serving,
             is_secure,
             keeping,
-            grace: config.shutdown_grace,
+            grace: config.server.shutdown_grace,
         })
     }
 
@@ -283,11 +284,11 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    if let Some(options) = &config.database {
+    if let Some(options) = &config.storage.database {
         options.probe().await?;
         return Ok(Arc::new(PostgresStore::open(options).await?));
     }
-    let directory = config.data_dir.clone();
+    let directory = config.storage.data_dir.clone();
     Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
 }
 
@@ -315,7 +316,7 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
         organizations::create_default(store, fresh, now).await?;
     }
     let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
-    if let Some(KeyText(text)) = &config.bootstrap_api_key {
+    if let Some(KeyText(text)) = &config.identity.bootstrap_api_key {
         let key = ApiKey::unlimited(ids.next(now).into(), tenant, "bootstrap".to_owned());
         let is_new = api_keys::create(store, &AuditContext::of_system(ids.next(now), now), &key, text).await?;
         let is_valid = |found: ApiKey| found.expires_at.is_none_or(|end| end > now);
@@ -333,7 +334,8 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
 /// Adds advice to the error if the disk of a data directory is too full to open the store.
 fn with_disk_advice(error: anyhow::Error, config: &Config) -> anyhow::Error {
     let text = format!("{error:#}").to_lowercase();
-    let is_full = config.database.is_none() && ["disk is full", "no space left", "quota exceeded"].iter().any(|words| text.contains(words));
+    let is_full =
+        config.storage.database.is_none() && ["disk is full", "no space left", "quota exceeded"].iter().any(|words| text.contains(words));
     if !is_full {
         return error;
     }
@@ -341,13 +343,13 @@ fn with_disk_advice(error: anyhow::Error, config: &Config) -> anyhow::Error {
         "the disk of {} is full, and too little is left to start: free some MiB on it. While no server runs, the oldest files \
          days/<date>.db may be deleted (with their -wal and -shm files); the messages and attempts of those days are lost, pending \
          ones included",
-        config.data_dir.display()
+        config.storage.data_dir.display()
     ))
 }
 
 /// Warns if API keys and sessions, which are as sensitive as passwords, would travel unencrypted.
 fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
-    let is_behind_proxy = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let is_behind_proxy = config.server.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     if !is_secure && !is_behind_proxy && !address.ip().is_loopback() {
         tracing::warn!(
             %address,
@@ -358,8 +360,8 @@ fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
 }
 
 fn network_options(config: &Config) -> anyhow::Result<NetworkOptions> {
-    let policy = hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone());
-    Ok(NetworkOptions { trust: config.trust.read()?, ..NetworkOptions::new(policy) })
+    let policy = hookstream_destinations::AddressPolicy::allowing(config.delivery.allow_targets.0.clone());
+    Ok(NetworkOptions { trust: config.delivery.trust.read()?, ..NetworkOptions::new(policy) })
 }
 
 fn random_hex(rng: &mut StdRng) -> Secret {

@@ -35,7 +35,10 @@ use crate::{
         credentials::{Credentials, Principal},
         permissions::{self, Need},
     },
-    http::{body::RawBody, error::ApiError},
+    http::{
+        body::RawBody,
+        error::{ApiError, ErrorCode},
+    },
     state::Api,
 };
 
@@ -178,7 +181,7 @@ async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
 
 fn conflict() -> ApiError {
     let message = "A request with this Idempotency-Key is in progress. Retry when it has ended.";
-    ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", message)
+    ApiError::new(ErrorCode::IdempotencyConflict, message)
 }
 
 /// Creates a resource once: repeats the key's first response if there is one, otherwise responds `201` with `body`
@@ -247,11 +250,7 @@ pub(crate) async fn change_once<B: Serialize>(
     }
     match repeated(api, tenant, key.as_ref()).await? {
         Some(repeated) => Ok(repeated),
-        None => Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "idempotency_conflict",
-            "A request with this Idempotency-Key is in progress. Retry when it has ended.",
-        )),
+        None => Err(conflict()),
     }
 }
 
@@ -302,44 +301,4 @@ fn answer(status: StatusCode, body: String) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn key_may_be_quoted_and_is_bound_to_its_request() {
-        let value = |text: &'static str| HeaderValue::from_static(text);
-        assert_eq!(read(&value("abc")).expect("a key"), "abc");
-        assert_eq!(read(&value("\"abc\"")).expect("a key"), "abc");
-        for text in ["", "\"\"", " "] {
-            assert!(read(&value(text)).is_err(), "{text}");
-        }
-        assert!(read(&HeaderValue::from_str(&"x".repeat(KEY_MAX + 1)).expect("visible")).is_err());
-        let of = |body: &[u8]| {
-            let headers = HeaderMap::from_iter([(HEADER, value("key/1/abc"))]);
-            key(&headers, "POST /v1/x", body).expect("a key").map(|key| key.fingerprint)
-        };
-        assert_eq!(of(b"{}"), of(b"{}"));
-        assert_ne!(of(b"{}"), of(b"{ }"));
-    }
-
-    #[test]
-    fn operations_that_store_their_response_honour_the_header() {
-        for pattern in KEPT_BY_OPERATION {
-            assert!(is_honoured(&Method::POST, pattern), "{pattern}");
-        }
-        for pattern in ["/v1/auth/sign-in", "/v1/auth/setup", "/v1/auth/device", "/v1/auth/sign-out", "/v1/nothing"] {
-            assert!(!is_honoured(&Method::POST, pattern), "{pattern}");
-        }
-        assert!(is_honoured(&Method::POST, "/v1/applications/{appId}/messages/{msgId}/retry"));
-        assert!(!is_honoured(&Method::GET, "/v1/applications"));
-    }
-
-    #[test]
-    fn requests_with_the_same_key_run_one_at_a_time() {
-        let under_way = crate::http::idempotency::keys_in_use::KeysInUse::default();
-        let first = under_way.begin("a").expect("the first");
-        assert!(under_way.begin("a").is_none() && under_way.begin("b").is_some());
-        drop(first);
-        assert!(under_way.begin("a").is_some());
-    }
-}
+mod tests;

@@ -12,7 +12,6 @@ use hookstream_model::{
     outbound::{application, endpoint as rules, event_type::matches},
 };
 use hookstream_store::outbound::event_types;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -21,7 +20,7 @@ use crate::{
     auth::application_scope::{ApplicationScope, Requester},
     http::{
         body::{json_fields, json_value, whole},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
     },
     state::Api,
 };
@@ -60,7 +59,7 @@ pub(super) async fn check_uid(scope: &ApplicationScope, api: &Api, uid: &str, ow
 
 pub(super) fn uid_taken(uid: &str) -> ApiError {
     let message = format!("Another endpoint of this application has the uid or id {uid:?}. Choose another uid, or update that endpoint.");
-    ApiError::new(StatusCode::CONFLICT, "uid_taken", message)
+    ApiError::new(ErrorCode::UidTaken, message)
 }
 
 /// Returns warnings for filter entries that match no event type of the catalog. Such entries are accepted, but may be

@@ -35,3 +35,6 @@ async fn key(api: &Api, scope: &ApplicationScope, endpoint: &str) -> Result<Endp
 fn not_found() -> ApiError {
     ApiError::not_found("Endpoint")
 }
+
+#[cfg(test)]
+mod tests;

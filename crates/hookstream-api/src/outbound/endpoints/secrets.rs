@@ -15,7 +15,7 @@ use hookstream_store::{
     identity::environments,
     outbound::endpoints::{self, Rotated, Rotation},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -27,7 +27,7 @@ use crate::{
     },
     http::{
         body::{RawBody, Whole},
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency,
         params::{OfId, PathParams, QueryParams},
     },
@@ -168,13 +168,13 @@ pub(crate) async fn reveal_secret(
 ) -> Result<Response, ApiError> {
     if !api.options.reveal_secrets {
         let message = "This installation does not reveal signing secrets (setting reveal_secrets). Rotate the secret to get a new one.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
+        return Err(ApiError::new(ErrorCode::RevealDisabled, message));
     }
     if scope.requester == Requester::Customer {
         let environment = environments::find_any(&*api.store, scope.tenant.environment).await?;
         if !environment.is_some_and(|environment| environment.portal_reveal_secrets) {
             let message = "This portal does not reveal signing secrets. Rotate the secret to get a new one.";
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
+            return Err(ApiError::new(ErrorCode::RevealDisabled, message));
         }
     }
     let key = key(&api, &scope, &endpoint).await?;
@@ -229,5 +229,5 @@ fn too_many_secrets(until: Timestamp) -> ApiError {
             oldest ends at {until}. Rotate after that time, or send `grace_seconds` 0 to end the current secret at once."
     );
     let details = serde_json::json!({ "limit": SECRETS_IN_GRACE_MAX, "oldest_ends_at": until.to_string() });
-    ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message).with_details(details)
+    ApiError::new(ErrorCode::TooManySecrets, message).with_details(details)
 }

@@ -7,11 +7,13 @@ use hookstream_model::outbound::{
     endpoint::{Endpoint as Model, EndpointUrl},
     target::{TargetConfig, TargetKind},
 };
-use http::StatusCode;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    http::{body::json_value, error::ApiError},
+    http::{
+        body::json_value,
+        error::{ApiError, ErrorCode},
+    },
     state::Api,
 };
 
@@ -136,7 +138,7 @@ fn address_refused(kind: TargetKind, refused: &AddressRefused) -> ApiError {
         TargetKind::Http => "url",
         TargetKind::RabbitMq => "config.url",
     };
-    ApiError::new(StatusCode::BAD_REQUEST, "address_not_allowed", format!("`{field}` {refused}.")).with_details(json!({ "field": field }))
+    ApiError::new(ErrorCode::AddressNotAllowed, format!("`{field}` {refused}.")).with_details(json!({ "field": field }))
 }
 
 fn no_config() -> ApiError {

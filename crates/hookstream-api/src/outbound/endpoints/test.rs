@@ -10,7 +10,7 @@ use hookstream_model::{
     outbound::{hops::Hops, message::Payload},
 };
 use hookstream_store::operations::audit_log;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ use crate::{
     },
     http::{
         body::RawBody,
-        error::ApiError,
+        error::{ApiError, ErrorCode},
         idempotency,
         limits::Subject,
         params::{OfId, PathParams},
@@ -77,7 +77,7 @@ pub(crate) async fn test(
         let rate_limit = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
         if let Some(wait) = rate_limit.wait {
             let message = format!("The portal sends at most {PORTAL_TESTS} test messages a minute. Retry later.");
-            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
+            return Err(ApiError::new(ErrorCode::RateLimited, message).with_retry_after(wait));
         }
     }
     let default = RawValue::from_string(format!(r#"{{"test":true,"endpoint_id":"{endpoint}"}}"#));

@@ -270,3 +270,6 @@ fn explain_unmatched(route: &Route, message: &Message, is_test: bool, now: Times
         attempts: vec![],
     }
 }
+
+#[cfg(test)]
+mod tests;

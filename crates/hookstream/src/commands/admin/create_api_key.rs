@@ -25,7 +25,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::StorageSettings};
 
 /// Environment, name and limits of a key.
 #[derive(Debug, Args)]
@@ -92,8 +92,8 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: CreateApiKeyArgs) -> anyhow::Result<(ExistingStore, Settings, NewKey)> {
-    Ok((arguments.store, Settings::default(), arguments.key))
+pub(crate) fn read(arguments: CreateApiKeyArgs) -> anyhow::Result<(ExistingStore, StorageSettings, NewKey)> {
+    Ok((arguments.store, StorageSettings::default(), arguments.key))
 }
 
 /// Creates the key.

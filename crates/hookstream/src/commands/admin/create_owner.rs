@@ -31,7 +31,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::{Installation, public_url_of};
-use crate::{commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::StorageSettings};
 
 /// Validity of the link.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -80,10 +80,10 @@ pub(crate) struct NewOwner {
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: CreateOwnerArgs) -> anyhow::Result<(ExistingStore, Settings, NewOwner)> {
+pub(crate) fn read(arguments: CreateOwnerArgs) -> anyhow::Result<(ExistingStore, StorageSettings, NewOwner)> {
     let CreateOwnerArgs { email, name, organization, password_stdin, public_url, store, encryption_key_file } = arguments;
     let password = password_stdin.then(read_password).transpose()?;
-    let settings = Settings { encryption_key_file, ..Settings::default() };
+    let settings = StorageSettings { encryption_key_file, ..StorageSettings::default() };
     let owner = NewOwner { email, name, organization, password, public_url };
     Ok((store, settings, owner))
 }

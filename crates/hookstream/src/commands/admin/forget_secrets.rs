@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     commands::existing::{ExistingStore, Opened},
-    config::{Config, Settings},
+    config::{Config, StorageSettings},
     server::keys,
 };
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: ForgetSecretsArgs) -> anyhow::Result<()> {
     if !arguments.the_encryption_key_is_lost {
         bail!("nothing was changed: secrets are replaced for good, so confirm with --the-encryption-key-is-lost");
     }
-    let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
+    let settings = StorageSettings { encryption_key_file: arguments.encryption_key_file, ..StorageSettings::default() };
     let config = arguments.store.config(settings)?;
     let store = match arguments.store.open(&config).await? {
         Opened::Store(store) => store,

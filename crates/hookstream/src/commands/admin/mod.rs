@@ -19,7 +19,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use self::{installation::Installation, request::Request};
 use crate::{
     commands::existing::{ExistingStore, Opened},
-    config::{Config, Settings},
+    config::{Config, StorageSettings},
     server::{control, keys},
 };
 
@@ -87,7 +87,7 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
 }
 
 /// Performs a request on a store, or through the server that uses the data directory, and prints the result.
-async fn perform(existing: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
+async fn perform(existing: ExistingStore, settings: StorageSettings, mut request: Request) -> anyhow::Result<()> {
     let config = existing.config(settings)?;
     if let Request::RotateKey(rotation) = &mut request {
         rotation.current = keys::given(&config)?.map(|keys| keys.current().id().to_string());
@@ -98,7 +98,7 @@ async fn perform(existing: ExistingStore, settings: Settings, mut request: Reque
             store.close().await;
             done?
         }
-        Opened::InUse => control::ask(&config.data_dir, &request).await?,
+        Opened::InUse => control::ask(&config.storage.data_dir, &request).await?,
     };
     say!("{}", text.trim_end());
     Ok(())
@@ -109,7 +109,7 @@ async fn directly(store: &dyn Store, config: &Config, request: Request) -> anyho
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng)?;
         keys::unlock(store, config, &mut rng).await?;
     }
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    let is_alone = config.database.is_none();
-    request.perform(&Installation { store, public_url, quotas: config.quotas, is_alone, is_watched: true }).await
+    let public_url = config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
+    let is_alone = config.storage.database.is_none();
+    request.perform(&Installation { store, public_url, quotas: config.limits.quotas, is_alone, is_watched: true }).await
 }

@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::{Installation, public_url_of};
-use crate::{commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::StorageSettings};
 
 /// Validity of the link.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -49,9 +49,9 @@ pub(crate) struct LinkedUser {
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: PasswordLinkArgs) -> anyhow::Result<(ExistingStore, Settings, LinkedUser)> {
+pub(crate) fn read(arguments: PasswordLinkArgs) -> anyhow::Result<(ExistingStore, StorageSettings, LinkedUser)> {
     let PasswordLinkArgs { email, public_url, store, encryption_key_file } = arguments;
-    let settings = Settings { encryption_key_file, ..Settings::default() };
+    let settings = StorageSettings { encryption_key_file, ..StorageSettings::default() };
     Ok((store, settings, LinkedUser { email, public_url }))
 }
 

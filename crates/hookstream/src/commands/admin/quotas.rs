@@ -18,7 +18,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::StorageSettings};
 
 /// Command on quotas.
 #[derive(Debug, Args)]
@@ -74,14 +74,14 @@ pub(crate) struct QuotaChange {
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: QuotasArgs) -> anyhow::Result<(ExistingStore, Settings, QuotaChange)> {
+pub(crate) fn read(arguments: QuotasArgs) -> anyhow::Result<(ExistingStore, StorageSettings, QuotaChange)> {
     let (set, target) = match arguments.command {
         QuotasCommand::Show(target) => (Vec::new(), target),
         QuotasCommand::Set { quotas, target } => (quotas, target),
         QuotasCommand::Clear { quotas, target } => (cleared(&quotas)?, target),
     };
     set.iter().try_for_each(|text| read_setting(text).map(drop))?;
-    Ok((target.store, Settings::default(), QuotaChange { organization: target.organization, set }))
+    Ok((target.store, StorageSettings::default(), QuotaChange { organization: target.organization, set }))
 }
 
 /// Sets quotas and returns the table of those that apply then.

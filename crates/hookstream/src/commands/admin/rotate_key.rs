@@ -17,7 +17,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings, server::keys};
+use crate::{commands::existing::ExistingStore, config::StorageSettings, server::keys};
 
 /// Interval of progress reports.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -39,8 +39,8 @@ pub(crate) struct RotateKeyArgs {
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: RotateKeyArgs) -> anyhow::Result<(ExistingStore, Settings, Rotation)> {
-    let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
+pub(crate) fn read(arguments: RotateKeyArgs) -> anyhow::Result<(ExistingStore, StorageSettings, Rotation)> {
+    let settings = StorageSettings { encryption_key_file: arguments.encryption_key_file, ..StorageSettings::default() };
     Ok((arguments.store, settings, Rotation::default()))
 }
 

@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::StorageSettings};
 
 /// Store, and treatment of existing tokens.
 #[derive(Debug, Args)]
@@ -46,9 +46,9 @@ pub(crate) struct Rotation {
 }
 
 /// Reads the arguments: the store, its settings, and the request.
-pub(crate) fn read(arguments: RotatePortalKeyArgs) -> anyhow::Result<(ExistingStore, Settings, Rotation)> {
+pub(crate) fn read(arguments: RotatePortalKeyArgs) -> anyhow::Result<(ExistingStore, StorageSettings, Rotation)> {
     let RotatePortalKeyArgs { now, store, encryption_key_file } = arguments;
-    let settings = Settings { encryption_key_file, ..Settings::default() };
+    let settings = StorageSettings { encryption_key_file, ..StorageSettings::default() };
     Ok((store, settings, Rotation { now }))
 }
 

@@ -15,7 +15,7 @@ use hookstream_model::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::config::{Config, Settings, Sources};
+use crate::config::{Config, MailSettings, Settings, Sources};
 
 /// Recipient and mail settings.
 #[derive(Debug, Args)]
@@ -42,7 +42,8 @@ pub(crate) struct TestMailArgs {
 /// Sends the email.
 pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
     let to = Email::parse(&arguments.to)?;
-    let settings = Settings { mail_from: arguments.mail_from, smtp_ca_file: arguments.smtp_ca_file, ..Settings::default() };
+    let mail = MailSettings { mail_from: arguments.mail_from, smtp_ca_file: arguments.smtp_ca_file, ..MailSettings::default() };
+    let settings = Settings { mail, ..Settings::default() };
     let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
     let mail = config
         .mail

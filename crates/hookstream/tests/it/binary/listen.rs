@@ -55,7 +55,9 @@ async fn renewed_certificate_applies_without_a_restart() {
     let mut command = hookstream();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", data]);
     command.args(["--tls-cert-file", &file("server.pem"), "--tls-key-file", &file("server.key")]);
+    let log = files.path().join("log");
     command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).stdout(std::process::Stdio::piped());
+    command.stderr(std::fs::File::create(&log).expect("a file"));
     let mut child = command.spawn().expect("the process starts");
     let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped"))).map_while(Result::ok);
     let mut ready = lines.filter(|line| line.contains(" is ready at "));
@@ -76,7 +78,8 @@ async fn renewed_certificate_applies_without_a_restart() {
     assert!(exchange(stream, &request).await.starts_with("HTTP/1.1 200 OK"));
     // An invalid certificate file changes nothing.
     std::fs::write(files.path().join("server.pem"), "hello").expect("written");
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let refused = "a changed file is invalid; the previous content stays in use";
+    eventually("the invalid file is read", async || std::fs::read_to_string(&log).ok()?.contains(refused).then_some(())).await;
     assert!(secure(address, &new).await.is_ok());
     child.kill().and_then(|()| child.wait()).expect("ended");
 }
@@ -121,7 +124,9 @@ async fn oversized_head_is_rejected_and_idle_connections_do_not_delay_shutdown()
     }
     let (_idle, mut half) = (connect().await, connect().await);
     half.write_all(REQUEST_PREFIX.as_bytes()).await.expect("written");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Connections are accepted in their order, so both are once a later one is served.
+    let response = exchange(connect().await, &format!("{REQUEST_PREFIX}{KEY}\r\nconnection: close\r\n\r\n")).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(15)).await, Some(0));
 }

@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use hookstream_model::base::time::Timestamp;
 use serde_json::json;
 
-use crate::support::{Server, hookstream, scratch};
+use crate::support::{Server, hookstream, scratch, visitor::Visitor};
 
 /// Checks that a server with these arguments does not start, and that its error contains `named`.
 pub(crate) fn refused_start(arguments: &[&str], named: &str) {
@@ -76,6 +77,44 @@ fn unknown_or_invalid_setting_is_rejected() {
     for word in ["warning", "verbose", "inf"] {
         check(&[], &[("HOOKSTREAM_LOG", word)], "it must be error, warn, info, debug, trace or off");
     }
+}
+
+/// Settings whose effect is tested in process, beside the handlers, reach the API.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_reach_the_api() {
+    let directory = scratch();
+    let arguments = ["--reveal-secrets=false", "--portal-endpoints=2", "--payload-limit-bytes=2048", "--allow-organizations=nobody"];
+    let limits = ["--trusted-proxies=127.0.0.1", "--retention-days=20", "--payload-retention-days=10", "--secret-grace-hours=1"];
+    let server = Server::start(&directory, &[&arguments[..], &limits].concat());
+    let client = &server.client;
+    let endpoint = client.acme(json!({ "uid": "main" }), "http://127.0.0.1:9/").await;
+    let path = "/v1/applications/acme/endpoints/main";
+    assert_eq!(client.get(&format!("{path}/secret")).await.1["code"], "reveal_disabled");
+    let (_, rotated) = client.post(&format!("{path}/rotate-secret"), json!({})).await;
+    let hour =
+        |text: &serde_json::Value| text.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time").as_seconds() / 3_600;
+    assert!((1..=2).contains(&(hour(&rotated["previous_secret_expires_at"]) - hour(&endpoint["created_at"]))), "{rotated}");
+    let large = json!({ "event_type": "a", "payload": "x".repeat(2_049) });
+    assert_eq!(client.post("/v1/applications/acme/messages", large).await.1["code"], "payload_too_large");
+    let (_, usage) = client.get("/v1/usage").await;
+    let storage = &usage["usage"]["storage"];
+    assert_eq!((&storage["retention_days"], &storage["payload_retention_days"]), (&json!(20), &json!(10)), "{usage}");
+
+    let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
+    let bearer = format!("Bearer {}", access["token"].as_str().expect("a token"));
+    let create = async || {
+        let body = json!({ "url": "http://127.0.0.1:9/" }).to_string();
+        client.with_key("").send(http::Method::POST, "/v1/portal/endpoints", &[("authorization", &bearer)], body).await
+    };
+    assert_eq!((create().await.0, create().await.0), (201, 403));
+
+    let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "elsewhere", "networks": ["203.0.113.0/24"] })).await;
+    let elsewhere = client.with_key(key["key"].as_str().expect("a key"));
+    let from = [("x-forwarded-for", "203.0.113.7")];
+    assert_eq!((elsewhere.get("/v1/usage").await.0, elsewhere.send(http::Method::GET, "/v1/usage", &from, "").await.0), (403, 200));
+
+    let owner = Visitor::owner(&server).await;
+    assert_eq!(owner.post("/v1/organizations", json!({ "name": "Other" })).await.1["code"], "organizations_not_allowed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

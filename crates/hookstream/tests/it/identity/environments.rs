@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     outbound::expiry::{now, stop, store_old},
-    support::{Scratch, Server, TestClient, scratch},
+    support::{Server, TestClient, scratch},
 };
 
 /// Text that compresses badly: 2,000 characters, different for each number.
@@ -36,98 +36,6 @@ async fn own(client: &TestClient) -> String {
 
 async fn usage(client: &TestClient) -> Value {
     client.get("/v1/usage").await.1["usage"].clone()
-}
-
-/// Adds another environment to the first organization while no server runs.
-async fn add_environment(scratch: &Scratch) -> String {
-    let id = "ab".repeat(16);
-    let insert = |id: &str| {
-        format!(
-            "insert into environments (id, organization_id, name, slug, created_at, version)
-            select {id}, organization_id, 'Staging', 'staging', 0, 1 from environments limit 1"
-        )
-    };
-    match &scratch.database {
-        Some(database) => database.execute(&insert(&format!("'\\x{id}'"))).await,
-        None => {
-            let core = rusqlite::Connection::open(scratch.path().join("core.db")).expect("opened");
-            core.execute_batch(&insert(&format!("x'{id}'"))).expect("done");
-        }
-    }
-    id
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn environment_is_visible_to_its_organization_and_changed_by_its_own_key() {
-    let directory = scratch();
-    let server = Server::start(&directory, &[]);
-    let path = own(&server.client).await;
-    stop(server).await;
-    let other = add_environment(&directory).await;
-    let stranger = directory.add_other_organization().await;
-
-    let server = Server::start(&directory, &["--retention-days", "20", "--payload-retention-days", "10"]);
-    let (client, stranger) = (&server.client, server.client.with_key(stranger.expose()));
-    let (_, list) = client.get("/v1/environments").await;
-    let slugs: Vec<_> = list["environments"].as_array().expect("a list").iter().map(|it| it["slug"].clone()).collect();
-    assert_eq!(slugs, [json!("production"), json!("staging")]);
-    let (status, response) = client.get(&path).await;
-    let environment = &response["environment"];
-    assert_eq!((status, &environment["name"], &environment["weight"]), (200, &json!("production"), &json!(null)), "{response}");
-    assert_eq!(client.get(&format!("/v1/environments/{other}")).await.0, 200);
-
-    let refused = async |body: Value, expected: u16, code: &str, field: &str| {
-        let (status, response) = client.patch(&path, body.clone()).await;
-        assert_eq!((status, &response["code"]), (expected, &json!(code)), "{body}: {response}");
-        if !field.is_empty() {
-            assert_eq!(response["details"]["field"], field, "{response}");
-        }
-    };
-    refused(json!({}), 400, "no_fields", "").await;
-    refused(json!({}), 400, "no_fields", "").await;
-    refused(json!({ "name": null }), 400, "invalid_field", "name").await;
-    refused(json!({ "name": "" }), 400, "invalid_field", "name").await;
-    refused(json!({ "slug": "Not A Slug" }), 400, "invalid_field", "slug").await;
-    refused(json!({ "retention_days": 21 }), 400, "invalid_field", "retention_days").await;
-    refused(json!({ "retention_days": 5, "payload_retention_days": 6 }), 400, "invalid_field", "payload_retention_days").await;
-    refused(json!({ "max_payload_bytes": 0 }), 400, "invalid_field", "max_payload_bytes").await;
-    refused(json!({ "max_payload_bytes": -1 }), 400, "invalid_field", "max_payload_bytes").await;
-    refused(json!({ "weight": 101 }), 400, "invalid_field", "weight").await;
-    refused(json!({ "slug": "staging" }), 409, "slug_taken", "").await;
-    // An environment key changes only its own environment; an organization key changes all.
-    let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "of this environment" })).await;
-    let narrow = client.with_key(key["key"].as_str().expect("a key"));
-    for (client, path, expected) in [
-        (&narrow, format!("/v1/environments/{other}"), (403, "other_environment")),
-        (client, "/v1/environments/x".to_owned(), (404, "not_found")),
-        (&stranger, path.clone(), (404, "not_found")),
-        (&client.with_key(""), path.clone(), (401, "unauthorized")),
-    ] {
-        let (status, response) = client.patch(&path, json!({ "name": "Mine" })).await;
-        assert_eq!((status, &response["code"]), (expected.0, &json!(expected.1)), "{response}");
-    }
-    assert_eq!(stranger.get(&path).await.0, 404);
-    assert_eq!(own(&stranger).await, format!("/v1/environments/{}", "ef".repeat(16)));
-
-    let change = json!({
-        "name": "Live", "slug": "live", "retention_days": 9, "payload_retention_days": 3, "max_payload_bytes": 1_000_000, "weight": 5,
-    });
-    let (status, response) = client.patch(&path, change.clone()).await;
-    assert_eq!(status, 200, "{response}");
-    let (_, seen) = client.get(&path).await;
-    assert_eq!(seen, response);
-    for (name, value) in change.as_object().expect("fields") {
-        assert_eq!(&seen["environment"][name], value, "{name}");
-    }
-    let (_, response) = client.patch(&path, json!({ "retention_days": null, "weight": null })).await;
-    let environment = &response["environment"];
-    assert_eq!(
-        (&environment["retention_days"], &environment["weight"], &environment["payload_retention_days"]),
-        (&json!(null), &json!(null), &json!(3))
-    );
-    // A message is accepted under the new settings.
-    client.acme(json!({}), "http://127.0.0.1:9/").await;
-    client.message(json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,40 +157,6 @@ async fn customer_manages_own_endpoints_and_messages() {
     assert!(entries.iter().all(|entry| entry["actor"]["id"] == theirs["application_id"] && entry["address"] == "127.0.0.1"), "{entries:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn portal_rejects_fields_reserved_for_the_sender() {
-    let scratch = scratch();
-    let server = Server::start(&scratch, &[]);
-    let endpoint = server.client.acme(json!({ "rate_limit_per_second": 5 }), "http://127.0.0.1:9/").await;
-    let customer = Customer::of(&server.client, "acme").await;
-    let path = format!("/v1/portal/endpoints/{}", endpoint["id"].as_str().expect("an id"));
-    for (field, value) in [
-        ("type", json!("rabbitmq")),
-        ("config", json!({ "url": "amqp://127.0.0.1:9" })),
-        ("rate_limit_per_second", json!(1_000)),
-        ("expires_at", json!("2030-01-01T00:00:00Z")),
-        ("retry_schedule", json!([1, 1, 1])),
-        ("timeout_ms", json!(60_000)),
-        ("ordering", json!("strict")),
-        ("ordering_key", json!("$.id")),
-        ("on_failure", json!("skip")),
-        ("batch", json!({ "max_size": 500 })),
-    ] {
-        let mut created = json!({ "url": "http://127.0.0.1:9/" });
-        created[field] = value.clone();
-        let mut changed = json!({ "description": "changed" });
-        changed[field] = value;
-        for (status, refused) in [customer.post("/v1/portal/endpoints", created).await, customer.patch(&path, changed).await] {
-            assert_eq!((status, &refused["details"]["field"]), (400, &json!(field)), "{refused}");
-        }
-    }
-    // Reserved fields cannot be removed either.
-    assert_eq!(customer.patch(&path, json!({ "rate_limit_per_second": null })).await.0, 400);
-    let (_, seen) = customer.get(&path).await;
-    assert_eq!((&seen["endpoint"]["rate_limit_per_second"], &seen["endpoint"]["description"]), (&json!(5), &Value::Null));
-    assert_eq!(customer.get("/v1/portal/endpoints").await.1["endpoints"].as_array().map(Vec::len), Some(1));
-}
-
 /// Creates another application in the same environment with one of each resource; returns an id for each kind.
 async fn other(client: &TestClient) -> Vec<(&'static str, String)> {
     let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();

@@ -1,7 +1,5 @@
 //! Quotas: limits of an organization, from the settings or the operator, are never exceeded.
 
-use std::time::Duration;
-
 use hookstream_model::operations::quota::Month;
 use hookstream_testkit::{eventually, receiver::Receiver};
 use http::Method;
@@ -209,16 +207,4 @@ async fn operator_sets_quotas_of_one_organization() {
     }
     let (is_done, output) = admin(&scratch, &["show", "--organization", &"9".repeat(32)]);
     assert!(!is_done && output.contains("there is no organization"), "{output}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn billing_is_not_available() {
-    let scratch = scratch();
-    let server = Server::start(&scratch, &[]);
-    for path in ["/v1/billing/checkout", "/v1/billing/portal"] {
-        let (status, response) = server.client.post(path, json!({ "plan": "pro" })).await;
-        assert_eq!((status, &response["code"]), (404, &json!("no_billing")), "{response}");
-        assert!(response["error"].as_str().is_some_and(|text| text.contains("Billing is not available")), "{response}");
-    }
-    tokio::time::timeout(Duration::from_secs(5), usage(&server.client)).await.expect("at once");
 }

@@ -124,22 +124,3 @@ async fn batch_handles_text_large_payloads_and_a_changed_policy() {
     let received = receiver.wait_for(3).await;
     assert_eq!((received[2].id(), &received[2].body[..]), (id, &br#"{"number":7}"#[..]));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn invalid_batch_policy_is_rejected_by_name() {
-    let scratch = scratch();
-    let server = Server::start(&scratch, &[]);
-    let receiver = Receiver::start().await;
-    let created = server.client.acme(json!({}), &receiver.url()).await;
-    assert_eq!(created["batch"], Value::Null);
-    let path = format!("/v1/applications/acme/endpoints/{}", created["id"].as_str().expect("an id"));
-    for batch in
-        [json!({}), json!(5), json!([]), json!({ "max_size": 0 }), json!({ "max_size": 501 }), json!({ "max_size": 5, "max_wait_ms": -1 })]
-    {
-        let (status, refusal) = server.client.patch(&path, json!({ "batch": batch })).await;
-        assert_eq!(status, 400, "{batch}: {refusal}");
-        assert!(refusal["error"].as_str().is_some_and(|error| error.contains("batch")), "{batch}: {refusal}");
-    }
-    let (status, changed) = server.client.patch(&path, json!({ "batch": { "max_size": 5 } })).await;
-    assert_eq!((status, &changed["endpoint"]["batch"]), (200, &json!({ "max_size": 5, "max_wait_ms": 1000 })));
-}

@@ -1,7 +1,6 @@
 //! Explanations of a message's deliveries, by the API and by the command.
 
 use hookstream_testkit::receiver::{CannedResponse, Receiver};
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{KEY, Server, TestClient, hookstream, scratch};
@@ -184,57 +183,6 @@ async fn unmatched_and_exhausted_messages_are_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_or_foreign_message_is_not_explained() {
-    let directory = scratch();
-    let server = Server::start(&directory, &[]);
-    let client = &server.client;
-    let receiver = Receiver::start().await;
-    client.acme(json!({}), &receiver.url()).await;
-    client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
-    let id = client.message(json!({})).await;
-    let zeros = "0".repeat(32);
-    for path in [
-        format!("/v1/applications/nobody/messages/{id}/explain"),
-        format!("/v1/applications/other/messages/{id}/explain"),
-        format!("/v1/applications/acme/messages/{zeros}/explain"),
-        "/v1/applications/acme/messages/x/explain".to_owned(),
-        format!("/v1/applications/acme/messages/{id}x/explain"),
-        "/v1/applications/acme/messages/%00%0a/explain".to_owned(),
-        format!("/v1/applications/acme/messages/{}/explain", "a".repeat(4_000)),
-    ] {
-        let (status, response) = client.get(&path).await;
-        assert_eq!((status, &response["code"]), (404, &json!("not_found")), "{path}: {response}");
-    }
-    let path = format!("/v1/applications/acme/messages/{id}/explain");
-    let (status, response) = client.send(Method::POST, &path, &[], "{}").await;
-    assert_eq!((status, &response["code"]), (405, &json!("method_not_allowed")));
-    let (status, _) = client.with_key(&KEY.replace('0', "1")).get(&path).await;
-    assert_eq!(status, 401);
-
-    let application = client.get("/v1/applications/acme").await.1["application"]["id"].as_str().expect("an id").to_owned();
-    let address = server.address();
-    server.kill();
-    let stranger = directory.add_other_organization().await;
-    let server = Server::start_on(&address, &directory, &[]);
-    let stranger = server.client.with_key(stranger.expose());
-    assert_eq!(server.client.get(&path).await.0, 200);
-    for application in ["acme", &application] {
-        let (status, response) = stranger.get(&format!("/v1/applications/{application}/messages/{id}/explain")).await;
-        assert_eq!((status, &response["code"]), (404, &json!("not_found")), "{response}");
-    }
-    // Not even if the stranger has an application with the same uid.
-    assert_eq!(stranger.post("/v1/applications", json!({ "name": "Mine", "uid": "acme" })).await.0, 201);
-    let (status, response) = stranger.get(&path).await;
-    assert_eq!((status, &response["code"]), (404, &json!("not_found")), "{response}");
-
-    let refused = explain(&server, &["x\u{1b}[2J", "--app", "acme"]).expect_err("no such message");
-    assert!(refused.contains("Message not found") && refused.contains("404"), "{refused}");
-    let refused = explain(&server, &["019dc1e2a3b47c5d8e9f001122334455"]).expect_err("there is no such message");
-    assert!(refused.contains("there is no message 019dc1e2a3b47c5d8e9f001122334455"), "{refused}");
-    explain(&server, &[&id]).expect("the application is found by the message");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn command_shows_the_explanation_of_the_api() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
@@ -250,4 +198,17 @@ async fn command_shows_the_explanation_of_the_api() {
     let json = explain(&server, &[&id, "--application", "acme", "--json"]).expect("an explanation");
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["explanation"]["message"]["id"], id.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_finds_a_message_anywhere_and_reports_a_missing_one() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    server.client.acme(json!({}), "http://127.0.0.1:9/").await;
+    let id = server.client.message(json!({})).await;
+    explain(&server, &[&id]).expect("the application is found by the message");
+    let refused = explain(&server, &["x\u{1b}[2J", "--app", "acme"]).expect_err("no such message");
+    assert!(refused.contains("Message not found") && refused.contains("404"), "{refused}");
+    let refused = explain(&server, &["019dc1e2a3b47c5d8e9f001122334455"]).expect_err("there is no such message");
+    assert!(refused.contains("there is no message 019dc1e2a3b47c5d8e9f001122334455"), "{refused}");
 }

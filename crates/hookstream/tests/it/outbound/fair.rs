@@ -64,8 +64,8 @@ async fn hanging_endpoints_leave_capacity_for_others() {
     let server = Server::start(&scratch, &arguments);
     let receiver = Receiver::start().await;
     let hanging = RawReceiver::start(|stream| async move {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        drop(stream);
+        let _open = stream;
+        std::future::pending::<()>().await;
     })
     .await;
     server.client.acme(json!({}), &hanging.url()).await;

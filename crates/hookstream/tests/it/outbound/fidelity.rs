@@ -74,24 +74,6 @@ async fn compressed_payload_is_delivered_from_the_store_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oversized_payload_is_rejected_with_the_limit() {
-    let directory = scratch();
-    let server = Server::start(&directory, &["--payload-limit-bytes", "2048"]);
-    server.client.acme(json!({}), "http://127.0.0.1:9/").await;
-    let (status, _) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(2048) })).await;
-    assert_eq!(status, 201);
-    let (status, response) =
-        server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(2049) })).await;
-    assert_eq!((status, &response["code"], &response["details"]["limit"]), (413, &json!("payload_too_large"), &json!(2048)));
-    assert!(response["error"].as_str().is_some_and(|error| error.contains("2048 bytes")), "{response}");
-    let (status, response) =
-        server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(200_000) })).await;
-    assert_eq!((status, &response["code"]), (413, &json!("body_too_large")));
-    let (_, list) = server.client.get("/v1/applications/acme/messages").await;
-    assert_eq!(list["messages"].as_array().map(Vec::len), Some(1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn damaged_payload_does_not_delay_others() {
     let directory = scratch();
     let options = ["--retry-schedule", "0,1,1,1,1,1,1,1,1", "--circuit-breaker-threshold", "0"];

@@ -91,13 +91,17 @@ async fn breaker_opens_probes_and_closes() {
             .await;
     assert_eq!(open["hold_reason"], "failing");
     assert!(open["held_until"].as_str().is_some());
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually("no attempt is in flight", async || {
+        let (_, lanes) = server.client.get("/v1/engine/lanes").await;
+        lanes["lanes"].as_array()?.iter().all(|lane| lane["in_flight"] == 0).then_some(())
+    })
+    .await;
     let attempts = receiver.received().len();
     assert!(attempts < 40, "{attempts} attempts");
     // One probe per cooldown.
-    receiver.wait_for(attempts + 1).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(receiver.received().len(), attempts + 1);
+    let received = receiver.wait_for(attempts + 2).await;
+    let between = received[attempts + 1].at - received[attempts].at;
+    assert!(between >= Duration::from_millis(1_500), "the second probe came {between:?} after the first");
     receiver.respond(|_| CannedResponse::status(204));
     for id in &ids {
         server.client.until(id, "delivered").await;
@@ -120,8 +124,12 @@ async fn open_breaker_survives_a_restart_and_can_be_reset() {
     let server = Server::start(&scratch, &arguments);
     receiver.respond(|_| CannedResponse::status(204));
     let attempts = receiver.received().len();
+    // Another endpoint receives the messages that this one does not.
+    let other = Receiver::start().await;
+    let (status, response) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": other.url() })).await;
+    assert_eq!(status, 201, "{response}");
     let later = server.client.message(json!({})).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    other.wait_for(1).await;
     assert_eq!(shown(&server, &endpoint).await["circuit_state"], "open");
     assert_eq!(receiver.received().len(), attempts, "nothing is sent");
     let (status, response) = server.client.post(&format!("{}/reset-circuit", path_of(&endpoint)), json!({})).await;
