@@ -10,7 +10,7 @@ use std::{
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, IdSource, NewId},
+        ids::{ApplicationId, EnvironmentId, IdSource, NewId, OriginId},
         time::{Clock, Timestamp},
     },
     delivery::{queue::Backlog, retry::Jitter},
@@ -187,11 +187,11 @@ impl Core {
 
     /// Returns the policy for a target that does not exist (any more): nothing holds its deliveries back, and they are
     /// not sent.
-    pub(crate) fn unrestricted(&self, application: ApplicationId) -> Arc<LanePolicy> {
+    pub(crate) fn unrestricted(&self, origin: OriginId) -> Arc<LanePolicy> {
         Arc::new(LanePolicy {
             version: -1,
             environment: EnvironmentId::from_bytes([0; 16]),
-            application,
+            application: ApplicationId::from(origin),
             rate: None,
             application_rate: None,
             is_ordered: false,

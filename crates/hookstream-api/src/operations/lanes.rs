@@ -89,9 +89,10 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
     }
     for head in api.store.backlogs(Shards::ALL, None, BACKLOGS).await? {
         // A backlog has no tenant; its application has.
-        if api.engine.is_of(caller.tenant, head.application_id).await? {
-            let known = lanes.entry(head.target_id).or_default();
-            known.application = Some(head.application_id);
+        let application = ApplicationId::from(head.origin_id);
+        if api.engine.is_of(caller.tenant, application).await? {
+            let known = lanes.entry(EndpointId::from(head.route_id).into()).or_default();
+            known.application = Some(application);
             known.backlogs.push(head.backlog);
         }
     }

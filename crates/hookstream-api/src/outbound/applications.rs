@@ -342,7 +342,7 @@ pub(crate) async fn resolve(api: &Api, caller: Caller, reference: &str) -> Resul
 }
 
 async fn with_counts(api: &Api, caller: Caller, found: Vec<Model>) -> Result<Vec<Application>, ApiError> {
-    let messages = api.store.message_counts(found.iter().map(|application| application.id).collect()).await?;
+    let messages = api.store.message_counts(found.iter().map(|application| application.id.into()).collect()).await?;
     let mut counted = Vec::with_capacity(found.len());
     for (application, message_count) in found.into_iter().zip(messages) {
         let endpoint_count = applications::endpoint_count(&*api.store, caller.tenant, application.id).await?;

@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use hookstream_engine::ApplicationRoutes;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, TargetId},
+        ids::{ApplicationId, OriginId, RouteId},
         text::got,
     },
     identity::tenancy::Tenant,
@@ -163,14 +163,14 @@ pub(crate) async fn list_all(
         }
     };
     let endpoint = query.endpoint_id.as_deref().map(|reference| endpoint_of(routes.as_deref(), reference)).transpose()?;
-    find(&api, caller.tenant, routes.map(|routes| routes.application.id), endpoint.map(TargetId::from), &query).await
+    find(&api, caller.tenant, routes.map(|routes| routes.application.id), endpoint.map(RouteId::from), &query).await
 }
 
 async fn find(
     api: &Api,
     tenant: Tenant,
     application: Option<ApplicationId>,
-    target: Option<TargetId>,
+    route: Option<RouteId>,
     query: &AllAttemptsQuery,
 ) -> Result<Json<AttemptList>, ApiError> {
     let limit = page::limit(query.limit.as_deref())?;
@@ -178,7 +178,7 @@ async fn find(
     let position = page::position::<2>(query.cursor.as_deref())?;
     let from = position.map(|[message, attempt]| AttemptPosition { message, attempt });
     let filter = AttemptFilter {
-        target,
+        route,
         succeeded: succeeded(query.status.as_deref())?,
         class: query.status_code_class.as_deref().map(class).transpose()?,
         event_types: event_types(query.event_type.as_deref())?,
@@ -187,7 +187,7 @@ async fn find(
     };
     // A message is accepted before any attempt to deliver it.
     let below = bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]);
-    let range = Range { tenant, application, lowest: [0; 16], below, direction };
+    let range = Range { tenant, origin: application.map(OriginId::from), lowest: [0; 16], below, direction };
     let range = match (from, direction) {
         (None, _) => range,
         (Some(from), Direction::Older) => Range { below: page::above(from.message).min(range.below), ..range },
@@ -209,7 +209,8 @@ async fn find(
 async fn shown(api: &Api, tenant: Tenant, found: Vec<FoundAttempt>) -> Result<Vec<ListedAttempt>, ApiError> {
     let mut known: HashMap<ApplicationId, Option<Arc<ApplicationRoutes>>> = HashMap::new();
     let mut attempts = Vec::with_capacity(found.len());
-    for FoundAttempt { attempt, application_id, event_type } in found {
+    for FoundAttempt { attempt, origin_id, event_type } in found {
+        let application_id = ApplicationId::from(origin_id);
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry(application_id) {
             entry.insert(api.engine.routes().resolve(tenant, &application_id.to_string()).await?);
         }

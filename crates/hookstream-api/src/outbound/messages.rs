@@ -10,7 +10,7 @@ use axum::{
 use hookstream_engine::{Accepted, Again, ApplicationRoutes, Draft};
 use hookstream_model::{
     base::{
-        ids::{EndpointId, MessageId, ResourceId, TargetId},
+        ids::{EndpointId, MessageId, ResourceId, RouteId},
         time::{InvalidTime, Timestamp},
     },
     delivery::{
@@ -86,7 +86,7 @@ impl Message {
             id: message.id.to_string(),
             org_id: tenant.organization.to_string(),
             env_id: tenant.environment.to_string(),
-            application_id: message.application_id.to_string(),
+            application_id: message.origin_id.to_string(),
             payload_expired: message.payload.is_none(),
             payload: message.payload.map(|payload| payload.as_text().to_owned()),
             status: message.counts.status().as_str(),
@@ -425,7 +425,7 @@ async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, que
     let filter = MessageFilter {
         statuses: several::list(query.status.as_deref()).map(MessageStatus::parse).collect::<Result<_, _>>()?,
         event_types: event_types(query.event_type.as_deref())?,
-        target: query.endpoint_id.as_deref().map(|reference| endpoint_of(routes, reference)).transpose()?.map(TargetId::from),
+        route: query.endpoint_id.as_deref().map(|reference| endpoint_of(routes, reference)).transpose()?.map(RouteId::from),
         event_id: query.event_id.clone(),
         channel: query.channel.clone(),
         search: query.search.as_ref().filter(|search| !search.is_empty()).map(|search| search.to_lowercase()),
@@ -435,7 +435,7 @@ async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, que
     }
     let range = Range {
         tenant,
-        application: routes.map(|routes| routes.application.id),
+        origin: routes.map(|routes| routes.application.id.into()),
         lowest: bound("since", query.since.as_deref())?.unwrap_or([0; 16]),
         below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
         direction,
@@ -497,7 +497,8 @@ pub(crate) async fn get(
 ) -> Result<Json<MessageDetail>, ApiError> {
     let routes = scope.routes(&api).await?;
     let message = id(&message, "Message")?;
-    let found = api.store.message(scope.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    let found =
+        api.store.message(scope.tenant, routes.application.id.into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(show_detail(scope.tenant, &routes, found)))
 }
 
@@ -522,9 +523,9 @@ pub(crate) async fn get_by_id(
 pub(crate) async fn find_anywhere(api: &Api, tenant: Tenant, message: &str) -> Result<(Arc<ApplicationRoutes>, StoredDetail), ApiError> {
     let not_found = || ApiError::not_found("Message");
     let message = id(message, "Message")?;
-    let application = api.store.application_of(tenant, message).await?.ok_or_else(not_found)?;
-    let routes = api.engine.routes().resolve_now(tenant, &application.to_string()).await?.ok_or_else(not_found)?;
-    let found = api.store.message(tenant, application, message).await?.ok_or_else(not_found)?;
+    let origin = api.store.origin_of(tenant, message).await?.ok_or_else(not_found)?;
+    let routes = api.engine.routes().resolve_now(tenant, &origin.to_string()).await?.ok_or_else(not_found)?;
+    let found = api.store.message(tenant, origin, message).await?.ok_or_else(not_found)?;
     Ok((routes, found))
 }
 
@@ -623,7 +624,7 @@ fn endpoint_url(routes: &ApplicationRoutes, endpoint: EndpointId) -> Option<Stri
 }
 
 pub(crate) fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptModel) -> Attempt {
-    let endpoint = EndpointId::from(attempt.target_id);
+    let endpoint = EndpointId::from(attempt.route_id);
     Attempt {
         id: attempt.id.to_string(),
         org_id: tenant.organization.to_string(),
@@ -644,7 +645,7 @@ pub(crate) fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: 
 }
 
 fn show_delivery(routes: &ApplicationRoutes, delivery: &StoredDelivery) -> Delivery {
-    let endpoint = EndpointId::from(delivery.target_id);
+    let endpoint = EndpointId::from(delivery.route_id);
     Delivery {
         endpoint_id: endpoint.to_string(),
         endpoint_url: endpoint_url(routes, endpoint),

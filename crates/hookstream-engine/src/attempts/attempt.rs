@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use hookstream_destinations::{Envelope, Sent};
 use hookstream_model::{
-    base::{ids::EndpointId, time::Timestamp},
+    base::{
+        ids::{ApplicationId, EndpointId},
+        time::Timestamp,
+    },
     delivery::{
         attempt::Attempt,
         batch,
@@ -27,7 +30,7 @@ use crate::{
         lanes::Batch,
         requeue::{self, UNREADABLE_DELAY, works_on_shard},
     },
-    routing::route::{ApplicationRoutes, Route},
+    routing::route::{ApplicationRoutes, Route, target_of},
 };
 
 /// Minimum size of the response body kept with each attempt of a batch, in bytes.
@@ -43,7 +46,7 @@ enum Decision {
 /// stored with its first delivery.
 pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingRecord> {
     let Batch { delivery, backlog, others, .. } = batch;
-    let routes = core.routes.get(delivery.message.application_id).await;
+    let routes = core.routes.get(ApplicationId::from(delivery.message.origin_id)).await;
     if let Err(error) = &routes {
         tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; retrying");
     }
@@ -83,7 +86,7 @@ fn decide(
         }
         Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::unchanged_wait(delivery, now + UNREADABLE_DELAY) }),
     };
-    let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
+    let Some(route) = routes.endpoint(EndpointId::from(delivery.route_id)) else {
         return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
     };
     if let Some(reason) = route.endpoint.skips(now) {
@@ -150,7 +153,7 @@ fn single<'a>(route: &'a Route, delivery: &'a Claimed, signed_at: Timestamp) -> 
     let Claimed { message, attempts, .. } = delivery;
     Envelope {
         id: Cow::Owned(message.id.to_string()),
-        target_id: delivery.target_id,
+        target_id: target_of(delivery.route_id),
         event_type: Some(&message.event_type),
         body: message.payload.body.clone(),
         content_type: message.payload.content_type,
@@ -196,7 +199,7 @@ fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
     Attempt {
         id: core.new_id().into(),
         message_id: delivery.message.id,
-        target_id: delivery.target_id,
+        route_id: delivery.route_id,
         number: delivery.attempts + 1,
         trigger: delivery.trigger,
         succeeded: outcome.is_accepted(),
@@ -213,6 +216,6 @@ fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
 }
 
 fn settled(delivery: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
-    let Claimed { environment_id, target_id, packed, .. } = *delivery;
-    Settled { environment_id, message_id: delivery.message.id, target_id, packed, attempt, next }
+    let Claimed { environment_id, route_id, packed, .. } = *delivery;
+    Settled { environment_id, message_id: delivery.message.id, route_id, packed, attempt, next }
 }

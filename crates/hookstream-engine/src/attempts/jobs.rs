@@ -378,7 +378,7 @@ mod tests {
             for _ in 0..3 {
                 let message = Message {
                     id: ids.next(now).into(),
-                    application_id: application.id,
+                    origin_id: application.id.into(),
                     event_type: "a.b".to_owned(),
                     payload: Payload { body: "{}".into(), content_type: ContentType::Json },
                     hops: Hops::default(),
@@ -387,10 +387,10 @@ mod tests {
                 let publication = Publication {
                     tenant,
                     message: Arc::new(message),
-                    deliveries: vec![NewDelivery { target_id: endpoint.id.into(), state: skipped }],
+                    deliveries: vec![NewDelivery { route_id: endpoint.id.into(), state: skipped }],
                     owner: Owner::NONE,
                     trigger: Trigger::Initial,
-                    seen: Versions { application: 2, environment: 1 },
+                    seen: Versions { origin: 2, environment: 1 },
                     event_id: None,
                     channels: vec![],
                     idempotency: None,

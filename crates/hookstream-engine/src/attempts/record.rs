@@ -22,6 +22,7 @@ use crate::{
     attempts::pending_record::{Effect, PendingRecord},
     core::Core,
     queues::schedule::{self, Finished},
+    routing::route::target_of,
     upkeep::hold_writer,
 };
 
@@ -181,7 +182,7 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
 /// the text behind the error's code. If the store refuses even that, the cause is elsewhere and the row comes back
 /// complete.
 async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) -> Result<(), PendingRecord> {
-    let (message, target) = (row.settled.message_id, row.settled.target_id);
+    let (message, target) = (row.settled.message_id, target_of(row.settled.route_id));
     let Some(complete) = row.settled.attempt.clone() else { return Err(row) };
     // Alone and complete first: other rows may have caused the refusal.
     match try_settle_as(core, owner, row, complete.clone()).await {
@@ -226,7 +227,7 @@ fn finished(recorded: &PendingRecord) -> Finished {
         Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_position,
         Next::Succeeded | Next::Ended(..) => true,
     };
-    Finished { target: recorded.settled.target_id, backlog: recorded.backlog, moves_on }
+    Finished { target: target_of(recorded.settled.route_id), backlog: recorded.backlog, moves_on }
 }
 
 /// Returns the due time of a delivery that stays pending.

@@ -1,7 +1,7 @@
 //! Manual redelivery of a message in any state.
 
 use hookstream_model::{
-    base::ids::{EndpointId, MessageId, TargetId},
+    base::ids::{EndpointId, MessageId, OriginId, RouteId},
     delivery::state::{DeliveryState, Trigger},
     identity::tenancy::Tenant,
     outbound::endpoint::Endpoint,
@@ -44,8 +44,8 @@ impl Handle {
     /// If the message or the endpoint does not exist, the payload has expired or the store fails.
     pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId, again: Again) -> Result<usize, RetryError> {
         let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
-        let application_id = routes.application.id;
-        let detail = self.core.store.message(tenant, application_id, message_id).await?.ok_or(RetryError::NotFound)?;
+        let origin_id = OriginId::from(routes.application.id);
+        let detail = self.core.store.message(tenant, origin_id, message_id).await?.ok_or(RetryError::NotFound)?;
         let Again { endpoint: only, failed_only } = again;
         if only.is_some_and(|only| routes.endpoint(only).is_none()) {
             return Err(RetryError::EndpointNotFound);
@@ -56,7 +56,7 @@ impl Handle {
         let message = &detail.message;
         let wanting = wanting.filter(|endpoint| endpoint.skips(now).is_none() && endpoint.wants(&message.event_type, &message.channels));
         let has_failed = |endpoint: &Endpoint| {
-            let of_endpoint = detail.deliveries.iter().find(|delivery| delivery.target_id == TargetId::from(endpoint.id));
+            let of_endpoint = detail.deliveries.iter().find(|delivery| delivery.route_id == RouteId::from(endpoint.id));
             of_endpoint.is_some_and(|delivery| match delivery.state {
                 DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. } | DeliveryState::Cancelled { .. } => true,
                 // A failed delivery that waits for its next attempt.
@@ -67,14 +67,14 @@ impl Handle {
         let targets = wanting.filter(|endpoint| !failed_only || has_failed(endpoint));
         let redelivery = Redelivery {
             tenant,
-            application_id,
+            origin_id,
             message_id,
-            targets: targets.map(|endpoint| TargetId::from(endpoint.id)).collect(),
+            routes: targets.map(|endpoint| RouteId::from(endpoint.id)).collect(),
             trigger: Trigger::Manual,
             now,
         };
         let retried = match self.core.store.redeliver(redelivery).await? {
-            Redelivered::Requeued(targets) => targets,
+            Redelivered::Requeued(routes) => routes,
             Redelivered::NotFound => return Err(RetryError::NotFound),
             Redelivered::PayloadExpired => return Err(RetryError::PayloadExpired),
         };

@@ -19,6 +19,7 @@ use crate::{
     cluster::lease::{RENEWALS, reliable},
     core::Core,
     queues::{requeue, schedule},
+    routing::route::target_of,
 };
 
 /// Interval between reports of a node on a store without leases.
@@ -127,7 +128,9 @@ async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u
     // Deliveries on their way into the lanes have arrived, and no more of these shards follow.
     drop(core.backlog_claims.lock().await);
     let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Backlog::of_target(application, target).shard());
-    let evict = core.lanes().evict(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id), Instant::now());
+    let evict = core
+        .lanes()
+        .evict(|delivery| !of_leaving(ApplicationId::from(delivery.message.origin_id), target_of(delivery.route_id)), Instant::now());
     requeue::requeue(core, evict).await;
     // All backlogs of an application are in one shard, independent of the target.
     let is_in_flight = {
@@ -164,7 +167,7 @@ pub(crate) async fn expire(core: &Arc<Core>, owner: Owner) -> Result<(), Error> 
         let mut lanes = core.lanes();
         let now = Instant::now();
         let evict = lanes.evict(|delivery: &Claimed| delivery.owner != owner, now);
-        let backlogs = evict.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?)));
+        let backlogs = evict.iter().filter_map(|delivery| Some((target_of(delivery.route_id), delivery.backlog?)));
         backlogs.for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
         let mut lease = core.lease();
         (0..evict.len()).for_each(|_| lease.release(owner));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hookstream_model::{
     InvalidField,
     base::{
-        ids::{ApplicationId, EndpointId, MessageId, TargetId},
+        ids::{ApplicationId, EndpointId, MessageId, RouteId},
         time::Timestamp,
     },
     delivery::{
@@ -35,7 +35,7 @@ use crate::{
         lanes::LanePolicy,
         schedule::{self, Offered},
     },
-    routing::route::{ApplicationRoutes, Route},
+    routing::route::{ApplicationRoutes, Route, target_of},
     upkeep::{
         budgets::Full,
         quotas::{Reached, Reservation},
@@ -226,7 +226,8 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Ok(reservation) => reservation,
             Err(reached) => return over_quota(core, tenant, application_id, idempotency, id, reached).await,
         };
-        let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone(), hops });
+        let message =
+            Arc::new(Message { id, origin_id: application_id.into(), event_type: event_type.clone(), payload: payload.clone(), hops });
         let (deliveries, ours): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
         let publication = Publication {
             tenant,
@@ -339,7 +340,7 @@ async fn decide(
             Checked::Unreadable(problem) => return Err(SendError::PayloadUnreadable(problem)),
         }
     }
-    let seen = Versions { application: routes.version, environment: of_event_types };
+    let seen = Versions { origin: routes.version, environment: of_event_types };
     Ok(Decided { seen, owner, deliveries })
 }
 
@@ -359,9 +360,9 @@ struct Ours {
 /// Returns the first state of a delivery: skipped if its endpoint is off, otherwise pending. This process owns it if it
 /// delivers, the lane has room, and no other process must send it. Otherwise the delivery waits in its backlog.
 fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) -> First {
-    let target_id = TargetId::from(route.endpoint.id);
+    let route_id = RouteId::from(route.endpoint.id);
     if let Some(reason) = route.endpoint.skips(now) {
-        return First { delivery: NewDelivery { target_id, state: NewState::Skipped(reason) }, ours: None };
+        return First { delivery: NewDelivery { route_id, state: NewState::Skipped(reason) }, ours: None };
     }
     let restrictions = route.restrictions(0, now);
     let bound_to = restrictions.bind_to_shard().then(|| route.backlog(payload));
@@ -369,16 +370,16 @@ fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) ->
     let may_begin = core.options.role.delivers() && core.may_begin();
     let is_ours = may_begin
         && placement::place(restrictions, Source::Accepted, works_on_shard) == Placement::Here
-        && core.lanes().has_room(target_id, &route.policy);
+        && core.lanes().has_room(target_of(route_id), &route.policy);
     if is_ours {
         let ours = Ours { policy: Arc::clone(&route.policy), backlog: bound_to };
-        return First { delivery: NewDelivery { target_id, state: NewState::Owned }, ours: Some(ours) };
+        return First { delivery: NewDelivery { route_id, state: NewState::Owned }, ours: Some(ours) };
     }
     // A delivering node without room leaves the delivery to its own lane; a node that does not deliver leaves it to any
     // node.
     let backlog = bound_to.or_else(|| may_begin.then(|| route.backlog(payload)));
     let state = NewState::Waiting { backlog, in_order: route.policy.is_ordered };
-    First { delivery: NewDelivery { target_id, state }, ours: None }
+    First { delivery: NewDelivery { route_id, state }, ours: None }
 }
 
 async fn store_and_offer(
@@ -390,8 +391,8 @@ async fn store_and_offer(
     let message = Arc::clone(&publication.message);
     let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
     let left_to_claim = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Waiting { .. }));
-    let targets = publication.deliveries.iter().map(|delivery| delivery.target_id);
-    let ours: Vec<_> = targets.zip(ours).filter_map(|(target_id, ours)| Some((target_id, ours?))).collect();
+    let route_ids = publication.deliveries.iter().map(|delivery| delivery.route_id);
+    let ours: Vec<_> = route_ids.zip(ours).filter_map(|(route_id, ours)| Some((route_id, ours?))).collect();
     let owner = publication.owner;
     let in_use = if ours.is_empty() { None } else { InUse::of(&core, owner) };
     if in_use.is_none() && !ours.is_empty() {
@@ -411,10 +412,10 @@ async fn store_and_offer(
     if published == Published::Stored {
         reservation.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
-        let offered = ours.into_iter().enumerate().map(|(number, (target_id, Ours { policy, backlog }))| {
+        let offered = ours.into_iter().enumerate().map(|(number, (route_id, Ours { policy, backlog }))| {
             let due_at = message.id.timestamp();
             let (message, packed) = (Arc::clone(&message), Some(PackedIndex::new(number)));
-            let delivery = Claimed { owner, environment_id, message, target_id, backlog, attempts: 0, failed: 0, trigger, due_at, packed };
+            let delivery = Claimed { owner, environment_id, message, route_id, backlog, attempts: 0, failed: 0, trigger, due_at, packed };
             Offered { delivery, policy, backlog: None }
         });
         schedule::offer(&core, offered);
@@ -453,7 +454,7 @@ async fn repeated(
     id: MessageId,
     status: MessageStatus,
 ) -> Result<Accepted, SendError> {
-    let found = core.store.message(tenant, application, id).await?.ok_or(SendError::KeyReused)?.message;
+    let found = core.store.message(tenant, application.into(), id).await?.ok_or(SendError::KeyReused)?.message;
     let Found { event_type, payload, event_id, channels, .. } = found;
     Ok(Accepted { id, application_id: application, event_type, payload, event_id, channels, status, is_repeated: true })
 }

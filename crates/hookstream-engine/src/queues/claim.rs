@@ -11,7 +11,7 @@ use std::{
 };
 
 use hookstream_model::{
-    base::ids::{ApplicationId, TargetId},
+    base::ids::{OriginId, RouteId, TargetId},
     delivery::{
         placement::{self, Placement, Source},
         queue::Backlog,
@@ -31,7 +31,7 @@ use crate::{
         requeue::{requeue, route, works_on_shard},
         schedule::{Offered, offer},
     },
-    routing::route::Route,
+    routing::route::{Route, target_of},
 };
 
 /// Maximum number of gathering backlogs remembered; beyond it, all start again.
@@ -157,8 +157,8 @@ async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Resul
     }
     let mut policies = HashMap::new();
     for head in &heads {
-        if let Entry::Vacant(entry) = policies.entry(head.target_id)
-            && let Ok(policy) = policy(core, head.application_id, head.target_id).await
+        if let Entry::Vacant(entry) = policies.entry(head.route_id)
+            && let Ok(policy) = policy(core, head.origin_id, head.route_id).await
         {
             entry.insert(policy);
         }
@@ -186,9 +186,9 @@ async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Resul
 async fn lengths(
     core: &Core,
     heads: &[BacklogHead],
-    policies: &HashMap<TargetId, Arc<LanePolicy>>,
+    policies: &HashMap<RouteId, Arc<LanePolicy>>,
 ) -> Result<HashMap<Backlog, usize>, Error> {
-    let gathers = |head: &&BacklogHead| policies.get(&head.target_id).is_some_and(|policy| policy.is_ordered && policy.gather.is_some());
+    let gathers = |head: &&BacklogHead| policies.get(&head.route_id).is_some_and(|policy| policy.is_ordered && policy.gather.is_some());
     let backlogs: Vec<_> = heads.iter().filter(gathers).map(|head| head.backlog).collect();
     if backlogs.is_empty() {
         return Ok(HashMap::new());
@@ -201,7 +201,7 @@ async fn lengths(
 fn wants(
     core: &Core,
     heads: &[BacklogHead],
-    policies: &HashMap<TargetId, Arc<LanePolicy>>,
+    policies: &HashMap<RouteId, Arc<LanePolicy>>,
     look: &mut Look,
     lengths: &HashMap<Backlog, usize>,
     now: Now,
@@ -212,7 +212,7 @@ fn wants(
     let mut with_more = Vec::new();
     let mut wanted: HashMap<TargetId, usize> = HashMap::new();
     for head in heads {
-        let Some(policy) = policies.get(&head.target_id) else { continue };
+        let Some(policy) = policies.get(&head.route_id) else { continue };
         if policy.is_paused {
             // Resuming the target triggers a new look.
             continue;
@@ -223,15 +223,16 @@ fn wants(
             *wait = (*wait).min(due_at.since(now.wall).max(QUANTUM));
             continue;
         }
-        with_more.push(head.target_id);
-        if let Some(until) = lanes.held_until(head.target_id).filter(|until| *until > now.monotonic) {
+        let target = target_of(head.route_id);
+        with_more.push(target);
+        if let Some(until) = lanes.held_until(target).filter(|until| *until > now.monotonic) {
             *wait = (*wait).min((until - now.monotonic).max(QUANTUM));
         } else if policy.is_held(now.wall) {
             *wait = (*wait).min(QUANTUM.max(policy.hold.map_or(QUANTUM, |hold| hold.until.since(now.wall))));
         }
         // The backlogs of one target share its room.
-        let of_target = wanted.entry(head.target_id).or_default();
-        let deliveries = lanes.wants_from(head.target_id, head.backlog, policy, now);
+        let of_target = wanted.entry(target).or_default();
+        let deliveries = lanes.wants_from(target, head.backlog, policy, now);
         let is_probe = policy.is_held(now.wall);
         let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(MAX_CLAIMED.saturating_sub(*of_target)) };
         let deliveries = match (lengths.get(&head.backlog), policy.gather) {
@@ -249,11 +250,11 @@ fn wants(
     wants
 }
 
-/// Returns the policy of a target, or the unrestricted one if the target does not exist.
-async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Result<Arc<LanePolicy>, Error> {
-    Ok(match route(core, application, target).await? {
+/// Returns the policy of a route's target, or the unrestricted one if the route does not exist.
+async fn policy(core: &Core, origin: OriginId, route_id: RouteId) -> Result<Arc<LanePolicy>, Error> {
+    Ok(match route(core, origin, route_id).await? {
         Some(route) => Arc::clone(&route.policy),
-        None => core.unrestricted(application),
+        None => core.unrestricted(origin),
     })
 }
 
@@ -262,17 +263,17 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let (mut offered, mut returned) = (Vec::with_capacity(deliveries.len()), Vec::new());
     let mut unreadable = BTreeSet::new();
     for delivery in deliveries {
-        let application = delivery.message.application_id;
-        let route = if unreadable.contains(&application) { None } else { route(core, application, delivery.target_id).await.ok() };
+        let origin = delivery.message.origin_id;
+        let route = if unreadable.contains(&origin) { None } else { route(core, origin, delivery.route_id).await.ok() };
         let route = match route {
             Some(Some(route)) => route,
             Some(None) => {
-                offered.push(Offered { policy: core.unrestricted(application), delivery, backlog: None });
+                offered.push(Offered { policy: core.unrestricted(origin), delivery, backlog: None });
                 continue;
             }
             // The target may be ordered, so the delivery returns to its position and the deliveries behind it wait too.
             None => {
-                unreadable.insert(application);
+                unreadable.insert(origin);
                 core.lease().hold(delivery.owner);
                 returned.push(delivery);
                 continue;
@@ -296,7 +297,7 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
 fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
     let restrictions = route.restrictions(delivery.failed, core.now());
     placement::place(restrictions, Source::Due, works_on_shard(core, delivery)) == Placement::Here
-        && core.lanes().has_room(delivery.target_id, &route.policy)
+        && core.lanes().has_room(target_of(delivery.route_id), &route.policy)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EndpointId, TargetId},
+        ids::{ApplicationId, EndpointId, OriginId, RouteId},
         time::Timestamp,
     },
     delivery::queue::Backlog,
@@ -15,7 +15,10 @@ use hookstream_store::{
 };
 use tokio::time::Instant;
 
-use crate::{core::Core, routing::route::Route};
+use crate::{
+    core::Core,
+    routing::route::{Route, target_of},
+};
 
 /// Delay of a delivery whose application could not be read.
 pub(crate) const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
@@ -23,17 +26,17 @@ pub(crate) const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 /// Returns deliveries that this process holds, and counts as held, to their backlogs in the store.
 pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
-    let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?))).collect();
+    let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((target_of(delivery.route_id), delivery.backlog?))).collect();
     for delivery in deliveries {
-        let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
+        let wait = match route(core, delivery.message.origin_id, delivery.route_id).await {
             Ok(Some(route)) => backlog_wait(&route, &delivery, core.now()),
             Ok(None) => unchanged_wait(&delivery, core.now()),
             Err(_) => unchanged_wait(&delivery, core.now() + UNREADABLE_DELAY),
         };
         let next = Next::Postponed { wait };
-        let (environment_id, message_id, target_id, packed) =
-            (delivery.environment_id, delivery.message.id, delivery.target_id, delivery.packed);
-        let settled = Settled { environment_id, message_id, target_id, packed, attempt: None, next };
+        let (environment_id, message_id, route_id, packed) =
+            (delivery.environment_id, delivery.message.id, delivery.route_id, delivery.packed);
+        let settled = Settled { environment_id, message_id, route_id, packed, attempt: None, next };
         by_owner.entry(delivery.owner).or_default().push(settled);
     }
     for (owner, batch) in by_owner {
@@ -68,10 +71,11 @@ pub(crate) fn backlog_wait(route: &Route, delivery: &Claimed, now: Timestamp) ->
 
 /// Returns whether this node works on the shard of a delivery's target.
 pub(crate) fn works_on_shard(core: &Core, delivery: &Claimed) -> bool {
-    core.works_on_backlog_since(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_some()
+    core.works_on_backlog_since(Backlog::of_target(ApplicationId::from(delivery.message.origin_id), target_of(delivery.route_id))).is_some()
 }
 
-pub(crate) async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Result<Option<Arc<Route>>, Error> {
-    let routes = core.routes.get(application).await?;
-    Ok(routes.and_then(|routes| routes.endpoint(EndpointId::from(target)).cloned()))
+/// Returns the route of a delivery; `None` if it does not exist any more.
+pub(crate) async fn route(core: &Core, origin: OriginId, route: RouteId) -> Result<Option<Arc<Route>>, Error> {
+    let routes = core.routes.get(ApplicationId::from(origin)).await?;
+    Ok(routes.and_then(|routes| routes.endpoint(EndpointId::from(route)).cloned()))
 }

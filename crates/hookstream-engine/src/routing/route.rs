@@ -13,7 +13,7 @@ use std::{
 use hookstream_destinations::{Registry, Settings, Target};
 use hookstream_model::{
     base::{
-        ids::{EndpointId, TargetId},
+        ids::{EndpointId, RouteId, TargetId},
         time::Timestamp,
     },
     delivery::{
@@ -35,6 +35,11 @@ use crate::{
     queues::lanes::{Gather, LanePolicy},
     upkeep::quotas::EventMeter,
 };
+
+/// Returns the target of a route, which may not exist any more: an endpoint is its own route.
+pub(crate) fn target_of(route: RouteId) -> TargetId {
+    TargetId::from(EndpointId::from(route))
+}
 
 /// Value of `failing_since` for an endpoint that does not fail.
 const NOT_FAILING: i64 = i64::MIN;

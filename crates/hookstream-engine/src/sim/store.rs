@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        ids::{EnvironmentId, MessageId, OriginId, TargetId},
         time::{Clock, Day, Timestamp},
     },
     delivery::queue::{Backlog, Shards},
@@ -53,6 +53,7 @@ use super::{
     history::{History, HistoryEvent, How, Loss},
     hub::{Hub, LEASE},
 };
+use crate::routing::route::target_of;
 
 /// Faults of the store, drawn for each operation.
 pub(super) struct Faults {
@@ -194,7 +195,7 @@ impl NodeStore {
                 Next::Postponed { .. } => How::Postponed,
                 Next::Ended(..) => How::Ended,
             };
-            self.note_change((settled.message_id, settled.target_id), how);
+            self.note_change((settled.message_id, target_of(settled.route_id)), how);
         }
         if is_stale {
             let counted = counted.iter().filter(|counted| **counted).count();
@@ -302,7 +303,7 @@ impl Deliveries for NodeStore {
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let message = publication.message.id;
         let skipped = publication.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Skipped(_)));
-        let skipped: Vec<TargetId> = skipped.map(|delivery| delivery.target_id).collect();
+        let skipped: Vec<TargetId> = skipped.map(|delivery| target_of(delivery.route_id)).collect();
         let publish = async {
             let published = self.inner.publish(publication).await?;
             if published == Published::Stored {
@@ -358,7 +359,7 @@ impl Deliveries for NodeStore {
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
-        let (message, targets) = (redelivery.message_id, redelivery.targets.clone());
+        let (message, targets) = (redelivery.message_id, redelivery.routes.iter().map(|route| target_of(*route)).collect::<Vec<_>>());
         let redeliver = async {
             let done = self.inner.redeliver(redelivery).await?;
             targets.into_iter().for_each(|target| self.note_change((message, target), How::Requeued));
@@ -399,12 +400,12 @@ impl Deliveries for NodeStore {
 
 #[async_trait]
 impl hookstream_store::History for NodeStore {
-    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+    async fn message(&self, tenant: Tenant, application: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
         self.call("read message", false, self.inner.message(tenant, application, id)).await
     }
 
-    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
-        self.call("find an application", false, self.inner.application_of(tenant, id)).await
+    async fn origin_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error> {
+        self.call("find an origin", false, self.inner.origin_of(tenant, id)).await
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
@@ -415,7 +416,7 @@ impl hookstream_store::History for NodeStore {
         self.call("find attempts", false, self.inner.find_attempts(search)).await
     }
 
-    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+    async fn message_counts(&self, applications: Vec<OriginId>) -> Result<Vec<u64>, Error> {
         self.call("count messages", false, self.inner.message_counts(applications)).await
     }
 

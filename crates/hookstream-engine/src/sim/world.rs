@@ -338,9 +338,9 @@ impl Simulation {
         let accepted = self.history.look(|past| past.accepted.clone());
         let mut final_states = Vec::new();
         for message in accepted {
-            let found = self.inner.message(self.tenant, message.application, message.id).await.expect("read");
+            let found = self.inner.message(self.tenant, message.application.into(), message.id).await.expect("read");
             let deliveries =
-                found.map(|found| found.deliveries.into_iter().map(|delivery| (delivery.target_id.into(), delivery.state)).collect());
+                found.map(|found| found.deliveries.into_iter().map(|delivery| (delivery.route_id.into(), delivery.state)).collect());
             final_states.push(FinalState { message: message.id, deliveries });
         }
         final_states

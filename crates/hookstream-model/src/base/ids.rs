@@ -99,6 +99,10 @@ id_types! {
     MessageId
     /// Id of one attempt of a delivery.
     AttemptId
+    /// Id of an origin: where a message was accepted, such as an application.
+    OriginId
+    /// Id of a route: one origin's way to one target. An endpoint is its own route.
+    RouteId
     /// Id of a delivery target in the engine: an endpoint, later a destination.
     TargetId
     /// Id of a job, which sends a set of deliveries again.
@@ -142,6 +146,30 @@ fn before_all_at(at: Timestamp) -> [u8; 16] {
     let mut id = [0; 16];
     id[..6].copy_from_slice(&at.as_millis().clamp(0, LATEST_ID_MS).to_be_bytes()[2..]);
     id
+}
+
+impl From<ApplicationId> for OriginId {
+    fn from(application: ApplicationId) -> Self {
+        Self(application.0)
+    }
+}
+
+impl From<OriginId> for ApplicationId {
+    fn from(origin: OriginId) -> Self {
+        Self(origin.0)
+    }
+}
+
+impl From<EndpointId> for RouteId {
+    fn from(endpoint: EndpointId) -> Self {
+        Self(endpoint.0)
+    }
+}
+
+impl From<RouteId> for EndpointId {
+    fn from(route: RouteId) -> Self {
+        Self(route.0)
+    }
 }
 
 impl From<EndpointId> for TargetId {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     base::{
-        ids::{AttemptId, MessageId, TargetId},
+        ids::{AttemptId, MessageId, RouteId},
         time::Timestamp,
     },
     delivery::{state::Trigger, timings::Waterfall},
@@ -17,8 +17,8 @@ pub struct Attempt {
     pub id: AttemptId,
     /// The message.
     pub message_id: MessageId,
-    /// Endpoint or destination that the attempt was sent to.
-    pub target_id: TargetId,
+    /// Route of the delivery.
+    pub route_id: RouteId,
     /// Attempt number within the delivery: 1 for the first, counting on over manual retries.
     pub number: u32,
     /// Cause of the attempt.

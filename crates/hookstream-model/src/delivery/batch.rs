@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::ids::{ApplicationId, MessageId},
+        base::ids::{MessageId, OriginId},
         outbound::message::Payload,
     };
 
@@ -94,7 +94,7 @@ mod tests {
         let id = [0x01, 0x9c, 0x14, 0x4f, 0x5c, 0x00, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, number];
         Message {
             id: MessageId::from_bytes(id),
-            application_id: ApplicationId::from_bytes([7; 16]),
+            origin_id: OriginId::from_bytes([7; 16]),
             event_type: "order.created".to_owned(),
             payload: Payload { body: Bytes::from_static(body.as_bytes()), content_type },
             hops: crate::outbound::hops::Hops::default(),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::{
     InvalidField,
     base::{
-        ids::{ApplicationId, MessageId},
+        ids::{MessageId, OriginId},
         json,
         text::got,
     },
@@ -21,8 +21,8 @@ pub const EVENT_ID_MAX: usize = 256;
 pub struct Message {
     /// Unique id, and the `webhook-id` of every attempt.
     pub id: MessageId,
-    /// Application that it was sent to.
-    pub application_id: ApplicationId,
+    /// Origin that accepted the message.
+    pub origin_id: OriginId,
     /// Event type.
     pub event_type: String,
     /// Body for its receivers.

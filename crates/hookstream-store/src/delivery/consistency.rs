@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::base::{
-    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+    ids::{EnvironmentId, MessageId, OriginId, RouteId},
     time::Day,
 };
 
@@ -53,8 +53,8 @@ impl Balance {
 pub enum Finding {
     /// A message has deliveries without a trace (not pending, not ended, never attempted), or too many of them.
     Untraced {
-        /// Application of the message.
-        application_id: ApplicationId,
+        /// Origin of the message.
+        origin_id: OriginId,
         /// Message.
         message_id: MessageId,
         /// Deliveries according to the message.
@@ -63,11 +63,11 @@ pub enum Finding {
         found: i64,
     },
     /// A delivery is pending but its message is missing.
-    WithoutMessage(MessageId, TargetId),
+    WithoutMessage(MessageId, RouteId),
     /// A delivery is pending but its payload is missing.
-    WithoutPayload(MessageId, TargetId),
+    WithoutPayload(MessageId, RouteId),
     /// A delivery is both pending and ended.
-    Twice(MessageId, TargetId),
+    Twice(MessageId, RouteId),
     /// Deliveries belong to an owner number that no node has.
     OwnerGone {
         /// Owner number.
@@ -107,7 +107,7 @@ impl Query {
             }
             Self::Pending => {
                 "select m.environment_id, count(*) from all_pending p
-                join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
+                join messages m on m.origin_id = p.origin_id and m.id = p.message_id and m.id >= $1 and m.id < $2
                 where p.message_id >= $1 and p.message_id < $2 group by m.environment_id"
             }
             Self::Undelivered => {
@@ -116,13 +116,13 @@ impl Query {
                 where m.id >= $1 and m.id < $2 group by m.environment_id, u.state"
             }
             Self::Untraced => {
-                "select application_id, id, cast(deliveries as bigint), found from (
-                    select m.application_id, m.id, m.deliveries, (
+                "select origin_id, id, cast(deliveries as bigint), found from (
+                    select m.origin_id, m.id, m.deliveries, (
                         select count(*) from (
-                            select p.target_id from all_pending p where p.message_id = m.id
-                            union select u.target_id from undelivered u
+                            select p.route_id from all_pending p where p.message_id = m.id
+                            union select u.route_id from undelivered u
                                 where u.message_id = m.id and u.message_id >= $1 and u.message_id < $2
-                            union select a.target_id from attempts a
+                            union select a.route_id from attempts a
                                 where a.message_id = m.id and a.message_id >= $1 and a.message_id < $2
                         ) known
                     ) as found
@@ -130,14 +130,14 @@ impl Query {
                 ) traced where deliveries <> found limit 20"
             }
             Self::Unsendable => {
-                "select p.message_id, p.target_id, m.id from all_pending p
-                left join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
+                "select p.message_id, p.route_id, m.id from all_pending p
+                left join messages m on m.origin_id = p.origin_id and m.id = p.message_id and m.id >= $1 and m.id < $2
                 left join payloads b on b.message_id = p.message_id and b.message_id >= $1 and b.message_id < $2
                 where p.message_id >= $1 and p.message_id < $2 and (m.id is null or b.message_id is null) limit 20"
             }
             Self::Twice => {
-                "select p.message_id, p.target_id from all_pending p
-                join undelivered u on u.message_id = p.message_id and u.target_id = p.target_id
+                "select p.message_id, p.route_id from all_pending p
+                join undelivered u on u.message_id = p.message_id and u.route_id = p.route_id
                     and u.message_id >= $1 and u.message_id < $2
                 where p.message_id >= $1 and p.message_id < $2 limit 20"
             }
@@ -214,23 +214,23 @@ impl ConsistencyReport {
                 }
             }
             Query::Untraced => {
-                let application_id = columns.id("application id", ApplicationId::from_bytes)?;
+                let origin_id = columns.id("origin id", OriginId::from_bytes)?;
                 let message_id = columns.id("message id", MessageId::from_bytes)?;
                 let (deliveries, found) = (columns.integer("deliveries")?, columns.integer("deliveries")?);
-                self.findings.push(Finding::Untraced { application_id, message_id, deliveries, found });
+                self.findings.push(Finding::Untraced { origin_id, message_id, deliveries, found });
             }
             Query::Unsendable => {
-                let (message, target) = delivery(columns)?;
+                let (message, route) = delivery(columns)?;
                 let has_message = columns.optional_id("message id", MessageId::from_bytes)?.is_some();
                 self.findings.push(if has_message {
-                    Finding::WithoutPayload(message, target)
+                    Finding::WithoutPayload(message, route)
                 } else {
-                    Finding::WithoutMessage(message, target)
+                    Finding::WithoutMessage(message, route)
                 });
             }
             Query::Twice => {
-                let (message, target) = delivery(columns)?;
-                self.findings.push(Finding::Twice(message, target));
+                let (message, route) = delivery(columns)?;
+                self.findings.push(Finding::Twice(message, route));
             }
         }
         Ok(())
@@ -241,6 +241,6 @@ fn environment(columns: &mut Columns) -> Result<EnvironmentId, Error> {
     columns.id("environment id", EnvironmentId::from_bytes)
 }
 
-fn delivery(columns: &mut Columns) -> Result<(MessageId, TargetId), Error> {
-    Ok((columns.id("message id", MessageId::from_bytes)?, columns.id("target id", TargetId::from_bytes)?))
+fn delivery(columns: &mut Columns) -> Result<(MessageId, RouteId), Error> {
+    Ok((columns.id("message id", MessageId::from_bytes)?, columns.id("route id", RouteId::from_bytes)?))
 }

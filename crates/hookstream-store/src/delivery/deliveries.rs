@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::Timestamp,
     },
     delivery::{
@@ -51,7 +51,7 @@ pub struct Publication {
     pub trigger: Trigger,
     /// Versions from which the deliveries were decided.
     pub seen: Versions,
-    /// Sender's own id of the message, unique per application since `window_start`.
+    /// Sender's own id of the message, unique per origin since `window_start`.
     pub event_id: Option<String>,
     /// Channels of the message.
     pub channels: Vec<String>,
@@ -78,20 +78,20 @@ impl Publication {
     /// Returns the packed rows of the owned deliveries.
     pub(crate) fn packed_rows(&self) -> Vec<PackedRow> {
         let owned = self.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Owned));
-        let targets: Vec<_> = owned.map(|delivery| *delivery.target_id.as_bytes()).collect();
-        let row = |(part, targets): (i32, &[[u8; 16]])| PackedRow {
+        let routes: Vec<_> = owned.map(|delivery| *delivery.route_id.as_bytes()).collect();
+        let row = |(part, routes): (i32, &[[u8; 16]])| PackedRow {
             part,
-            targets: targets.concat(),
-            unsettled: i64::MAX >> (PackedIndex::PER_ROW - targets.len()),
+            routes: routes.concat(),
+            unsettled: i64::MAX >> (PackedIndex::PER_ROW - routes.len()),
         };
-        (0..).zip(targets.chunks(PackedIndex::PER_ROW)).map(row).collect()
+        (0..).zip(routes.chunks(PackedIndex::PER_ROW)).map(row).collect()
     }
 }
 
 /// Position of a delivery among the owned deliveries of its message, in the order of [`Publication::deliveries`].
 ///
 /// The first attempts of a message share rows, up to 63 each, with a bit for every delivery that is not settled. A
-/// message to ten targets then costs one row in place of ten. A delivery gets a row of its own once it has failed or
+/// message over ten routes then costs one row in place of ten. A delivery gets a row of its own once it has failed or
 /// returns to a backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackedIndex(u32);
@@ -121,8 +121,8 @@ impl PackedIndex {
 pub(crate) struct PackedRow {
     /// Number of the row within its message.
     pub(crate) part: i32,
-    /// Targets, 16 bytes each.
-    pub(crate) targets: Vec<u8>,
+    /// Routes, 16 bytes each.
+    pub(crate) routes: Vec<u8>,
     /// Bits of the deliveries that are not settled.
     pub(crate) unsettled: i64,
 }
@@ -130,8 +130,8 @@ pub(crate) struct PackedRow {
 /// Numbers that grow with each change of the configuration that decides a message's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
-    /// Version of the application and its endpoints.
-    pub application: i64,
+    /// Version of the origin and its routes.
+    pub origin: i64,
     /// Version of the environment's event types.
     pub environment: i64,
 }
@@ -148,8 +148,8 @@ pub struct IdempotencyKey {
 /// Delivery created with its message.
 #[derive(Debug, Clone, Copy)]
 pub struct NewDelivery {
-    /// Target of the delivery.
-    pub target_id: TargetId,
+    /// Route of the delivery.
+    pub route_id: RouteId,
     /// Initial state.
     pub state: NewState,
 }
@@ -184,9 +184,9 @@ pub enum Published {
     },
     /// The idempotency key was used for another request.
     KeyReused,
-    /// The application, its endpoints or the event types have changed since [`Publication::seen`].
+    /// The origin, its routes or the event types have changed since [`Publication::seen`].
     Stale,
-    /// The application already has a message with this `event_id`.
+    /// The origin already has a message with this `event_id`.
     DuplicateEventId {
         /// Earlier message.
         message_id: MessageId,
@@ -216,10 +216,10 @@ pub struct Claim {
 pub struct BacklogHead {
     /// Backlog.
     pub backlog: Backlog,
-    /// Application of the first delivery.
-    pub application_id: ApplicationId,
-    /// Target of the first delivery.
-    pub target_id: TargetId,
+    /// Origin of the first delivery.
+    pub origin_id: OriginId,
+    /// Route of the first delivery.
+    pub route_id: RouteId,
     /// Due time; it may be past. In an ordered backlog, the position, unless `retry_at` is set.
     pub due_at: Timestamp,
     /// Due time of the next attempt, if the delivery has failed or was postponed.
@@ -246,8 +246,8 @@ pub struct Claimed {
     pub environment_id: EnvironmentId,
     /// Message to deliver.
     pub message: Arc<Message>,
-    /// Target of the delivery.
-    pub target_id: TargetId,
+    /// Route of the delivery.
+    pub route_id: RouteId,
     /// Backlog in which the delivery waited, if any.
     pub backlog: Option<Backlog>,
     /// Attempts made so far, over the whole life of the delivery.
@@ -269,8 +269,8 @@ pub struct Settled {
     pub environment_id: EnvironmentId,
     /// Message.
     pub message_id: MessageId,
-    /// Target.
-    pub target_id: TargetId,
+    /// Route.
+    pub route_id: RouteId,
     /// Position in a packed row; `None` if the delivery has a row of its own.
     pub packed: Option<PackedIndex>,
     /// Attempt that was made, if any.
@@ -357,7 +357,7 @@ impl Wait {
 /// Result of requeuing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redelivered {
-    /// Number of targets for which the message is pending now.
+    /// Number of routes over which the message is pending now.
     Requeued(usize),
     /// No such message.
     NotFound,
@@ -370,12 +370,12 @@ pub enum Redelivered {
 pub struct Redelivery {
     /// Organization and environment of the message.
     pub tenant: Tenant,
-    /// Application.
-    pub application_id: ApplicationId,
+    /// Origin.
+    pub origin_id: OriginId,
     /// Message.
     pub message_id: MessageId,
-    /// Targets to deliver to.
-    pub targets: Vec<TargetId>,
+    /// Routes to deliver over.
+    pub routes: Vec<RouteId>,
     /// Trigger of the attempt.
     pub trigger: Trigger,
     /// Due time.

@@ -6,7 +6,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, MessageId, TargetId},
+        ids::{MessageId, OriginId, RouteId},
         time::Timestamp,
     },
     delivery::attempt::Attempt,
@@ -41,8 +41,8 @@ pub enum Direction {
 pub struct Range {
     /// Organization and environment of the messages.
     pub tenant: Tenant,
-    /// Application, or `None` for all applications of the environment.
-    pub application: Option<ApplicationId>,
+    /// Origin, or `None` for all applications of the environment.
+    pub origin: Option<OriginId>,
     /// Lowest id, inclusive.
     pub lowest: IdBytes,
     /// Highest id, exclusive.
@@ -58,8 +58,8 @@ pub struct MessageFilter {
     pub statuses: Vec<MessageStatus>,
     /// Event types; empty for any.
     pub event_types: Vec<String>,
-    /// Target of at least one delivery.
-    pub target: Option<TargetId>,
+    /// Route of at least one delivery.
+    pub route: Option<RouteId>,
     /// Sender's own id of the message.
     pub event_id: Option<String>,
     /// Channel of the message.
@@ -100,8 +100,8 @@ pub struct MessageSearch {
 /// Conditions on attempts.
 #[derive(Debug, Clone, Default)]
 pub struct AttemptFilter {
-    /// Target.
-    pub target: Option<TargetId>,
+    /// Route.
+    pub route: Option<RouteId>,
     /// Whether the attempt succeeded.
     pub succeeded: Option<bool>,
     /// Class of the response status.
@@ -160,8 +160,8 @@ pub struct AttemptSearch {
 pub struct FoundAttempt {
     /// Attempt.
     pub attempt: Attempt,
-    /// Application of the message.
-    pub application_id: ApplicationId,
+    /// Origin of the message.
+    pub origin_id: OriginId,
     /// Event type of the message.
     pub event_type: String,
 }
@@ -310,7 +310,7 @@ mod tests {
     fn message(number: u8) -> Message {
         Message {
             id: MessageId::from_bytes([number; 16]),
-            application_id: ApplicationId::from_bytes([1; 16]),
+            origin_id: OriginId::from_bytes([1; 16]),
             event_type: "a.b".to_owned(),
             payload: None,
             event_id: None,

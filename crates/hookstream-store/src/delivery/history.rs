@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId},
+        ids::{EnvironmentId, MessageId, OriginId},
         time::Day,
     },
     identity::tenancy::Tenant,
@@ -27,10 +27,10 @@ use crate::{
 #[async_trait]
 pub trait History {
     /// Returns a message with its attempts and deliveries.
-    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error>;
+    async fn message(&self, tenant: Tenant, origin: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error>;
 
-    /// Returns the application of a message, if both belong to the tenant.
-    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error>;
+    /// Returns the origin of a message, if both belong to the tenant.
+    async fn origin_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error>;
 
     /// Returns a page of messages. Examines a bounded number of messages, so a page may be short; the page names the
     /// position at which to continue.
@@ -39,23 +39,23 @@ pub trait History {
     /// Returns a page of attempts, ordered by message and then by attempt; bounded like messages.
     async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error>;
 
-    /// Returns a page of an application's messages, newest first.
+    /// Returns a page of an origin's messages, newest first.
     async fn messages(
         &self,
         tenant: Tenant,
-        application: ApplicationId,
+        origin: OriginId,
         event_type: Option<String>,
         page: PageRequest<MessageId>,
     ) -> Result<Page<Message>, Error> {
         let below = page.after.map_or(crate::db::page::ABOVE_ALL, |id| *id.as_bytes());
-        let range = Range { tenant, application: Some(application), lowest: [0; 16], below, direction: Direction::Older };
+        let range = Range { tenant, origin: Some(origin), lowest: [0; 16], below, direction: Direction::Older };
         let filter = MessageFilter { event_types: event_type.into_iter().collect(), ..MessageFilter::default() };
         let found = self.find_messages(MessageSearch { range, filter, limit: page.limit }).await?;
         Ok(Page { items: found.items, has_more: found.next.is_some() })
     }
 
-    /// Returns the number of stored messages of each application, in the order of the request.
-    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error>;
+    /// Returns the number of stored messages of each origin, in the order of the request.
+    async fn message_counts(&self, applications: Vec<OriginId>) -> Result<Vec<u64>, Error>;
 
     /// Returns the counts of an environment's deliveries by day of their messages, oldest first.
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error>;

@@ -53,7 +53,7 @@ pub trait Deliveries {
     /// `owner` does not own, or no longer owns, is left unchanged and its attempt is not recorded.
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error>;
 
-    /// Requeues a message to some targets, due now; deliveries that are already pending become due now. Requeues
+    /// Requeues a message over some routes, due now; deliveries that are already pending become due now. Requeues
     /// nothing if the payload has expired.
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error>;
 

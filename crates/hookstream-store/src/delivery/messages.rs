@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::{Day, Timestamp},
     },
     delivery::{
@@ -18,8 +18,8 @@ use hookstream_model::{
 pub struct Message {
     /// Message id.
     pub id: MessageId,
-    /// Application to which the message was sent.
-    pub application_id: ApplicationId,
+    /// Origin that accepted the message.
+    pub origin_id: OriginId,
     /// Event type.
     pub event_type: String,
     /// Content for the receivers; `None` once it has expired.
@@ -53,7 +53,7 @@ pub struct MessageDetail {
     pub message: Message,
     /// Attempts, in the order in which they were made.
     pub attempts: Vec<Attempt>,
-    /// Deliveries, by target.
+    /// Deliveries, by route.
     pub deliveries: Vec<Delivery>,
 }
 
@@ -68,11 +68,11 @@ pub struct MessageRemoval {
     pub after: Option<Position>,
 }
 
-/// Position among messages in the order of removal: day, application, id.
+/// Position among messages in the order of removal: day, origin, id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Application.
-    pub application_id: ApplicationId,
+    /// Origin.
+    pub origin_id: OriginId,
     /// Message.
     pub message_id: MessageId,
 }
@@ -89,8 +89,8 @@ pub struct RemovedMessages {
 /// Delivery with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Target.
-    pub target_id: TargetId,
+    /// Route.
+    pub route_id: RouteId,
     /// State.
     pub state: DeliveryState,
     /// Attempts made.
@@ -136,7 +136,7 @@ impl MessageDetail {
             }
         }
         add_succeeded(&attempts, &mut deliveries);
-        deliveries.sort_by_key(|delivery| delivery.target_id);
+        deliveries.sort_by_key(|delivery| delivery.route_id);
         Self { message, attempts, deliveries }
     }
 }
@@ -144,12 +144,12 @@ impl MessageDetail {
 /// Adds the succeeded deliveries: those with an attempt that are neither pending nor ended otherwise.
 fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
     for attempt in attempts {
-        match deliveries.iter_mut().find(|delivery| delivery.target_id == attempt.target_id) {
+        match deliveries.iter_mut().find(|delivery| delivery.route_id == attempt.route_id) {
             Some(delivery) if delivery.state == DeliveryState::Succeeded => delivery.attempts += 1,
             Some(_) => {}
             None => {
-                let (state, target_id) = (DeliveryState::Succeeded, attempt.target_id);
-                deliveries.push(Delivery { target_id, state, attempts: 1, ended_at: None, pending: None });
+                let (state, route_id) = (DeliveryState::Succeeded, attempt.route_id);
+                deliveries.push(Delivery { route_id, state, attempts: 1, ended_at: None, pending: None });
             }
         }
     }

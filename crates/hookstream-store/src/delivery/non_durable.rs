@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId},
+        ids::{EnvironmentId, MessageId, OriginId},
         time::{Day, Timestamp},
     },
     delivery::queue::{Backlog, Shards},
@@ -152,12 +152,12 @@ impl Deliveries for NonDurableStore {
 
 #[async_trait]
 impl History for NonDurableStore {
-    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
-        self.0.message(tenant, application, id).await
+    async fn message(&self, tenant: Tenant, origin: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        self.0.message(tenant, origin, id).await
     }
 
-    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
-        self.0.application_of(tenant, id).await
+    async fn origin_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error> {
+        self.0.origin_of(tenant, id).await
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
@@ -168,7 +168,7 @@ impl History for NonDurableStore {
         self.0.find_attempts(search).await
     }
 
-    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+    async fn message_counts(&self, applications: Vec<OriginId>) -> Result<Vec<u64>, Error> {
         self.0.message_counts(applications).await
     }
 

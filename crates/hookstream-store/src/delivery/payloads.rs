@@ -8,7 +8,7 @@ use std::{ops::Deref, sync::Arc};
 use bytes::Bytes;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::{Day, Timestamp},
     },
     delivery::{queue::Backlog, state::Trigger},
@@ -185,11 +185,11 @@ pub(crate) struct SealedDelivery {
     pub(crate) owner: Owner,
     pub(crate) environment_id: EnvironmentId,
     pub(crate) message_id: MessageId,
-    pub(crate) application_id: ApplicationId,
+    pub(crate) origin_id: OriginId,
     pub(crate) event_type: String,
     pub(crate) payload: StoredPayload,
     pub(crate) hops: Hops,
-    pub(crate) target_id: TargetId,
+    pub(crate) route_id: RouteId,
     pub(crate) backlog: Option<Backlog>,
     pub(crate) attempts: u32,
     pub(crate) failed: u32,
@@ -206,7 +206,7 @@ pub(crate) fn log_damaged(message: MessageId, error: &Error) {
 /// owner, so that it blocks no other.
 pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
     let open = |sealed: SealedDelivery| {
-        let SealedDelivery { owner, environment_id, message_id, application_id, event_type, payload, hops, .. } = sealed;
+        let SealedDelivery { owner, environment_id, message_id, origin_id, event_type, payload, hops, .. } = sealed;
         let payload = match payload.decode() {
             Ok(payload) => payload,
             Err(error) => {
@@ -214,9 +214,9 @@ pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
                 return None;
             }
         };
-        let SealedDelivery { target_id, backlog, attempts, failed, trigger, due_at, .. } = sealed;
-        let message = Arc::new(Message { id: message_id, application_id, event_type, payload, hops });
-        Some(Claimed { owner, environment_id, message, target_id, backlog, attempts, failed, trigger, due_at, packed: None })
+        let SealedDelivery { route_id, backlog, attempts, failed, trigger, due_at, .. } = sealed;
+        let message = Arc::new(Message { id: message_id, origin_id, event_type, payload, hops });
+        Some(Claimed { owner, environment_id, message, route_id, backlog, attempts, failed, trigger, due_at, packed: None })
     };
     sealed.into_iter().filter_map(open).collect()
 }

@@ -5,7 +5,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EndpointId, JobId, MessageId, TargetId},
+        ids::{ApplicationId, EndpointId, JobId, MessageId, OriginId, RouteId},
         time::Timestamp,
     },
     identity::tenancy::Tenant,
@@ -67,10 +67,10 @@ const DELETE_OLD: &str = "delete from jobs where completed_at < $1";
 pub struct Survey {
     /// Organization and environment of the messages.
     pub tenant: Tenant,
-    /// Application of the target.
-    pub application_id: ApplicationId,
-    /// Target.
-    pub target_id: TargetId,
+    /// Origin of the messages.
+    pub origin_id: OriginId,
+    /// Route of the deliveries.
+    pub route_id: RouteId,
     /// Whether to examine only undelivered messages, which are few, instead of all messages.
     pub only_undelivered: bool,
     /// Lower bound: only messages after this one.
@@ -86,8 +86,8 @@ impl Survey {
     pub fn of(job: &Job, limit: usize) -> Self {
         Self {
             tenant: job.tenant,
-            application_id: job.application_id,
-            target_id: job.endpoint_id.into(),
+            origin_id: job.application_id.into(),
+            route_id: job.endpoint_id.into(),
             only_undelivered: job.selection.is_of_undelivered(),
             after: job.progress.position,
             before: job.selection.end(),

@@ -68,16 +68,16 @@ const ORPHANS: &str =
 /// Releases a slice. Outside backlogs, released deliveries are due from now on, because claims look there first.
 const RELEASE: &str =
     "update pending p set owner = p.backlog, due_at = case p.backlog when 0 then greatest(p.due_at, $2) else p.due_at end from (
-        select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
-    ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
+        select message_id, route_id from pending where owner = $1 limit 5000 for update skip locked
+    ) held where p.message_id = held.message_id and p.route_id = held.route_id and p.owner = $1";
 /// Gives the deliveries of a slice of packed rows rows of their own, without an owner.
 const UNPACK: &str = "with gone as (
         delete from packed_pending where (message_id, part) in (
             select message_id, part from packed_pending where owner = $1 limit 500 for update skip locked
-        ) and owner = $1 returning message_id, application_id, due_at, trigger_type, targets, unsettled
+        ) and owner = $1 returning message_id, origin_id, due_at, trigger_type, routes, unsettled
     )
-    insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-    select g.message_id, encode(substring(g.targets from 16 * n.place + 1 for 16), 'hex')::uuid, g.application_id, 0,
+    insert into pending (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type)
+    select g.message_id, encode(substring(g.routes from 16 * n.place + 1 for 16), 'hex')::uuid, g.origin_id, 0,
         greatest(g.due_at, $2), 0, 0, g.trigger_type
     from gone g cross join generate_series(0, 62) as n (place) where (g.unsettled >> n.place) & 1 = 1";
 const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hookstream_model::{
     base::{
-        ids::{MessageId, TargetId},
+        ids::{MessageId, RouteId},
         time::Timestamp,
     },
     delivery::{
@@ -19,20 +19,20 @@ use hookstream_store::delivery::{
 
 use crate::support::{DAY, Fixture, NOON, SECOND, settled};
 
-fn backlog_of(world: &Fixture, target: TargetId) -> Backlog {
-    Backlog::of_target(world.application, target)
+fn backlog_of(world: &Fixture, target: RouteId) -> Backlog {
+    world.backlog(target)
 }
 
 /// Publishes a message that waits in its target's backlog.
-async fn publish_in_backlog(world: &Fixture, at: Timestamp, target: TargetId) -> MessageId {
+async fn publish_in_backlog(world: &Fixture, at: Timestamp, target: RouteId) -> MessageId {
     let state = NewState::Waiting { backlog: Some(backlog_of(world, target)), in_order: false };
-    let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { target_id: target, state }]);
+    let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { route_id: target, state }]);
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
     id
 }
 
-async fn take(world: &Fixture, owner: Owner, now: Timestamp, target: TargetId, deliveries: usize, in_order: bool) -> Vec<Claimed> {
+async fn take(world: &Fixture, owner: Owner, now: Timestamp, target: RouteId, deliveries: usize, in_order: bool) -> Vec<Claimed> {
     let want = BacklogRequest { backlog: backlog_of(world, target), deliveries, in_order };
     world.store.claim_backlogs(owner, now, vec![want], 1 << 20).await.expect("claimed")
 }
@@ -41,7 +41,7 @@ fn ids(claimed: &[Claimed]) -> Vec<MessageId> {
     claimed.iter().map(|claimed| claimed.message.id).collect()
 }
 
-fn keeping_position(world: &Fixture, due_at: Timestamp, target: TargetId) -> Wait {
+fn keeping_position(world: &Fixture, due_at: Timestamp, target: RouteId) -> Wait {
     Wait { due_at, backlog: Some(backlog_of(world, target)), keeps_position: true }
 }
 
@@ -70,9 +70,9 @@ pub(crate) async fn backlogs_are_listed_with_their_heads(world: &Fixture) {
         publish_in_backlog(world, NOON + DAY * 3, *target).await;
     }
     let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
-    let found: BTreeSet<_> = heads.iter().map(|head| (head.target_id, head.due_at, head.application_id, head.backlog)).collect();
+    let found: BTreeSet<_> = heads.iter().map(|head| (head.route_id, head.due_at, head.origin_id, head.backlog)).collect();
     let due = |index: u32| NOON + DAY * index;
-    let expected = (0..3).zip(targets).map(|(index, target)| (target, due(index), world.application, backlog_of(world, target)));
+    let expected = (0..3).zip(targets).map(|(index, target)| (target, due(index), world.application.into(), backlog_of(world, target)));
     assert_eq!(found, expected.collect());
     assert!(heads.is_sorted_by_key(|head| head.backlog));
 
@@ -143,9 +143,9 @@ pub(crate) async fn manual_retry_keeps_the_order(world: &Fixture) {
     assert_eq!(take(world, owner, NOON + DAY, target, 10, true).await.len(), 0);
     let again = Redelivery {
         tenant: world.tenant,
-        application_id: world.application,
+        origin_id: world.application.into(),
         message_id: order[0],
-        targets: vec![target],
+        routes: vec![target],
         trigger: Trigger::Manual,
         now: NOON + DAY,
     };
@@ -184,7 +184,7 @@ pub(crate) async fn backlog_claim_is_bounded_in_bytes(world: &Fixture) {
             break;
         }
         assert!(claimed.len() <= 2);
-        taken.extend(claimed.into_iter().map(|claimed| (claimed.target_id, claimed.message.id)));
+        taken.extend(claimed.into_iter().map(|claimed| (claimed.route_id, claimed.message.id)));
     }
     assert_eq!(taken.len(), 6);
     assert!(taken.is_sorted_by_key(|(target, id)| (*target != targets[0], *id)), "each backlog in order");
@@ -229,7 +229,7 @@ pub(crate) async fn positions_follow_the_order_of_storing(world: &Fixture) {
     let target = world.target();
     let store = async |at: u32| {
         let state = NewState::Waiting { backlog: Some(backlog_of(world, target)), in_order: true };
-        let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
+        let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { route_id: target, state }]);
         let id = publication.message.id;
         world.store.publish(publication).await.expect("published");
         id
@@ -244,9 +244,9 @@ pub(crate) async fn positions_follow_the_order_of_storing(world: &Fixture) {
     let key = (world.tenant, world.application, stored[1]);
     let redelivery = Redelivery {
         tenant: key.0,
-        application_id: key.1,
+        origin_id: key.1.into(),
         message_id: key.2,
-        targets: vec![target],
+        routes: vec![target],
         trigger: Trigger::Manual,
         now: NOON - DAY,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hookstream_model::{
     base::{
-        ids::{EndpointId, MessageId, TargetId},
+        ids::{EndpointId, MessageId, RouteId},
         time::Timestamp,
     },
     delivery::state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
@@ -57,10 +57,10 @@ async fn numbers(world: &Fixture) -> [i64; 7] {
 }
 
 /// Claims all due deliveries, and settles each as `next` decides for its target.
-async fn settle_all(world: &Fixture, owner: Owner, at: Timestamp, next: impl Fn(TargetId) -> Next) {
+async fn settle_all(world: &Fixture, owner: Owner, at: Timestamp, next: impl Fn(RouteId) -> Next) {
     let mut batch = Vec::new();
     for claimed in world.claim(owner, at).await {
-        let next = next(claimed.target_id);
+        let next = next(claimed.route_id);
         let was_attempted = matches!(next, Next::Succeeded | Next::Retry { .. } | Next::Ended(DeliveryState::Exhausted { .. }, _));
         let attempt = was_attempted.then(|| world.attempt(&claimed, at));
         batch.push(settled(&claimed, attempt, next));
@@ -68,12 +68,12 @@ async fn settle_all(world: &Fixture, owner: Owner, at: Timestamp, next: impl Fn(
     assert!(world.store.settle(owner, Arc::new(batch)).await.expect("settled").into_iter().all(|counted| counted));
 }
 
-async fn redeliver(world: &Fixture, message_id: MessageId, targets: &[TargetId]) {
+async fn redeliver(world: &Fixture, message_id: MessageId, targets: &[RouteId]) {
     let redelivery = Redelivery {
         tenant: world.tenant,
-        application_id: world.application,
+        origin_id: world.application.into(),
         message_id,
-        targets: targets.to_vec(),
+        routes: targets.to_vec(),
         trigger: Trigger::Manual,
         now: ASKED,
     };
@@ -81,7 +81,7 @@ async fn redeliver(world: &Fixture, message_id: MessageId, targets: &[TargetId])
 }
 
 /// Runs a job to its end in slices of two.
-async fn run_job(world: &Fixture, owner: Owner, target: TargetId, kind: JobKind, statuses: &[&str]) {
+async fn run_job(world: &Fixture, owner: Owner, target: RouteId, kind: JobKind, statuses: &[&str]) {
     let request = JobRequest {
         kind,
         since: NOON,
@@ -129,7 +129,7 @@ pub(crate) async fn every_transition_is_counted(world: &Fixture) {
 
     // Accepted on two days: a message without deliveries, several pending deliveries, and one that is skipped at once.
     let first = world.publish(NOON, &[good, slow, dead, off, gone]).await;
-    let skipped = NewDelivery { target_id: off, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let skipped = NewDelivery { route_id: off, state: NewState::Skipped(SkipReason::EndpointDisabled) };
     let publication = world.publication(world.message(NOON + DAY, "{}"), vec![pending(good), skipped]);
     let second = publication.message.id;
     assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
@@ -228,7 +228,7 @@ pub(crate) async fn stored_payload_bytes_are_counted(world: &Fixture) {
     assert!((5..size / 10).contains(&counted), "{counted}");
     // A refused message is not counted.
     let mut stale = world.publication(world.message(NOON, "[1]"), vec![]);
-    stale.seen.application += 1;
+    stale.seen.origin += 1;
     assert_eq!(world.store.publish(stale).await.expect("a result"), Published::Stale);
     assert_eq!(bytes().await, counted);
     let of_days: Vec<_> =
@@ -269,7 +269,7 @@ pub(crate) async fn day_is_dropped_with_its_counts(world: &Fixture) {
     let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
     assert_eq!(dropped, [NOON.day()]);
     assert_eq!(numbers(world).await, [2, 2, 1, 1, 0, 0, 0]);
-    assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [2]);
+    assert_eq!(world.store.message_counts(vec![world.application.into()]).await.expect("counted"), [2]);
 }
 
 pub(crate) async fn stale_settlement_counts_nothing(world: &Fixture) {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    base::ids::{MessageId, TargetId},
+    base::ids::{MessageId, RouteId},
     delivery::{
         attempt::Attempt,
         state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
@@ -232,7 +232,7 @@ async fn end(
     world: &Fixture,
     owner: Owner,
     at: hookstream_model::base::time::Timestamp,
-    target: TargetId,
+    target: RouteId,
     state: DeliveryState,
 ) -> MessageId {
     let id = world.publish(at, &[target]).await;
@@ -242,12 +242,12 @@ async fn end(
     id
 }
 
-fn redelivery(world: &Fixture, message_id: MessageId, targets: Vec<TargetId>) -> Redelivery {
+fn redelivery(world: &Fixture, message_id: MessageId, targets: Vec<RouteId>) -> Redelivery {
     Redelivery {
         tenant: world.tenant,
-        application_id: world.application,
+        origin_id: world.application.into(),
         message_id,
-        targets,
+        routes: targets,
         trigger: Trigger::Manual,
         now: NOON + SECOND,
     }
@@ -263,8 +263,8 @@ pub(crate) async fn message_can_be_requeued(world: &Fixture) {
     assert_eq!((detail.message.counts.total, detail.message.counts.pending), (2, 2));
 
     let mut claimed = world.claim(owner, NOON + SECOND).await;
-    claimed.sort_by_key(|claimed| claimed.target_id);
-    let found: Vec<_> = claimed.iter().map(|claimed| (claimed.target_id, claimed.attempts, claimed.failed, claimed.trigger)).collect();
+    claimed.sort_by_key(|claimed| claimed.route_id);
+    let found: Vec<_> = claimed.iter().map(|claimed| (claimed.route_id, claimed.attempts, claimed.failed, claimed.trigger)).collect();
     assert_eq!(found, [(failed, 1, 0, Trigger::Manual), (new, 0, 0, Trigger::Manual)]);
     for claimed in &claimed {
         let mut attempt = world.attempt(claimed, NOON + SECOND);

@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{MessageId, TargetId},
+        ids::{MessageId, RouteId},
         time::{Day, Timestamp},
     },
     delivery::state::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
@@ -43,7 +43,7 @@ async fn expire(world: &Fixture, before: Timestamp) -> Vec<(Day, i64)> {
 }
 
 /// Publishes messages and delivers them.
-async fn deliver(world: &Fixture, at: Timestamp, target: TargetId, bodies: Vec<String>) -> Vec<MessageId> {
+async fn deliver(world: &Fixture, at: Timestamp, target: RouteId, bodies: Vec<String>) -> Vec<MessageId> {
     let owner = world.enlist().await;
     let mut ids = Vec::new();
     for body in bodies {
@@ -63,9 +63,9 @@ async fn deliver(world: &Fixture, at: Timestamp, target: TargetId, bodies: Vec<S
     }
 }
 
-fn redelivery(world: &Fixture, message_id: MessageId, target: TargetId, now: Timestamp) -> Redelivery {
+fn redelivery(world: &Fixture, message_id: MessageId, target: RouteId, now: Timestamp) -> Redelivery {
     let (tenant, application_id) = (world.tenant, world.application);
-    Redelivery { tenant, application_id, message_id, targets: vec![target], trigger: Trigger::Manual, now }
+    Redelivery { tenant, origin_id: application_id.into(), message_id, routes: vec![target], trigger: Trigger::Manual, now }
 }
 
 pub(crate) async fn expired_payloads_are_removed_and_messages_stay(world: &Fixture) {
@@ -89,7 +89,7 @@ pub(crate) async fn expired_payloads_are_removed_and_messages_stay(world: &Fixtu
     }
     assert!(world.detail(new[0]).await.message.payload.is_some());
     let page = PageRequest { after: None, limit: 1_000 };
-    let listed = world.store.messages(world.tenant, world.application, None, page).await.expect("a page").items;
+    let listed = world.store.messages(world.tenant, world.application.into(), None, page).await.expect("a page").items;
     assert_eq!(listed.iter().filter(|message| message.payload.is_none()).count(), old.len());
     assert_eq!(listed.len(), old.len() + 1);
     let after = world.store.delivery_counts(world.tenant).await.expect("read");
@@ -279,7 +279,7 @@ pub(crate) async fn message_removal_deletes_all_related_rows(world: &Fixture) {
     let (target, dead) = (world.target(), world.target());
     let owner = world.enlist().await;
     let delivered = deliver(world, NOON, target, (0..70).map(|number| format!("[{number}]")).collect()).await;
-    let skipped = NewDelivery { target_id: dead, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let skipped = NewDelivery { route_id: dead, state: NewState::Skipped(SkipReason::EndpointDisabled) };
     let publication = world.publication(world.message(NOON, "[\"skipped\"]"), vec![pending(target), skipped]);
     let mixed = publication.message.id;
     assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
@@ -292,7 +292,7 @@ pub(crate) async fn message_removal_deletes_all_related_rows(world: &Fixture) {
     assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
     let new = deliver(world, NOON + DAY, dead, vec!["[2]".to_owned()]).await;
     let still_pending = world.publish(NOON, &[target]).await;
-    let is_there = async |id| world.store.message(world.tenant, world.application, id).await.expect("read").is_some();
+    let is_there = async |id| world.store.message(world.tenant, world.application.into(), id).await.expect("read").is_some();
 
     let environment = world.tenant.environment;
     let mut removal = MessageRemoval { environment, before: (NOON + DAY).day(), after: None };
@@ -314,7 +314,7 @@ pub(crate) async fn message_removal_deletes_all_related_rows(world: &Fixture) {
     assert!(is_there(still_pending).await && is_there(new[0]).await);
     let counts = check_conservation(world).await;
     assert_eq!((counts.messages, counts.accepted, counts.pending(), counts.succeeded, counts.payload_bytes), (2, 2, 1, 1, 5));
-    assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [3], "one is the stranger's");
+    assert_eq!(world.store.message_counts(vec![world.application.into()]).await.expect("counted"), [3], "one is the stranger's");
     let of_stranger = world.store.delivery_counts(world.stranger).await.expect("read");
     assert_eq!(of_stranger.iter().map(|day| day.counts.messages).collect::<Vec<_>>(), [1]);
     let again = MessageRemoval { after: None, ..removal };

@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{EndpointId, MessageId, TargetId},
+        ids::{EndpointId, MessageId, RouteId},
         time::Timestamp,
     },
     delivery::state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
@@ -36,7 +36,7 @@ fn request(kind: JobKind, statuses: &[&str]) -> JobRequest {
 }
 
 /// Builds a job for a target, without storing it.
-pub(crate) fn job(world: &Fixture, target: TargetId, request: &JobRequest) -> Job {
+pub(crate) fn job(world: &Fixture, target: RouteId, request: &JobRequest) -> Job {
     let (selection, rate_limit) = request.check(ASKED).expect("a request");
     Job {
         id: world.new_id(ASKED).into(),
@@ -55,7 +55,7 @@ pub(crate) fn job(world: &Fixture, target: TargetId, request: &JobRequest) -> Jo
 }
 
 /// Stores a job for a target and takes it.
-async fn begun(world: &Fixture, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
+async fn begun(world: &Fixture, owner: Owner, target: RouteId, request: &JobRequest) -> Job {
     let job = job(world, target, request);
     assert_eq!(jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored"), Created::Stored);
     taken(world, owner, &job).await.expect("the job is taken")
@@ -98,7 +98,7 @@ async fn run(world: &Fixture, owner: Owner, mut job: Job, most: usize) -> Vec<us
 }
 
 /// Publishes a message whose only delivery is settled as `next` after an attempt.
-async fn end(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId, next: Next) -> MessageId {
+async fn end(world: &Fixture, owner: Owner, at: Timestamp, target: RouteId, next: Next) -> MessageId {
     let id = world.publish(at, &[target]).await;
     let claimed = world.claim(owner, at).await;
     let mut attempt = world.attempt(&claimed[0], at);
@@ -188,7 +188,7 @@ pub(crate) async fn survey_returns_delivery_states(world: &Fixture) {
     let cancelled = end(world, owner, NOON + DAY, target, Next::Ended(CANCELLED, NOON + DAY)).await;
     let pending = end(world, owner, NOON + DAY + SECOND, target, Next::Retry { wait: Wait::until(NOON + DAY * 9), failed: 1 }).await;
     let missing = end(world, owner, NOON + DAY * 2, other, Next::Succeeded).await;
-    let skipped = NewDelivery { target_id: target, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let skipped = NewDelivery { route_id: target, state: NewState::Skipped(SkipReason::EndpointDisabled) };
     let at = NOON + DAY * 2 + SECOND;
     let publication = world.publication(world.message(at, "{}"), vec![skipped]);
     let skipped = publication.message.id;
@@ -226,7 +226,7 @@ pub(crate) async fn survey_returns_delivery_states(world: &Fixture) {
 }
 
 /// Publishes and settles a test message to `target`.
-async fn end_test(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId) -> MessageId {
+async fn end_test(world: &Fixture, owner: Owner, at: Timestamp, target: RouteId) -> MessageId {
     let mut publication = world.publication(world.message(at, "{}"), vec![crate::support::pending(target)]);
     publication.trigger = Trigger::Test;
     let id = publication.message.id;
@@ -303,9 +303,9 @@ pub(crate) async fn slice_is_requeued_once(world: &Fixture) {
     let second = slice(world, owner, &now, 1).await.expect("one exists");
     let manual = Redelivery {
         tenant: world.tenant,
-        application_id: world.application,
+        origin_id: world.application.into(),
         message_id: ids[1],
-        targets: vec![target],
+        routes: vec![target],
         trigger: Trigger::Manual,
         now: ASKED,
     };

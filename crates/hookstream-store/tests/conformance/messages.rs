@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hookstream_model::{
-    base::ids::MessageId,
+    base::ids::{ApplicationId, MessageId},
     delivery::state::{DeliveryState, SkipReason},
     outbound::message::{ContentType, DeliveryCounts, MessageStatus, Payload},
 };
@@ -20,7 +20,7 @@ pub(crate) async fn published_message_reads_back_unchanged(world: &Fixture) {
     let (wanting, disabled) = (world.target(), world.target());
     let mut message = world.message(NOON, "{ \"b\" :1, \"a\": 12345678901234567890, \"a\":\"\\u00fc ü\" }");
     message.payload.content_type = ContentType::Text;
-    let skipped = NewDelivery { target_id: disabled, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let skipped = NewDelivery { route_id: disabled, state: NewState::Skipped(SkipReason::EndpointDisabled) };
     let mut publication = world.publication(message.clone(), vec![pending(wanting), skipped]);
     publication.event_id = Some("order-7".to_owned());
     assert_eq!(publication.first_status(), MessageStatus::Pending);
@@ -32,7 +32,7 @@ pub(crate) async fn published_message_reads_back_unchanged(world: &Fixture) {
     assert_eq!(detail.message.event_id.as_deref(), Some("order-7"));
     assert_eq!(detail.message.updated_at, NOON);
     assert_eq!(detail.message.counts, DeliveryCounts { total: 2, pending: 1, exhausted: 0, skipped_or_cancelled: 1 });
-    let states: Vec<_> = detail.deliveries.iter().map(|delivery| (delivery.target_id, delivery.state)).collect();
+    let states: Vec<_> = detail.deliveries.iter().map(|delivery| (delivery.route_id, delivery.state)).collect();
     assert_eq!(
         states,
         [(wanting, DeliveryState::Pending { due_at: NOON }), (disabled, DeliveryState::Skipped { reason: SkipReason::EndpointDisabled })]
@@ -58,7 +58,7 @@ pub(crate) async fn long_payload_reads_back_unchanged(world: &Fixture) {
         assert!(world.detail(*id).await.message.payload.as_ref() == Some(payload));
     }
     let request = PageRequest { after: None, limit: 10 };
-    let listed = world.store.messages(world.tenant, world.application, None, request).await.expect("a page").items;
+    let listed = world.store.messages(world.tenant, world.application.into(), None, request).await.expect("a page").items;
     assert!(listed.into_iter().rev().map(|message| (message.id, message.payload.expect("exists"))).eq(expected.clone()));
     let owner = world.enlist().await;
     let claimed = world.claim(owner, NOON).await;
@@ -71,7 +71,7 @@ pub(crate) async fn long_payload_reads_back_unchanged(world: &Fixture) {
 }
 
 async fn page(world: &Fixture, after: Option<MessageId>, limit: usize) -> (Vec<MessageId>, bool) {
-    let page = world.store.messages(world.tenant, world.application, None, PageRequest { after, limit }).await.expect("a page");
+    let page = world.store.messages(world.tenant, world.application.into(), None, PageRequest { after, limit }).await.expect("a page");
     (page.items.into_iter().map(|message| message.id).collect(), page.has_more)
 }
 
@@ -125,7 +125,8 @@ pub(crate) async fn messages_are_listed_by_event_type(world: &Fixture) {
     world.store.publish(world.publication(other, vec![])).await.expect("published");
     world.publish(NOON, &[]).await;
     let wanted = Some("user.created".to_owned());
-    let found = world.store.messages(world.tenant, world.application, wanted, PageRequest { after: None, limit: 5 }).await.expect("a page");
+    let found =
+        world.store.messages(world.tenant, world.application.into(), wanted, PageRequest { after: None, limit: 5 }).await.expect("a page");
     assert_eq!(found.items.iter().map(|message| message.id).collect::<Vec<_>>(), [id]);
 }
 
@@ -147,9 +148,9 @@ pub(crate) async fn concurrent_publications_are_all_stored(world: &Fixture) {
 
 pub(crate) async fn other_tenant_sees_nothing(world: &Fixture) {
     let id = world.publish(NOON, &[world.target()]).await;
-    assert_eq!(world.store.message(world.stranger, world.application, id).await.expect("read"), None);
+    assert_eq!(world.store.message(world.stranger, world.application.into(), id).await.expect("read"), None);
     let request = PageRequest { after: None, limit: 5 };
-    let page = world.store.messages(world.stranger, world.application, None, request).await.expect("read");
+    let page = world.store.messages(world.stranger, world.application.into(), None, request).await.expect("read");
     assert_eq!(page.items, []);
     let elsewhere = world.new_id(NOON).into();
     assert_eq!(world.store.message(world.tenant, elsewhere, id).await.expect("read"), None);
@@ -190,9 +191,9 @@ pub(crate) async fn idempotency_key_is_free_after_its_window(world: &Fixture) {
 }
 
 pub(crate) async fn event_id_is_unique_per_application_within_its_window(world: &Fixture) {
-    let publish = async |at, application| {
+    let publish = async |at, application: ApplicationId| {
         let mut message = world.message(at, "{}");
-        message.application_id = application;
+        message.origin_id = application.into();
         let mut publication = world.publication(message, vec![]);
         publication.event_id = Some("order-7".to_owned());
         (publication.message.id, world.store.publish(publication).await.expect("a result"))
@@ -212,7 +213,7 @@ pub(crate) async fn messages_are_counted_per_application(world: &Fixture) {
             world.publish(NOON + DAY * day, &[]).await;
         }
     }
-    let counts = world.store.message_counts(vec![world.new_id(NOON).into(), world.application]).await.expect("counts");
+    let counts = world.store.message_counts(vec![world.new_id(NOON).into(), world.application.into()]).await.expect("counts");
     assert_eq!(counts, [0, 6]);
 }
 
@@ -228,7 +229,7 @@ pub(crate) async fn day_with_pending_deliveries_is_not_dropped(world: &Fixture) 
     let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
     assert_eq!(dropped, [NOON.day()]);
     assert_eq!(page(world, None, 10).await.0, [kept_id, pending_id]);
-    assert_eq!(world.store.message(world.tenant, world.application, settled_id).await.expect("read"), None);
+    assert_eq!(world.store.message(world.tenant, world.application.into(), settled_id).await.expect("read"), None);
 
     let claimed = world.claim(owner, NOON + DAY).await;
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await);
@@ -244,8 +245,8 @@ pub(crate) async fn stale_version_is_not_stored(world: &Fixture) {
     let stale = world.publication(world.message(NOON, "{}"), vec![]);
     let id = stale.message.id;
     assert_eq!(world.store.publish(stale).await.expect("a result"), Published::Stale);
-    assert_eq!(world.store.message(world.tenant, world.application, id).await.expect("read"), None);
-    let seen = Versions { application: Fixture::SEEN.application + 1, ..Fixture::SEEN };
+    assert_eq!(world.store.message(world.tenant, world.application.into(), id).await.expect("read"), None);
+    let seen = Versions { origin: Fixture::SEEN.origin + 1, ..Fixture::SEEN };
     let current = Publication { seen, ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(current).await.expect("published"), Published::Stored);
 

@@ -4,13 +4,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use hookstream_model::{
     base::{
-        ids::{MessageId, TargetId},
+        ids::{MessageId, RouteId},
         time::Timestamp,
     },
-    delivery::{
-        queue::Backlog,
-        state::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
-    },
+    delivery::state::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
 };
 use hookstream_store::delivery::{
     deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Published, Redelivered, Redelivery, Settled, Wait},
@@ -25,7 +22,7 @@ use crate::support::{DAY, Fixture, NOON, SECOND, pending, settled};
 /// Number of targets that need three rows.
 const MANY: usize = 130;
 
-fn targets(world: &Fixture, number: usize) -> Vec<TargetId> {
+fn targets(world: &Fixture, number: usize) -> Vec<RouteId> {
     let mut targets: Vec<_> = (0..number).map(|_| world.target()).collect();
     targets.sort_unstable();
     targets
@@ -64,7 +61,7 @@ pub(crate) async fn every_result_of_a_packed_delivery_is_kept(world: &Fixture) {
     let targets = targets(world, 6);
     let owned = world.publish_owned(owner, NOON, &targets).await;
     let id = owned[0].message.id;
-    let backlog = Backlog::of_target(world.application, targets[2]);
+    let backlog = world.backlog(targets[2]);
     let exhausted = DeliveryState::Exhausted { reason: ExhaustedReason::Gone };
     let skipped = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
     let attempt = |claimed: &Claimed| Some(world.attempt(claimed, NOON));
@@ -82,12 +79,12 @@ pub(crate) async fn every_result_of_a_packed_delivery_is_kept(world: &Fixture) {
 
     // Only the first two are for any node to claim.
     let claimed = world.claim(owner, NOON + DAY).await;
-    let found: Vec<_> = claimed.iter().map(|one| (one.target_id, one.attempts, one.failed, one.trigger, one.due_at)).collect();
+    let found: Vec<_> = claimed.iter().map(|one| (one.route_id, one.attempts, one.failed, one.trigger, one.due_at)).collect();
     let retry = (targets[0], 1, 1, Trigger::Automatic, NOON + SECOND);
     assert_eq!(found, [retry, (targets[1], 0, 0, Trigger::Initial, NOON + SECOND * 2)]);
     assert!(claimed.iter().all(|one| one.packed.is_none() && *one.message == *owned[0].message));
     let from_backlog = world.claim_backlog(owner, NOON, backlog).await;
-    assert_eq!(from_backlog.iter().map(|one| one.target_id).collect::<Vec<_>>(), [targets[2]]);
+    assert_eq!(from_backlog.iter().map(|one| one.route_id).collect::<Vec<_>>(), [targets[2]]);
 }
 
 pub(crate) async fn message_to_many_targets_uses_several_rows(world: &Fixture) {
@@ -100,7 +97,7 @@ pub(crate) async fn message_to_many_targets_uses_several_rows(world: &Fixture) {
     assert_eq!(settle(world, owner, batch).await, [true; MANY / 2]);
     let is_pending = |delivery: &&Delivery| matches!(delivery.state, DeliveryState::Pending { .. });
     let detail = world.detail(id).await;
-    let waiting: Vec<_> = detail.deliveries.iter().filter(is_pending).map(|delivery| delivery.target_id).collect();
+    let waiting: Vec<_> = detail.deliveries.iter().filter(is_pending).map(|delivery| delivery.route_id).collect();
     assert_eq!(waiting, targets.iter().step_by(2).copied().collect::<Vec<_>>());
     let batch: Vec<_> = even.into_iter().map(|(_, claimed)| success(world, claimed)).collect();
     assert_eq!(settle(world, owner, batch).await, [true; MANY / 2]);
@@ -118,7 +115,7 @@ pub(crate) async fn unsettled_deliveries_of_a_lost_owner_are_claimed_once(world:
     let next = world.enlist().await;
     assert_eq!(settle(world, lost, vec![success(world, &owned[1])]).await, [false], "the former owner settles nothing");
     let claimed = world.claim(next, NOON + DAY).await;
-    let found: BTreeSet<_> = claimed.iter().map(|one| one.target_id).collect();
+    let found: BTreeSet<_> = claimed.iter().map(|one| one.route_id).collect();
     assert_eq!((found, claimed.len()), (targets.iter().skip(1).step_by(2).copied().collect(), 35));
     assert!(claimed.iter().all(|one| (one.attempts, one.trigger) == (0, Trigger::Initial)));
     let batch: Vec<_> = claimed.iter().map(|claimed| success(world, claimed)).collect();
@@ -155,8 +152,8 @@ pub(crate) async fn packed_delivery_keeps_its_payload_and_is_not_requeued(world:
     world.store.remove_payloads(removal).await.expect("removed");
     assert!(world.detail(message_id).await.message.payload.is_some());
 
-    let (tenant, application_id) = (world.tenant, world.application);
-    let redelivery = Redelivery { tenant, application_id, message_id, targets: vec![targets[1]], trigger: Trigger::Manual, now: NOON };
+    let (tenant, origin_id) = (world.tenant, world.application.into());
+    let redelivery = Redelivery { tenant, origin_id, message_id, routes: vec![targets[1]], trigger: Trigger::Manual, now: NOON };
     assert_eq!(world.store.redeliver(redelivery).await.expect("requeued"), Redelivered::Requeued(1));
     assert_eq!(world.claim(owner, NOON + Duration::from_secs(9)).await.len(), 0, "its attempt is imminent");
     assert_eq!(settle(world, owner, vec![success(world, &owned[1])]).await, [true]);
@@ -165,13 +162,13 @@ pub(crate) async fn packed_delivery_keeps_its_payload_and_is_not_requeued(world:
 pub(crate) async fn message_may_have_packed_and_waiting_deliveries(world: &Fixture) {
     let owner = world.enlist().await;
     let targets = targets(world, 3);
-    let own = |target_id| NewDelivery { target_id, state: NewState::Owned };
+    let own = |route_id| NewDelivery { route_id, state: NewState::Owned };
     let mut publication = world.publication(world.message(NOON, "{}"), vec![own(targets[0]), pending(targets[1]), own(targets[2])]);
     publication.owner = owner;
     let message = Arc::clone(&publication.message);
     assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
     let claimed = world.claim(owner, NOON).await;
-    assert_eq!(claimed.iter().map(|one| one.target_id).collect::<Vec<_>>(), [targets[1]]);
+    assert_eq!(claimed.iter().map(|one| one.route_id).collect::<Vec<_>>(), [targets[1]]);
     let owned = world.owned(owner, &message, &[targets[0], targets[2]]);
     let batch = vec![success(world, &owned[1]), success(world, &claimed[0]), success(world, &owned[0])];
     assert_eq!(settle(world, owner, batch).await, [true; 3]);

@@ -193,7 +193,7 @@ fn found(finding: &Finding) -> Problem {
     let of_delivery =
         |message: &dyn ToString, target: &dyn ToString| json!({ "message_id": message.to_string(), "endpoint_id": target.to_string() });
     match finding {
-        Finding::Untraced { application_id, message_id, deliveries, found } => Problem {
+        Finding::Untraced { origin_id: application_id, message_id, deliveries, found } => Problem {
             kind: "delivery_lost",
             text: format!(
                 "Message {message_id} has {deliveries} deliveries, and rows exist for {found}: see `hookstream explain {message_id} \

@@ -150,7 +150,8 @@ pub(crate) async fn explain(
 ) -> Result<Json<ExplanationAnswer>, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let message = id(&message, "Message")?;
-    let found = api.store.message(caller.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    let found =
+        api.store.message(caller.tenant, routes.application.id.into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(ExplanationAnswer { explanation: explanation(&routes, found, api.now()) }))
 }
 
@@ -174,7 +175,7 @@ pub(crate) async fn explain_by_id(
 fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp) -> Explanation {
     let MessageDetail { message, attempts, deliveries } = found;
     let matched = deliveries.iter().map(|delivery| explain_delivery(routes, &message, delivery, &attempts, now));
-    let has_delivery = |route: &Route| deliveries.iter().any(|delivery| EndpointId::from(delivery.target_id) == route.endpoint.id);
+    let has_delivery = |route: &Route| deliveries.iter().any(|delivery| EndpointId::from(delivery.route_id) == route.endpoint.id);
     let is_test = attempts.iter().map(|attempt| attempt.trigger).chain(deliveries.iter().filter_map(trigger)).any(|t| t == Trigger::Test);
     let unmatched: Vec<_> = routes.endpoints.iter().filter(|route| !has_delivery(route)).collect();
     let shown = unmatched.iter().take(UNMATCHED_SHOWN).map(|route| explain_unmatched(route, &message, is_test, now));
@@ -187,7 +188,7 @@ fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp)
         unmatched_left_out: unmatched.len().saturating_sub(UNMATCHED_SHOWN),
         message: ExplainedMessage {
             id: message.id.to_string(),
-            application_id: message.application_id.to_string(),
+            application_id: message.origin_id.to_string(),
             size_bytes: message.payload.as_ref().map(|payload| payload.body.len()),
             content_type: message.payload.as_ref().map(|payload| payload.content_type.as_str()),
             payload_expired: message.payload.is_none(),
@@ -210,10 +211,10 @@ fn explain_delivery(
     attempts: &[AttemptModel],
     now: Timestamp,
 ) -> ExplainedEndpoint {
-    let id = EndpointId::from(delivery.target_id);
+    let id = EndpointId::from(delivery.route_id);
     let route = routes.endpoint(id);
     let endpoint = route.map(|route| &route.endpoint);
-    let attempts: Vec<_> = attempts.iter().filter(|attempt| attempt.target_id == delivery.target_id).collect();
+    let attempts: Vec<_> = attempts.iter().filter(|attempt| attempt.route_id == delivery.route_id).collect();
     let step = match (delivery.pending, route) {
         (Some(PendingDetail { failed, trigger, .. }), Some(route)) => Some(next_step(trigger, failed, &route.schedule)),
         (None, _) | (_, None) => None,

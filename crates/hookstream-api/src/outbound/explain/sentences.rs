@@ -204,7 +204,7 @@ fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, hold: KeptBack
             Statement::new("endpoint_paused", "The endpoint is paused: its deliveries stay pending until it is active again.", json!({}))
         }
         KeptBack::Failing { until } if until > now => {
-            let reset = format!("POST /v1/applications/{}/endpoints/{endpoint}/reset-circuit", message.application_id);
+            let reset = format!("POST /v1/applications/{}/endpoints/{endpoint}/reset-circuit", message.origin_id);
             let sentence = format!(
                 "The endpoint's circuit breaker is open after repeated failures: nothing is sent before {until}, unless you {reset}."
             );
@@ -299,7 +299,7 @@ fn named(words: &[String]) -> String {
 /// Returns the action that gets the message delivered; `None` if it was delivered.
 pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement> {
     let Subject { message, endpoint: id, now } = subject;
-    let application = format!("/v1/applications/{}", message.application_id);
+    let application = format!("/v1/applications/{}", message.origin_id);
     let endpoint = format!("{application}/endpoints/{id}");
     let retry = format!("POST {application}/messages/{}/retry?endpoint_id={id}", message.id);
     let recover = format!("POST {endpoint}/recover with {{\"since\":\"{}\"}}", message.id.timestamp());
@@ -377,7 +377,7 @@ mod tests {
     use std::time::Duration;
 
     use hookstream_model::{
-        base::ids::{ApplicationId, MessageId, TargetId},
+        base::ids::{MessageId, OriginId, RouteId},
         delivery::state::Trigger,
         outbound::message::{DeliveryCounts, Payload},
     };
@@ -391,7 +391,7 @@ mod tests {
     fn message() -> Message {
         Message {
             id: MessageId::from_bytes([0; 16]),
-            application_id: ApplicationId::from_bytes([1; 16]),
+            origin_id: OriginId::from_bytes([1; 16]),
             event_type: "invoice.paid".to_owned(),
             payload: Some(Payload::from_json(None).expect("null")),
             event_id: None,
@@ -402,7 +402,7 @@ mod tests {
     }
 
     fn delivery(state: DeliveryState) -> Delivery {
-        Delivery { target_id: TargetId::from_bytes([2; 16]), state, attempts: 1, ended_at: Some(NOW), pending: None }
+        Delivery { route_id: RouteId::from_bytes([2; 16]), state, attempts: 1, ended_at: Some(NOW), pending: None }
     }
 
     fn pending(due_at: Timestamp, is_taken: bool) -> Delivery {
@@ -414,7 +414,7 @@ mod tests {
         Attempt {
             id: hookstream_model::base::ids::AttemptId::from_bytes([3; 16]),
             message_id: MessageId::from_bytes([0; 16]),
-            target_id: TargetId::from_bytes([2; 16]),
+            route_id: RouteId::from_bytes([2; 16]),
             number: 1,
             trigger: Trigger::Initial,
             succeeded: false,

@@ -156,9 +156,9 @@ const SETTINGS: Form =
 
 /// Message counts of a day, summed over the nodes.
 const COUNTS_ON_POSTGRES: Form = Form {
-    from: "(select day, application_id, sum(messages)::int8 as messages from message_counts group by day, application_id) counted",
+    from: "(select day, origin_id, sum(messages)::int8 as messages from message_counts group by day, origin_id) counted",
     day: DayBy::Number("day"),
-    ..Form::plain("message_counts", &["application_id"]).without_owner()
+    ..Form::plain("message_counts", &["origin_id"]).without_owner()
 };
 
 /// Delivery counts of a day, summed over the nodes.
@@ -172,12 +172,11 @@ const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
 };
 
 /// Pending deliveries, unowned or in their backlog: owners are not transferred.
-const PENDING: &str =
-    "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, backlog, retry_at, backlog as owner
+const PENDING: &str = "(select message_id, route_id, origin_id, due_at, attempts, failed, trigger_type, backlog, retry_at, backlog as owner
     from all_pending) waiting";
 
 /// A message has at most one key and one event id, and PostgreSQL finds both by the message's id.
-const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
+const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "origin_id", "event_id"]];
 
 /// All transferred tables. Not transferred: owners and nodes, which are processes; changes, which serve the caches of
 /// nodes; the last backlog position, which is not before the transferred ones; and the progress of a job in a day's
@@ -463,10 +462,10 @@ pub(crate) static TABLES: &[Table] = &[
     },
     history(
         "messages",
-        &["application_id", "id"],
+        &["origin_id", "id"],
         "id",
         &[
-            id("application_id"),
+            id("origin_id"),
             id("id"),
             id("environment_id"),
             text("event_type"),
@@ -484,9 +483,9 @@ pub(crate) static TABLES: &[Table] = &[
     ),
     history(
         "undelivered",
-        &["message_id", "target_id"],
+        &["message_id", "route_id"],
         "message_id",
-        &[id("message_id"), id("target_id"), text("state"), text("reason"), small("attempts"), integer("ended_at")],
+        &[id("message_id"), id("route_id"), text("state"), text("reason"), small("attempts"), integer("ended_at")],
     ),
     history(
         "attempts",
@@ -495,7 +494,7 @@ pub(crate) static TABLES: &[Table] = &[
         &[
             id("message_id"),
             id("id"),
-            id("target_id"),
+            id("route_id"),
             small("number"),
             text("trigger_type"),
             boolean("succeeded"),
@@ -511,8 +510,8 @@ pub(crate) static TABLES: &[Table] = &[
         name: "pending",
         columns: &[
             id("message_id"),
-            id("target_id"),
-            id("application_id"),
+            id("route_id"),
+            id("origin_id"),
             integer("due_at"),
             small("attempts"),
             small("failed"),
@@ -523,15 +522,15 @@ pub(crate) static TABLES: &[Table] = &[
         ],
         by_day: true,
         newest_of: &[],
-        sqlite: Form { from: PENDING, ..Form::plain("pending", &["message_id", "target_id"]) },
-        postgres: Form { from: PENDING, ..Form::by_id("pending", &["message_id", "target_id"], "message_id") },
+        sqlite: Form { from: PENDING, ..Form::plain("pending", &["message_id", "route_id"]) },
+        postgres: Form { from: PENDING, ..Form::by_id("pending", &["message_id", "route_id"], "message_id") },
     },
     Table {
         name: "message_counts",
-        columns: &[id("application_id"), integer("messages")],
+        columns: &[id("origin_id"), integer("messages")],
         by_day: true,
         newest_of: &[],
-        sqlite: Form::plain("message_counts", &["application_id"]),
+        sqlite: Form::plain("message_counts", &["origin_id"]),
         postgres: COUNTS_ON_POSTGRES,
     },
     Table {
@@ -554,7 +553,7 @@ pub(crate) static TABLES: &[Table] = &[
     },
     Table {
         name: "message_keys",
-        columns: &[id("environment_id"), text("key"), bytes("fingerprint"), id("application_id"), id("message_id"), text("first_status")],
+        columns: &[id("environment_id"), text("key"), bytes("fingerprint"), id("origin_id"), id("message_id"), text("first_status")],
         by_day: true,
         newest_of: &["environment_id", "key"],
         sqlite: Form::plain("idempotency_keys", &["environment_id", "key"]),
@@ -562,10 +561,10 @@ pub(crate) static TABLES: &[Table] = &[
     },
     Table {
         name: "event_ids",
-        columns: &[id("application_id"), text("event_id"), id("message_id")],
+        columns: &[id("origin_id"), text("event_id"), id("message_id")],
         by_day: true,
-        newest_of: &["application_id", "event_id"],
-        sqlite: Form::plain("event_ids", &["application_id", "event_id"]),
+        newest_of: &["origin_id", "event_id"],
+        sqlite: Form::plain("event_ids", &["origin_id", "event_id"]),
         postgres: Form::by_id("event_ids", MESSAGE_FIRST[1], "message_id"),
     },
 ];

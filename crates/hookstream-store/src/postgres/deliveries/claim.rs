@@ -8,7 +8,7 @@ use std::{
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::Timestamp,
     },
     delivery::{queue::Backlog, state::Trigger},
@@ -34,14 +34,14 @@ use crate::{
 };
 
 /// Due deliveries in the order of the index; rows that another node is claiming are skipped.
-const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, backlog, retry_at
+const SELECT_DUE: &str = "select message_id, route_id, origin_id, attempts, failed, trigger_type, due_at, backlog, retry_at
     from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
 /// Deliveries of backlogs, which only this node claims from. Waits for rows that a manual retry locks for a moment,
 /// so that no later delivery passes them.
 const SELECT_IN_BACKLOGS: &str =
     "select p.* from unnest($1::int8[], $2::int8[], $4::bool[]) with ordinality as want (backlog, deliveries, in_order, number)
     cross join lateral (
-        select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, backlog, retry_at from pending
+        select message_id, route_id, origin_id, attempts, failed, trigger_type, due_at, backlog, retry_at from pending
         where owner = want.backlog and (due_at <= $3 or want.in_order) order by due_at, message_id limit want.deliveries for update
     ) p order by want.number, p.due_at, p.message_id";
 /// Tells whether a number without a node owns deliveries. A node that froze during a claim and whose lease has
@@ -50,27 +50,27 @@ const IS_ORPHANED: &str = concat!(owners!(), "select exists (select 1 from all_o
 /// Payload sizes, without reading the payloads. The bounds, here and below, tell the planner which days to read.
 const SIZES: &str = "select b.message_id, b.size from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
-const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, target_id)
-    where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner <= 0";
-const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
-    where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner <= 0";
+const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, route_id)
+    where p.message_id = taken.message_id and p.route_id = taken.route_id and p.owner <= 0";
+const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, route_id)
+    where p.message_id = orphan.message_id and p.route_id = orphan.route_id and p.owner <= 0";
 const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body, m.hops
-    from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
-    join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
+    from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (origin_id, id)) taken
+    join messages m on m.origin_id = taken.origin_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
 
 /// First delivery of each backlog, one index lookup for each.
 const BACKLOG_HEADS: &str = "with recursive heads as (
-        (select owner, application_id, target_id, due_at, retry_at from pending
+        (select owner, origin_id, route_id, due_at, retry_at from pending
             where owner > $1 and owner <= $2 order by owner, due_at limit 1)
         union all
         select next.* from heads cross join lateral (
-            select owner, application_id, target_id, due_at, retry_at from pending
+            select owner, origin_id, route_id, due_at, retry_at from pending
             where owner > heads.owner and owner <= $2 order by owner, due_at limit 1
         ) next
     )
-    select owner, application_id, target_id, coalesce(retry_at, due_at), retry_at from heads limit $3";
+    select owner, origin_id, route_id, coalesce(retry_at, due_at), retry_at from heads limit $3";
 
 const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = backlog.number limit $2) counted)
     from unnest($1::int8[]) with ordinality as backlog (number, place) order by backlog.place";
@@ -141,8 +141,8 @@ impl Floor {
 /// Due delivery whose message has not been read yet.
 struct Due {
     message_id: Uuid,
-    target_id: Uuid,
-    application_id: Uuid,
+    route_id: Uuid,
+    origin_id: Uuid,
     attempts: u32,
     failed: u32,
     trigger: Trigger,
@@ -156,7 +156,7 @@ struct Due {
 /// Message with a claimed delivery.
 struct Found {
     id: MessageId,
-    application_id: ApplicationId,
+    origin_id: OriginId,
     environment_id: EnvironmentId,
     event_type: String,
     payload: StoredPayload,
@@ -192,12 +192,11 @@ pub(crate) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
 /// under its owner, so that it blocks no other.
 fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
     let open = |found: Found| {
-        let Found { id, application_id, environment_id, event_type, payload, hops } = found;
+        let Found { id, origin_id, environment_id, event_type, payload, hops } = found;
         match payload.decode() {
-            Ok(payload) => Some((
-                Uuid::from_bytes(*id.as_bytes()),
-                (environment_id, Arc::new(Message { id, application_id, event_type, payload, hops })),
-            )),
+            Ok(payload) => {
+                Some((Uuid::from_bytes(*id.as_bytes()), (environment_id, Arc::new(Message { id, origin_id, event_type, payload, hops }))))
+            }
             Err(error) => {
                 payloads::log_damaged(id, &error);
                 None
@@ -211,7 +210,7 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
             owner,
             environment_id: *environment_id,
             message: Arc::clone(message),
-            target_id: TargetId::from_bytes(due.target_id.into_bytes()),
+            route_id: RouteId::from_bytes(due.route_id.into_bytes()),
             backlog: due.backlog,
             attempts: due.attempts,
             failed: due.failed,
@@ -238,8 +237,8 @@ pub(crate) async fn backlogs(pool: &Pool, ranges: &[(i64, i64)], after: Option<B
         let head = |row: &tokio_postgres::Row| {
             Some(BacklogHead {
                 backlog: Backlog::from_number(row.get(0))?,
-                application_id: ApplicationId::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
-                target_id: TargetId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
+                origin_id: OriginId::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
+                route_id: RouteId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
                 due_at: Timestamp::from_millis(row.get(3)),
                 retry_at: row.get::<_, Option<i64>>(4).map(Timestamp::from_millis),
             })
@@ -321,8 +320,8 @@ fn read_due(row: &tokio_postgres::Row) -> Due {
     let count = |column| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
     Due {
         message_id: row.get(0),
-        target_id: row.get(1),
-        application_id: row.get(2),
+        route_id: row.get(1),
+        origin_id: row.get(2),
         attempts: count(3),
         failed: count(4),
         trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
@@ -358,9 +357,9 @@ fn within(due: Vec<Due>, bytes: usize) -> Vec<Due> {
 
 async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<Found>, Error> {
     let message_ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
-    let targets: Vec<_> = due.iter().map(|due| due.target_id).collect();
-    let applications: Vec<_> = due.iter().map(|due| due.application_id).collect();
-    let taken = [(&owner.number() as _, Type::INT8), (&message_ids as _, Type::UUID_ARRAY), (&targets as _, Type::UUID_ARRAY)];
+    let routes: Vec<_> = due.iter().map(|due| due.route_id).collect();
+    let applications: Vec<_> = due.iter().map(|due| due.origin_id).collect();
+    let taken = [(&owner.number() as _, Type::INT8), (&message_ids as _, Type::UUID_ARRAY), (&routes as _, Type::UUID_ARRAY)];
     if due.is_empty() {
         return Ok(Vec::new());
     }
@@ -369,12 +368,12 @@ async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<
     let read =
         [(&applications as _, Type::UUID_ARRAY), (&message_ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
     let rows = connection.query(READ, &read).await?;
-    let application_of: HashMap<_, _> = due.iter().map(|due| (due.message_id, due.application_id)).collect();
+    let origin_of: HashMap<_, _> = due.iter().map(|due| (due.message_id, due.origin_id)).collect();
     let message = |row: &tokio_postgres::Row| {
         let id: Uuid = row.get(0);
         Some(Found {
             id: MessageId::from_bytes(id.into_bytes()),
-            application_id: ApplicationId::from_bytes(application_of.get(&id)?.into_bytes()),
+            origin_id: OriginId::from_bytes(origin_of.get(&id)?.into_bytes()),
             environment_id: EnvironmentId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
             event_type: row.get(1),
             payload: read_payload(row, 3),
@@ -391,6 +390,6 @@ async fn drop_orphans(connection: &Connection, orphans: &[Due]) -> Result<(), Er
     }
     tracing::error!(count = orphans.len(), "deleted pending deliveries whose message is missing");
     let message_ids: Vec<_> = orphans.iter().map(|due| due.message_id).collect();
-    let targets: Vec<_> = orphans.iter().map(|due| due.target_id).collect();
-    connection.execute(DROP_ORPHANS, &[(&message_ids, Type::UUID_ARRAY), (&targets, Type::UUID_ARRAY)]).await.map(|_| ())
+    let routes: Vec<_> = orphans.iter().map(|due| due.route_id).collect();
+    connection.execute(DROP_ORPHANS, &[(&message_ids, Type::UUID_ARRAY), (&routes, Type::UUID_ARRAY)]).await.map(|_| ())
 }

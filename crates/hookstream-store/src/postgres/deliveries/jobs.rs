@@ -25,18 +25,18 @@ use crate::{
     },
 };
 
-/// Columns of a candidate, for the message `m` and the target `$1`. The bounds tell the planner which days to read.
+/// Columns of a candidate, for the message `m` and the route `$1`. The bounds tell the planner which days to read.
 /// The columns avoid `exists`, which the planner might answer by reading a whole table once.
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
-            (select true from all_pending p where p.message_id = m.id and p.target_id = $1) is not null,
+            (select true from all_pending p where p.message_id = m.id and p.route_id = $1) is not null,
             (select u.state from undelivered u
-                where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
+                where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.route_id = $1),
             (select u.ended_at from undelivered u
-                where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
+                where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.route_id = $1),
             (select max(a.created_at) from attempts a
-                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.target_id = $1),
+                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.route_id = $1),
             (select true from attempts a
                 where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null,
             (select true from payloads b
@@ -47,17 +47,17 @@ macro_rules! candidate {
 const SURVEY: &str = concat!(
     candidate!(),
     " from (select id, event_type, channels from messages
-        where application_id = $2 and environment_id = $3 and id > $4 and id < $5 order by id limit $6) m order by m.id"
+        where origin_id = $2 and environment_id = $3 and id > $4 and id < $5 order by id limit $6) m order by m.id"
 );
 const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false,
         (select true from payloads b where b.message_id = u.message_id and b.message_id > $4 and b.message_id < $5) is not null, m.channels
     from (select message_id, state, ended_at from undelivered
-        where target_id = $1 and message_id > $4 and message_id < $5 order by message_id limit $6) u
-    join messages m on m.application_id = $2 and m.id = u.message_id and m.id > $4 and m.id < $5 and m.environment_id = $3
+        where route_id = $1 and message_id > $4 and message_id < $5 order by message_id limit $6) u
+    join messages m on m.origin_id = $2 and m.id = u.message_id and m.id > $4 and m.id < $5 and m.environment_id = $3
     order by u.message_id";
 const CANDIDATES: &str = concat!(
     candidate!(),
-    " from messages m where m.application_id = $2 and m.environment_id = $3 and m.id >= $4 and m.id <= $5 and m.id = any($6)"
+    " from messages m where m.origin_id = $2 and m.environment_id = $3 and m.id >= $4 and m.id <= $5 and m.id = any($6)"
 );
 /// Claims running jobs. A job of an owner whose lease has expired is free.
 const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at, $2) where id in (
@@ -65,8 +65,7 @@ const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at
             and (owner = any($4) or owner not in (select number from nodes where lapses_at > clock_timestamp()))
         order by id limit $3 for update skip locked)";
 const LOCK_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
-const LOCK_MESSAGES: &str =
-    "select 1 from messages where application_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
+const LOCK_MESSAGES: &str = "select 1 from messages where origin_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
 /// Prevents removal of the payloads: a requeued delivery needs its payload.
 const LOCK_PAYLOADS: &str = "select 1 from payloads
     where message_id >= $1 and message_id <= $2 and message_id = any($3) order by message_id for key share";
@@ -74,18 +73,18 @@ const LOCK_PAYLOADS: &str = "select 1 from payloads
 /// deliveries of its message.
 const REQUEUE: &str = "with given as (
         select g.message_id, (select max(a.number) from attempts a
-            where a.message_id = g.message_id and a.message_id >= $5 and a.message_id <= $6 and a.target_id = $2) as last_number
+            where a.message_id = g.message_id and a.message_id >= $5 and a.message_id <= $6 and a.route_id = $2) as last_number
         from unnest($1::uuid[]) as g (message_id)
     ), revived as (
         delete from undelivered u using given g
-        where u.message_id = g.message_id and u.target_id = $2 and u.message_id >= $5 and u.message_id <= $6
+        where u.message_id = g.message_id and u.route_id = $2 and u.message_id >= $5 and u.message_id <= $6
         returning u.message_id, u.state
     ), added as (
         update messages m set deliveries = m.deliveries + 1 from given g
-        where m.application_id = $3 and m.id = g.message_id and m.id >= $5 and m.id <= $6 and g.last_number is null
+        where m.origin_id = $3 and m.id = g.message_id and m.id >= $5 and m.id <= $6 and g.last_number is null
             and not exists (select 1 from revived r where r.message_id = g.message_id)
     ), requeued as (
-        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+        insert into pending (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type)
         select g.message_id, $2, $3, 0, $4, coalesce(g.last_number, 0), 0, $7 from given g
     )
     select g.message_id, r.state, g.last_number is not null from given g left join revived r on r.message_id = g.message_id";
@@ -93,8 +92,8 @@ const ADVANCE: &str = "update jobs set position = $2, requeued = requeued + $3, 
 
 pub(crate) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate>, Error> {
     let values = [
-        (&uuid(survey.target_id.as_bytes()) as _, Type::UUID),
-        (&uuid(survey.application_id.as_bytes()) as _, Type::UUID),
+        (&uuid(survey.route_id.as_bytes()) as _, Type::UUID),
+        (&uuid(survey.origin_id.as_bytes()) as _, Type::UUID),
         (&uuid(survey.tenant.environment.as_bytes()) as _, Type::UUID),
         (&uuid(survey.after.as_bytes()) as _, Type::UUID),
         (&uuid(survey.before.as_bytes()) as _, Type::UUID),
@@ -144,16 +143,16 @@ async fn requeue(connection: &Connection, slice: &JobSlice) -> Result<usize, Err
     let messages: Vec<_> = slice.messages.iter().map(|message| uuid(message.as_bytes())).collect();
     let (Some(first), Some(last)) = (messages.iter().min(), messages.iter().max()) else { return Ok(0) };
     let job = &slice.job;
-    let application = uuid(job.application_id.as_bytes());
-    let key = [(&application as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    let origin = uuid(job.application_id.as_bytes());
+    let key = [(&origin as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
     connection.query(LOCK_MESSAGES, &key).await?;
     let key = [(first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
     connection.query(LOCK_PAYLOADS, &key).await?;
-    let target = uuid(job.endpoint_id.as_bytes());
+    let route = uuid(job.endpoint_id.as_bytes());
     // Separate statement: sees everything that was committed until the rows were locked.
     let keys = [
-        (&target as _, Type::UUID),
-        (&application as _, Type::UUID),
+        (&route as _, Type::UUID),
+        (&origin as _, Type::UUID),
         (&uuid(job.tenant.environment.as_bytes()) as _, Type::UUID),
         (first as _, Type::UUID),
         (last as _, Type::UUID),
@@ -165,8 +164,8 @@ async fn requeue(connection: &Connection, slice: &JobSlice) -> Result<usize, Err
     let taken: Vec<_> = taken.map(|candidate| uuid(candidate.message_id.as_bytes())).collect();
     let values = [
         (&taken as _, Type::UUID_ARRAY),
-        (&target as _, Type::UUID),
-        (&application as _, Type::UUID),
+        (&route as _, Type::UUID),
+        (&origin as _, Type::UUID),
         (&slice.now.as_millis() as _, Type::INT8),
         (first as _, Type::UUID),
         (last as _, Type::UUID),

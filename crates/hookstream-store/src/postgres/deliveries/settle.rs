@@ -27,45 +27,45 @@ use crate::{
 const SETTLE: &str = "with given as (
         select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
                 $22::int8[], $23::int8[], $24::uuid[], $25::int8[], $26::int4[])
-            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, backlog, retry_at, environment_id, day, part)
+            as g (number, message_id, route_id, kind, tried, at, failed, state, reason, backlog, retry_at, environment_id, day, part)
     ), bits as (
         select * from unnest($27::uuid[], $28::int4[], $29::int8[]) as b (message_id, part, bits)
     ), emptied as (
         delete from packed_pending p using bits b
         where p.message_id = b.message_id and p.part = b.part and p.owner + 0 = $1 and p.unsettled = b.bits
-        returning p.message_id, p.part, p.application_id, p.due_at, p.trigger_type
+        returning p.message_id, p.part, p.origin_id, p.due_at, p.trigger_type
     ), reduced as (
         update packed_pending p set unsettled = p.unsettled & ~b.bits from bits b
         where p.message_id = b.message_id and p.part = b.part and p.owner + 0 = $1 and p.unsettled <> b.bits and p.unsettled & b.bits = b.bits
-        returning p.message_id, p.part, p.application_id, p.due_at, p.trigger_type
+        returning p.message_id, p.part, p.origin_id, p.due_at, p.trigger_type
     ), unpacked as (
-        select g.number, g.kind, g.state, g.day, g.environment_id, c.application_id, c.due_at, c.trigger_type
+        select g.number, g.kind, g.state, g.day, g.environment_id, c.origin_id, c.due_at, c.trigger_type
         from (select * from emptied union all select * from reduced) c join given g on g.message_id = c.message_id and g.part = c.part
     ), removed as (
         delete from pending p using given g
-        where g.part is null and g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner + 0 = $1
+        where g.part is null and g.kind in (0, 3) and p.message_id = g.message_id and p.route_id = g.route_id and p.owner + 0 = $1
         returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
     ), kept as (
         update pending p set owner = g.backlog, backlog = g.backlog, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
             attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
             trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
         from given g
-        where g.part is null and g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner + 0 = $1
+        where g.part is null and g.kind in (1, 2) and p.message_id = g.message_id and p.route_id = g.route_id and p.owner + 0 = $1
         returning g.number
     ), queued as (
         insert into pending
-            (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at)
-        select g.message_id, g.target_id, u.application_id, g.backlog, coalesce(g.at, u.due_at), g.tried::int4, coalesce(g.failed, 0),
+            (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at)
+        select g.message_id, g.route_id, u.origin_id, g.backlog, coalesce(g.at, u.due_at), g.tried::int4, coalesce(g.failed, 0),
             case g.kind when 1 then 'automatic' else u.trigger_type end, g.backlog, g.retry_at
         from unpacked u join given g on g.number = u.number where u.kind in (1, 2)
     ), done as (
         select number, attempts, kind, state, day, environment_id from removed
         union all select number, 0, kind, state, day, environment_id from unpacked where kind in (0, 3)
     ), ended as (
-        insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
-        select g.message_id, g.target_id, g.state, g.reason, d.attempts + g.tried::int4, g.at
+        insert into undelivered (message_id, route_id, state, reason, attempts, ended_at)
+        select g.message_id, g.route_id, g.state, g.reason, d.attempts + g.tried::int4, g.at
         from done d join given g on g.number = d.number where d.kind = 3
-        on conflict (message_id, target_id) do update
+        on conflict (message_id, route_id) do update
             set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at
     ), counted as (
         insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
@@ -79,9 +79,9 @@ const SETTLE: &str = "with given as (
         select number from removed union all select number from kept union all select number from unpacked
     ), recorded as (
         insert into attempts
-            (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+            (message_id, id, route_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
                 response_body)
-        select g.message_id, a.id, g.target_id, a.attempt_number, a.trigger_type, a.succeeded, a.response_status, a.duration_ms,
+        select g.message_id, a.id, g.route_id, a.attempt_number, a.trigger_type, a.succeeded, a.response_status, a.duration_ms,
             a.created_at, a.waterfall, a.error, a.response_body
         from unnest($11::int8[], $12::uuid[], $13::int4[], $14::text[], $15::bool[], $16::int4[], $17::int8[], $18::int8[],
                 $19::bytea[], $20::text[], $21::text[])
@@ -100,7 +100,7 @@ const OPERATION: &str = "record the results of deliveries";
 struct Columns {
     numbers: Vec<i64>,
     message_ids: Vec<Uuid>,
-    target_ids: Vec<Uuid>,
+    route_ids: Vec<Uuid>,
     kinds: Vec<i16>,
     tried: Vec<bool>,
     at: Vec<Option<i64>>,
@@ -138,7 +138,7 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
     let Columns {
         numbers,
         message_ids,
-        target_ids,
+        route_ids,
         kinds,
         tried,
         at,
@@ -161,7 +161,7 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&owner.number() as _, Type::INT8),
         (numbers as _, Type::INT8_ARRAY),
         (message_ids as _, Type::UUID_ARRAY),
-        (target_ids as _, Type::UUID_ARRAY),
+        (route_ids as _, Type::UUID_ARRAY),
         (kinds as _, Type::INT2_ARRAY),
         (tried as _, Type::BOOL_ARRAY),
         (at as _, Type::INT8_ARRAY),
@@ -242,7 +242,7 @@ impl Columns {
         self.days.push(days::number(settled.message_id.timestamp().day()));
         self.numbers.push(number);
         self.message_ids.push(Uuid::from_bytes(*settled.message_id.as_bytes()));
-        self.target_ids.push(Uuid::from_bytes(*settled.target_id.as_bytes()));
+        self.route_ids.push(Uuid::from_bytes(*settled.route_id.as_bytes()));
         self.kinds.push(kind);
         self.tried.push(settled.attempt.is_some());
         self.at.push(at);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, MessageId},
+        ids::{MessageId, OriginId},
         time::Timestamp,
     },
     delivery::attempt::Attempt,
@@ -33,10 +33,10 @@ const OPERATION: &str = "find messages";
 macro_rules! chunk {
     ($order:literal) => {
         concat!(
-            "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels
+            "select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels
             from unnest($1::uuid[]) as a (id) cross join lateral (
-                select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels from messages m
-                where m.application_id = a.id and m.id >= $2 and m.id < $3 and m.environment_id = $4 order by m.id",
+                select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels from messages m
+                where m.origin_id = a.id and m.id >= $2 and m.id < $3 and m.environment_id = $4 order by m.id",
             $order,
             " limit $5) m"
         )
@@ -46,29 +46,29 @@ const OLDER: &str = chunk!(" desc");
 const NEWER: &str = chunk!("");
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 /// Days on which these applications have messages, with the applications of each.
-const DAYS: &str = "select day, array_agg(distinct application_id) from message_counts
-    where application_id = any($1) and day >= $2 and day <= $3 group by day";
-const FOR_TARGET: &str = "select message_id from all_pending where message_id = any($1) and target_id = $2
-    union select message_id from undelivered where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4
-    union select message_id from attempts where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4";
+const DAYS: &str = "select day, array_agg(distinct origin_id) from message_counts
+    where origin_id = any($1) and day >= $2 and day <= $3 group by day";
+const FOR_TARGET: &str = "select message_id from all_pending where message_id = any($1) and route_id = $2
+    union select message_id from undelivered where message_id = any($1) and route_id = $2 and message_id >= $3 and message_id <= $4
+    union select message_id from attempts where message_id = any($1) and route_id = $2 and message_id >= $3 and message_id <= $4";
 const ATTEMPTS: &str =
-    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+    "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
     from attempts where message_id = any($1) and message_id >= $2 and message_id <= $3
-        and ($4::uuid is null or target_id = $4) and ($5::bool is null or succeeded = $5)
+        and ($4::uuid is null or route_id = $4) and ($5::bool is null or succeeded = $5)
         and ($6::int4 is null or response_status between $6 and $7) and (not $8::bool or response_status is null)
         and ($9::int8 is null or created_at >= $9) and ($10::int8 is null or created_at < $10)
     order by message_id desc, id desc";
-const APPLICATION_OF: &str = "select m.application_id from (select distinct application_id from message_counts where day = $3) c
-    join messages m on m.application_id = c.application_id and m.id = $1 where m.environment_id = $2 limit 1";
+const APPLICATION_OF: &str = "select m.origin_id from (select distinct origin_id from message_counts where day = $3) c
+    join messages m on m.origin_id = c.origin_id and m.id = $1 where m.environment_id = $2 limit 1";
 
-/// Returns the application of a tenant's message.
-pub(crate) async fn application_of(pool: &Pool, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+/// Returns the origin of a tenant's message.
+pub(crate) async fn origin_of(pool: &Pool, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error> {
     let connection = connect(pool, OPERATION).await?;
     let (message, environment, day) = (uuid(id.as_bytes()), uuid(tenant.environment.as_bytes()), number(id.timestamp().day()));
     let values = [(&message as _, Type::UUID), (&environment as _, Type::UUID), (&day as _, Type::INT8)];
     let rows = connection.query(APPLICATION_OF, &values).await?;
-    Ok(rows.first().map(|row| ApplicationId::from_bytes(row.get::<_, Uuid>(0).into_bytes())))
+    Ok(rows.first().map(|row| OriginId::from_bytes(row.get::<_, Uuid>(0).into_bytes())))
 }
 
 pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
@@ -80,8 +80,8 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     'pages: while let Some(messages) = walk.next(&connection).await? {
         let ids: Vec<_> = messages.iter().map(|message| *message.id.as_bytes()).collect();
         let mut matching: Vec<_> = messages.into_iter().filter(|message| search.filter.matches_message(message)).collect();
-        if let Some(target) = search.filter.target {
-            let for_target = find_for_target(&connection, &matching, uuid(target.as_bytes())).await?;
+        if let Some(route) = search.filter.route {
+            let for_target = find_for_target(&connection, &matching, uuid(route.as_bytes())).await?;
             matching.retain(|message| for_target.contains(&message.id));
         }
         let matching = add_counts(&connection, matching).await?;
@@ -128,7 +128,7 @@ pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Foun
             }
             for attempt in of_message.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
                 let position = search.behind(id, *attempt.id.as_bytes());
-                let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
+                let row = FoundAttempt { attempt, origin_id: message.origin_id, event_type: message.event_type.clone() };
                 if !found.take(row, position) {
                     break 'pages;
                 }
@@ -148,13 +148,13 @@ async fn read_attempts(connection: &Connection, messages: &[Uuid], search: &Atte
     let bounds = filter.class.and_then(StatusClass::bounds);
     let is_unanswered = filter.class.is_some() && bounds.is_none();
     let (from, to) = (bounds.map(|(from, _)| i32::from(from)), bounds.map(|(_, to)| i32::from(to)));
-    let target = filter.target.map(|target| uuid(target.as_bytes()));
+    let route = filter.route.map(|route| uuid(route.as_bytes()));
     let (since, until) = (filter.since.map(Timestamp::as_millis), filter.until.map(Timestamp::as_millis));
     let values = [
         (&messages as _, Type::UUID_ARRAY),
         (first as _, Type::UUID),
         (last as _, Type::UUID),
-        (&target as _, Type::UUID),
+        (&route as _, Type::UUID),
         (&filter.succeeded as _, Type::BOOL),
         (&from as _, Type::INT4),
         (&to as _, Type::INT4),
@@ -165,10 +165,10 @@ async fn read_attempts(connection: &Connection, messages: &[Uuid], search: &Atte
     Ok(connection.query(ATTEMPTS, &values).await?.iter().map(read_attempt).collect())
 }
 
-async fn find_for_target(connection: &Connection, messages: &[Message], target: Uuid) -> Result<HashSet<MessageId>, Error> {
+async fn find_for_target(connection: &Connection, messages: &[Message], route: Uuid) -> Result<HashSet<MessageId>, Error> {
     let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
-    let values = [(&ids as _, Type::UUID_ARRAY), (&target as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID)];
+    let values = [(&ids as _, Type::UUID_ARRAY), (&route as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID)];
     let rows = connection.query(FOR_TARGET, &values).await?;
     Ok(rows.iter().map(|row| MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
 }
@@ -185,8 +185,8 @@ impl Walk {
         if range.is_empty() {
             return Ok(Self { chunk, left: Vec::new() });
         }
-        if let Some(application) = range.application {
-            return Ok(Self { chunk, left: vec![(range.clone(), vec![uuid(application.as_bytes())])] });
+        if let Some(origin) = range.origin {
+            return Ok(Self { chunk, left: vec![(range.clone(), vec![uuid(origin.as_bytes())])] });
         }
         let environment: &[u8] = range.tenant.environment.as_bytes();
         let rows = connection.query(OF_ENVIRONMENT, &[(&environment as _, Type::BYTEA)]).await?;
@@ -217,10 +217,10 @@ impl Walk {
             (&i64::try_from(of_each).unwrap_or(i64::MAX) as _, Type::INT8),
         ];
         let sql = if range.direction == Direction::Older { OLDER } else { NEWER };
-        let mut parts: HashMap<ApplicationId, Vec<Message>> = HashMap::new();
+        let mut parts: HashMap<OriginId, Vec<Message>> = HashMap::new();
         for row in &connection.query(sql, &values).await? {
             let message = read_message(row)?;
-            parts.entry(message.application_id).or_default().push(message);
+            parts.entry(message.origin_id).or_default().push(message);
         }
         let mut parts: Vec<_> = parts.into_values().collect();
         for part in &mut parts {

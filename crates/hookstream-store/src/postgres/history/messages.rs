@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, AttemptId, MessageId, TargetId},
+        ids::{AttemptId, MessageId, OriginId, RouteId},
         time::Timestamp,
     },
     delivery::{
@@ -28,9 +28,8 @@ use crate::{
     postgres::db::connection::{Connection, Pool, connect},
 };
 
-const FIND: &str =
-    "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
-    from messages m left join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
+const FIND: &str = "select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
+    from messages m left join payloads b on b.message_id = m.id where m.origin_id = $1 and m.id = $2 and m.environment_id = $3";
 /// Delivery counts and time of the last attempt. The bounds tell the planner which days to read.
 const DELIVERY_COUNTS: &str = "select g.id,
         (select count(*) from all_pending p where p.message_id = g.id),
@@ -44,24 +43,23 @@ const DELIVERY_COUNTS: &str = "select g.id,
 const PAYLOADS: &str = "select b.message_id, b.is_text, b.encoding, b.size, b.body from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
 const ATTEMPTS: &str =
-    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+    "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
     from attempts where message_id = $1 order by id";
 const PENDING: &str =
-    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = $1";
-const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = $1";
-const MESSAGE_COUNTS: &str =
-    "select application_id, sum(messages)::int8 from message_counts where application_id = any($1) group by application_id";
+    "select route_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = $1";
+const UNDELIVERED: &str = "select route_id, state, reason, attempts, ended_at from undelivered where message_id = $1";
+const MESSAGE_COUNTS: &str = "select origin_id, sum(messages)::int8 from message_counts where origin_id = any($1) group by origin_id";
 /// One snapshot, so that a message, its attempts and its deliveries are of one moment.
 const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read only";
 
-pub(crate) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+pub(crate) async fn find(pool: &Pool, tenant: Tenant, origin: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
     let connection = connect(pool, "read a message").await?;
     let read = async |connection: &Connection| {
         connection.batch(ONE_MOMENT).await?;
-        let (application, id) = (uuid(application.as_bytes()), uuid(id.as_bytes()));
+        let (origin, id) = (uuid(origin.as_bytes()), uuid(id.as_bytes()));
         let environment = uuid(tenant.environment.as_bytes());
-        let key = [(&application as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
+        let key = [(&origin as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
         let found = connection.query(FIND, &key).await?;
         let Some(row) = found.first() else { return Ok(None) };
         let message = Message { payload: read_optional_payload(row, 6)?, ..read_message(row)? };
@@ -106,7 +104,7 @@ pub(crate) async fn add_payloads(connection: &Connection, messages: &mut [Messag
     Ok(())
 }
 
-pub(crate) async fn counts(pool: &Pool, applications: &[ApplicationId]) -> Result<Vec<u64>, Error> {
+pub(crate) async fn counts(pool: &Pool, applications: &[OriginId]) -> Result<Vec<u64>, Error> {
     let connection = connect(pool, "count messages").await?;
     let ids: Vec<_> = applications.iter().map(|id| uuid(id.as_bytes())).collect();
     let rows = connection.query(MESSAGE_COUNTS, &[(&ids, Type::UUID_ARRAY)]).await?;
@@ -127,7 +125,7 @@ pub(crate) fn read_message(row: &Row) -> Result<Message, Error> {
     let id = MessageId::from_bytes(id_at(row, 0));
     Ok(Message {
         id,
-        application_id: ApplicationId::from_bytes(id_at(row, 1)),
+        origin_id: OriginId::from_bytes(id_at(row, 1)),
         event_type: row.get(2),
         event_id: row.get(3),
         channels: read_channels(row.get(5)),
@@ -160,7 +158,7 @@ pub(crate) fn read_attempt(row: &Row) -> Attempt {
     Attempt {
         message_id: MessageId::from_bytes(id_at(row, 0)),
         id: AttemptId::from_bytes(id_at(row, 1)),
-        target_id: TargetId::from_bytes(id_at(row, 2)),
+        route_id: RouteId::from_bytes(id_at(row, 2)),
         number: u32::try_from(row.get::<_, i32>(3)).unwrap_or(0),
         trigger: Trigger::parse(row.get(4)).unwrap_or(Trigger::Automatic),
         succeeded: row.get(5),
@@ -182,7 +180,7 @@ fn read_pending(row: &Row) -> Delivery {
         is_taken: row.get::<_, i64>(5) > 0,
         is_in_backlog: row.get::<_, i64>(5) < 0,
     };
-    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, pending: Some(pending) }
+    Delivery { route_id: RouteId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, pending: Some(pending) }
 }
 
 /// Reads a delivery that ended without success; `None` for a state of a newer version, which this version cannot name.
@@ -190,5 +188,5 @@ fn read_undelivered(row: &Row) -> Option<Delivery> {
     let state = DeliveryState::parse_undelivered(row.get(1), row.get(2))?;
     let attempts = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
     let ended_at = Some(Timestamp::from_millis(row.get(4)));
-    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at, pending: None })
+    Some(Delivery { route_id: RouteId::from_bytes(id_at(row, 0)), state, attempts, ended_at, pending: None })
 }

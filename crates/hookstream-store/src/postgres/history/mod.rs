@@ -8,7 +8,7 @@ pub(crate) mod messages;
 use async_trait::async_trait;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId},
+        ids::{EnvironmentId, MessageId, OriginId},
         time::Day,
     },
     identity::tenancy::Tenant,
@@ -29,12 +29,12 @@ use crate::{
 
 #[async_trait]
 impl History for PostgresStore {
-    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
-        messages::find(&self.plain, tenant, application, id).await
+    async fn message(&self, tenant: Tenant, origin: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        messages::find(&self.plain, tenant, origin, id).await
     }
 
-    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
-        finding::application_of(&self.plain, tenant, id).await
+    async fn origin_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error> {
+        finding::origin_of(&self.plain, tenant, id).await
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
@@ -45,7 +45,7 @@ impl History for PostgresStore {
         finding::attempts(&self.plain, &search).await
     }
 
-    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+    async fn message_counts(&self, applications: Vec<OriginId>) -> Result<Vec<u64>, Error> {
         messages::counts(&self.plain, &applications).await
     }
 

@@ -1,7 +1,7 @@
 //! Removal of one environment's expired messages, while messages of other environments on the same days stay.
 
 use hookstream_model::base::{
-    ids::{ApplicationId, MessageId},
+    ids::{MessageId, OriginId},
     time::Day,
 };
 use tokio_postgres::types::Type;
@@ -28,18 +28,18 @@ const SLICE: i64 = 500;
 const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1 and day >= $2 and day < $3
     group by day having sum(messages) > 0 order by day";
 /// Removable messages; those that a requeue holds are left for the next time.
-const REMOVABLE: &str = "select m.application_id, m.id from messages m
-    where m.environment_id = $1 and m.id >= $2 and m.id < $3 and (m.application_id, m.id) > ($4, $5)
+const REMOVABLE: &str = "select m.origin_id, m.id from messages m
+    where m.environment_id = $1 and m.id >= $2 and m.id < $3 and (m.origin_id, m.id) > ($4, $5)
         and not exists (select 1 from pending p where p.message_id = m.id)
         and not exists (select 1 from packed_pending p where p.message_id = m.id)
-    order by m.application_id, m.id limit $6 for update of m skip locked";
+    order by m.origin_id, m.id limit $6 for update of m skip locked";
 /// Separate statement: sees deliveries that were requeued until the rows were locked. Returns the change of the counts.
 const REMOVE: &str = "with gone as (
-        delete from messages m using unnest($1::uuid[], $2::uuid[]) as g (application_id, id)
-        where m.application_id = g.application_id and m.id = g.id and m.id >= $3 and m.id <= $4
+        delete from messages m using unnest($1::uuid[], $2::uuid[]) as g (origin_id, id)
+        where m.origin_id = g.origin_id and m.id = g.id and m.id >= $3 and m.id <= $4
             and not exists (select 1 from pending p where p.message_id = m.id)
         and not exists (select 1 from packed_pending p where p.message_id = m.id)
-        returning m.application_id, m.id, m.deliveries
+        returning m.origin_id, m.id, m.deliveries
     ), payload as (
         delete from payloads b using gone where b.message_id = gone.id and b.message_id >= $3 and b.message_id <= $4
         returning octet_length(b.body) as size
@@ -49,9 +49,9 @@ const REMOVE: &str = "with gone as (
     ), tried as (
         delete from attempts a using gone where a.message_id = gone.id and a.message_id >= $3 and a.message_id <= $4
     ), counted as (
-        insert into message_counts (day, application_id, owner, messages)
-        select $5, application_id, 0, -count(*) from gone group by application_id order by application_id
-        on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
+        insert into message_counts (day, origin_id, owner, messages)
+        select $5, origin_id, 0, -count(*) from gone group by origin_id order by origin_id
+        on conflict (origin_id, day, owner) do update set messages = message_counts.messages + excluded.messages
     )
     select (select count(*) from gone), (select coalesce(sum(deliveries), 0)::int8 from gone),
         (select count(*) from ended where state = 'exhausted'), (select count(*) from ended where state = 'skipped'),
@@ -79,7 +79,7 @@ pub(crate) async fn remove(pool: &Pool, removal: MessageRemoval) -> Result<Remov
 async fn remove_of(connection: &Connection, environment: Uuid, day: Day, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
     let after = removal.after.filter(|after| after.message_id.timestamp().day() == day);
     let after = after.map_or((Uuid::nil(), Uuid::nil()), |after| {
-        (Uuid::from_bytes(*after.application_id.as_bytes()), Uuid::from_bytes(*after.message_id.as_bytes()))
+        (Uuid::from_bytes(*after.origin_id.as_bytes()), Uuid::from_bytes(*after.message_id.as_bytes()))
     });
     let within = [
         (&environment as _, Type::UUID),
@@ -106,8 +106,8 @@ async fn remove_of(connection: &Connection, environment: Uuid, day: Day, removal
     let count: i64 = row.get(0);
     let moved = Counts::removed(count, row.get(1), [row.get(2), row.get(3), row.get(4)], row.get(5));
     counts::add(connection, removal.environment, day, moved).await?;
-    let position = applications.last().zip(messages.last()).map(|(application, message)| Position {
-        application_id: ApplicationId::from_bytes(application.into_bytes()),
+    let position = applications.last().zip(messages.last()).map(|(origin, message)| Position {
+        origin_id: OriginId::from_bytes(origin.into_bytes()),
         message_id: MessageId::from_bytes(message.into_bytes()),
     });
     Ok(RemovedMessages { messages: usize::try_from(count).unwrap_or(0), position })

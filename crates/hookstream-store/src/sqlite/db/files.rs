@@ -7,7 +7,7 @@ use std::{
 };
 
 use hookstream_model::base::{
-    ids::{ApplicationId, EnvironmentId},
+    ids::{EnvironmentId, OriginId},
     time::{Day, Timestamp},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -19,8 +19,8 @@ use crate::{
     sqlite::db::directory::{core_path, day_path, days_directory},
 };
 
-const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
-    on conflict (application_id) do update set messages = messages + excluded.messages";
+const ADD_COUNT: &str = "insert into message_counts (origin_id, messages) values (?1, ?2)
+    on conflict (origin_id) do update set messages = messages + excluded.messages";
 const SET_POSITION: &str = "update backlog_places set last = ?1";
 const ADD_POSITION: &str = "insert into backlog_places (last) values (?1)";
 const LAST_POSITION: &str = "select coalesce(max(last), 0) from backlog_places";
@@ -164,8 +164,8 @@ impl OpenFile {
 #[derive(Debug)]
 pub(crate) struct DayFile {
     file: OpenFile,
-    /// Messages added in the open transaction, by application.
-    added: HashMap<ApplicationId, i64>,
+    /// Messages added in the open transaction, by origin.
+    added: HashMap<OriginId, i64>,
     /// Changes of the delivery counts in the open transaction, by environment.
     moved: HashMap<EnvironmentId, Counts>,
     /// Last backlog position assigned in the open transaction.
@@ -179,13 +179,13 @@ impl DayFile {
     }
 
     /// Counts an added message.
-    pub(crate) fn count(&mut self, application: ApplicationId) {
-        *self.added.entry(application).or_default() += 1;
+    pub(crate) fn count(&mut self, origin: OriginId) {
+        *self.added.entry(origin).or_default() += 1;
     }
 
     /// Counts a removed message.
-    pub(crate) fn uncount(&mut self, application: ApplicationId) {
-        *self.added.entry(application).or_default() -= 1;
+    pub(crate) fn uncount(&mut self, origin: OriginId) {
+        *self.added.entry(origin).or_default() -= 1;
     }
 
     /// Adds to the delivery counts.
@@ -201,9 +201,9 @@ impl DayFile {
             let mut statement = self.file.connection.prepare_cached(ADD_DELIVERY_COUNTS).map_err(failed("count deliveries"))?;
             statement.execute(values).map_err(failed("count deliveries"))?;
         }
-        for (application, added) in self.added.drain() {
+        for (origin, added) in self.added.drain() {
             let mut statement = self.file.connection.prepare_cached(ADD_COUNT).map_err(failed("count messages"))?;
-            statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
+            statement.execute(params![origin.as_bytes(), added]).map_err(failed("count messages"))?;
         }
         if let Some(position) = self.position.take() {
             self.store_position(position).map_err(failed("store a position in a backlog"))?;
@@ -285,9 +285,9 @@ pub(crate) struct Files {
     core: OpenFile,
     days: BTreeMap<Day, DayFile>,
     known: Arc<KnownDays>,
-    /// Versions from `core.db`; `None` for a missing application. Only the writer changes them, so they stay valid
+    /// Versions from `core.db`; `None` for a missing origin. Only the writer changes them, so they stay valid
     /// until it does.
-    versions: HashMap<ApplicationId, Option<Versions>>,
+    versions: HashMap<OriginId, Option<Versions>>,
     /// Last position assigned in ordered backlogs, once known.
     last_position: Option<i64>,
     /// Files used since the last call of [`take_touched`](Self::take_touched).
@@ -327,20 +327,19 @@ impl Files {
         Ok(&self.core.connection)
     }
 
-    /// Returns the versions that decide about messages to an application; `None` if it does not exist.
-    pub(crate) fn versions(&mut self, application: ApplicationId) -> Result<Option<Versions>, Error> {
-        if let Some(known) = self.versions.get(&application) {
+    /// Returns the versions that decide about messages of an origin; `None` if it does not exist.
+    pub(crate) fn versions(&mut self, origin: OriginId) -> Result<Option<Versions>, Error> {
+        if let Some(known) = self.versions.get(&origin) {
             return Ok(*known);
         }
-        let read = |row: &rusqlite::Row<'_>| Ok(Versions { application: row.get(0)?, environment: row.get(1)? });
+        let read = |row: &rusqlite::Row<'_>| Ok(Versions { origin: row.get(0)?, environment: row.get(1)? });
         let find = self.core.connection.prepare_cached(VERSIONS);
-        let found = find
-            .and_then(|mut find| find.query_row([application.as_bytes()], read).optional())
-            .map_err(failed("read endpoint versions"))?;
+        let found =
+            find.and_then(|mut find| find.query_row([origin.as_bytes()], read).optional()).map_err(failed("read endpoint versions"))?;
         if self.versions.len() >= VERSIONS_KEPT {
             self.versions.clear();
         }
-        self.versions.insert(application, found);
+        self.versions.insert(origin, found);
         Ok(found)
     }
 

@@ -239,7 +239,7 @@ mod tests {
         let mut files = Files::open(directory.path(), known).expect("opened");
         let day = Timestamp::from_millis(1_795_521_600_000).day();
         let (kept, kept_reply) = task(move |files| {
-            let insert = "insert into message_counts (application_id, messages) values (x'01', 1)";
+            let insert = "insert into message_counts (origin_id, messages) values (x'01', 1)";
             files.day(day)?.connection().execute(insert, []).map_err(failed("count"))
         });
         let (unfinished, failed_reply) = task(|files| {

@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::{Day, Timestamp},
     },
     delivery::{queue::Backlog, state::Trigger},
@@ -27,24 +27,24 @@ const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce
 const RELEASE_ALL: &str = "update pending set owner = backlog where owner > 0";
 const RELEASE: &str = "update pending set owner = backlog where owner = ?1";
 /// Gives the deliveries of packed rows rows of their own, without an owner. `?1` is the owner; all without it.
-const UNPACK: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-    select message_id, target_id, application_id, 0, due_at, 0, 0, trigger_type from (
-        select p.message_id, substr(p.targets, 16 * n.place + 1, 16) as target_id, p.application_id, p.due_at, p.trigger_type
+const UNPACK: &str = "insert into pending (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type)
+    select message_id, route_id, origin_id, 0, due_at, 0, 0, trigger_type from (
+        select p.message_id, substr(p.routes, 16 * n.place + 1, 16) as route_id, p.origin_id, p.due_at, p.trigger_type
         from packed_pending p join packed_places n on (p.unsettled >> n.place) & 1 where ?1 is null or p.owner = ?1
     )";
 const REMOVE_UNPACKED: &str = "delete from packed_pending where ?1 is null or owner = ?1";
 /// Deliveries of a backlog, or of none, in the order of the index.
-const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
+const SELECT_DUE: &str = "select p.message_id, p.route_id, p.origin_id, p.attempts, p.failed, p.trigger_type, m.event_type,
         b.is_text, b.encoding, b.size, b.body, p.due_at, p.backlog, p.retry_at, m.environment_id, m.hops
     from pending p
-    join messages m on m.application_id = p.application_id and m.id = p.message_id
+    join messages m on m.origin_id = p.origin_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
     where p.owner = ?3 and p.due_at <= ?1 order by p.due_at, p.message_id limit ?2";
 /// First backlog after a number, with its first delivery.
-const NEXT_BACKLOG: &str = "select owner, application_id, target_id, due_at, retry_at from pending
+const NEXT_BACKLOG: &str = "select owner, origin_id, route_id, due_at, retry_at from pending
     where owner > ?1 and owner <= ?2 order by owner, due_at limit 1";
 const LENGTH: &str = "select count(*) from (select 1 from pending where owner = ?1 limit ?2)";
-const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and target_id = ?3";
+const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and route_id = ?3";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
 pub(crate) const HAS_PENDING: &str = "select exists (select 1 from pending) or exists (select 1 from packed_pending)";
 
@@ -120,7 +120,7 @@ fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: Cla
 fn take(connection: &Connection, owner: Owner, claimed: &[SealedDelivery]) -> rusqlite::Result<()> {
     let mut take = connection.prepare_cached(TAKE)?;
     for delivery in claimed {
-        take.execute(params![owner.number(), delivery.message_id.as_bytes(), delivery.target_id.as_bytes()])?;
+        take.execute(params![owner.number(), delivery.message_id.as_bytes(), delivery.route_id.as_bytes()])?;
     }
     Ok(())
 }
@@ -207,8 +207,8 @@ pub(crate) fn backlogs(
             let Some(backlog) = Backlog::from_number(number) else { break };
             heads.push(BacklogHead {
                 backlog,
-                application_id: ApplicationId::from_bytes(row.get(1)?),
-                target_id: TargetId::from_bytes(row.get(2)?),
+                origin_id: OriginId::from_bytes(row.get(1)?),
+                route_id: RouteId::from_bytes(row.get(2)?),
                 due_at: Timestamp::from_millis(retry_at.unwrap_or(due_at)),
                 retry_at: retry_at.map(Timestamp::from_millis),
             });
@@ -223,11 +223,11 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<SealedDelivery> {
         owner,
         environment_id: EnvironmentId::from_bytes(row.get(14)?),
         message_id: MessageId::from_bytes(row.get(0)?),
-        application_id: ApplicationId::from_bytes(row.get(2)?),
+        origin_id: OriginId::from_bytes(row.get(2)?),
         event_type: row.get(6)?,
         payload: read_payload(row, 7)?,
         hops: Hops::new(row.get(15)?),
-        target_id: TargetId::from_bytes(row.get(1)?),
+        route_id: RouteId::from_bytes(row.get(1)?),
         backlog: Backlog::from_number(row.get(12)?),
         attempts: row.get(3)?,
         failed: row.get(4)?,

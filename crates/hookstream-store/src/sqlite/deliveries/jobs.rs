@@ -6,7 +6,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, MessageId},
+        ids::{MessageId, OriginId},
         time::Timestamp,
     },
     operations::job::{Candidate, DeliveryStatus, Job},
@@ -21,14 +21,14 @@ use crate::{
     sqlite::db::{connection::failed, files::Files, readers::Days},
 };
 
-/// Columns of a candidate, for the message `m` and the target `?1`.
+/// Columns of a candidate, for the message `m` and the route `?1`.
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
-            exists (select 1 from all_pending p where p.message_id = m.id and p.target_id = ?1),
-            (select u.state from undelivered u where u.message_id = m.id and u.target_id = ?1),
-            (select u.ended_at from undelivered u where u.message_id = m.id and u.target_id = ?1),
-            (select max(a.created_at) from attempts a where a.message_id = m.id and a.target_id = ?1),
+            exists (select 1 from all_pending p where p.message_id = m.id and p.route_id = ?1),
+            (select u.state from undelivered u where u.message_id = m.id and u.route_id = ?1),
+            (select u.ended_at from undelivered u where u.message_id = m.id and u.route_id = ?1),
+            (select max(a.created_at) from attempts a where a.message_id = m.id and a.route_id = ?1),
             exists (select 1 from attempts a where a.message_id = m.id and a.trigger_type = 'test'),
             exists (select 1 from payloads b where b.message_id = m.id), m.channels"
     };
@@ -36,13 +36,13 @@ macro_rules! candidate {
 
 const SURVEY: &str = concat!(
     candidate!(),
-    " from messages m where m.application_id = ?2 and m.id > ?4 and m.id < ?5 and m.environment_id = ?3 order by m.id limit ?6"
+    " from messages m where m.origin_id = ?2 and m.id > ?4 and m.id < ?5 and m.environment_id = ?3 order by m.id limit ?6"
 );
 const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, 0, u.state, u.ended_at, null, 0,
         exists (select 1 from payloads b where b.message_id = u.message_id), m.channels
-    from undelivered u cross join messages m on m.id = u.message_id and m.application_id = ?2
-    where u.target_id = ?1 and u.message_id > ?4 and u.message_id < ?5 and m.environment_id = ?3 order by u.message_id limit ?6";
-const CANDIDATE: &str = concat!(candidate!(), " from messages m where m.application_id = ?2 and m.id = ?4 and m.environment_id = ?3");
+    from undelivered u cross join messages m on m.id = u.message_id and m.origin_id = ?2
+    where u.route_id = ?1 and u.message_id > ?4 and u.message_id < ?5 and m.environment_id = ?3 order by u.message_id limit ?6";
+const CANDIDATE: &str = concat!(candidate!(), " from messages m where m.origin_id = ?2 and m.id = ?4 and m.environment_id = ?3");
 const TAKE: &str = "update jobs set owner = ?1, started_at = coalesce(started_at, ?2)
     where id in (select id from jobs where status = 'running' and owner <> ?1 order by id limit ?3) returning id, position";
 const IS_AT: &str = "select exists (select 1 from jobs where id = ?1 and owner = ?2 and status = 'running' and position = ?3)";
@@ -65,8 +65,8 @@ pub(crate) fn survey(days: &Days<'_>, survey: &Survey) -> Result<Vec<Candidate>,
     let mut candidates = Vec::new();
     for day in days.newest_first().into_iter().rev().filter(|day| *day >= first && *day <= last) {
         let values = params![
-            survey.target_id.as_bytes(),
-            survey.application_id.as_bytes(),
+            survey.route_id.as_bytes(),
+            survey.origin_id.as_bytes(),
             survey.tenant.environment.as_bytes(),
             survey.after.as_bytes(),
             survey.before.as_bytes(),
@@ -167,15 +167,15 @@ fn slice(connection: &Connection, job: [u8; 16], position: MessageId) -> Result<
 
 /// Requeues one delivery and returns the change of the counts; `None` if the delivery no longer matches the job.
 fn requeue_one(connection: &Connection, job: &Job, message: MessageId, now: Timestamp) -> rusqlite::Result<Option<Counts>> {
-    let (target, application): (_, ApplicationId) = (job.endpoint_id.into(), job.application_id);
+    let (route, origin): (_, OriginId) = (job.endpoint_id.into(), job.application_id.into());
     let environment = job.tenant.environment.as_bytes();
-    let key = params![job.endpoint_id.as_bytes(), application.as_bytes(), environment, message.as_bytes()];
+    let key = params![job.endpoint_id.as_bytes(), origin.as_bytes(), environment, message.as_bytes()];
     let candidate = connection.prepare_cached(CANDIDATE)?.query_row(key, read).optional()?;
     // Whether a message without a delivery is wanted was decided when it was found.
     if !candidate.is_some_and(|candidate| job.selection.takes(&candidate, true)) {
         return Ok(None);
     }
-    redeliver::requeue(connection, message, target, application, now.as_millis(), job.kind.trigger()).map(Some)
+    redeliver::requeue(connection, message, route, origin, now.as_millis(), job.kind.trigger()).map(Some)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
@@ -192,7 +192,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
 mod tests {
     use hookstream_model::{
         base::{
-            ids::{EndpointId, EntryId, EnvironmentId, JobId, OrganizationId},
+            ids::{ApplicationId, EndpointId, EntryId, EnvironmentId, JobId, OrganizationId},
             vault::{Keys, VaultKey},
         },
         delivery::state::Trigger,
@@ -222,12 +222,12 @@ mod tests {
     /// Stores a message whose delivery succeeded.
     fn deliver(connection: &Connection, id: MessageId) -> rusqlite::Result<()> {
         connection.execute(
-            "insert into messages (application_id, id, environment_id, event_type, deliveries) values (?1, ?2, ?3, 'a.b', 1)",
+            "insert into messages (origin_id, id, environment_id, event_type, deliveries) values (?1, ?2, ?3, 'a.b', 1)",
             params![APPLICATION.as_bytes(), id.as_bytes(), TENANT.environment.as_bytes()],
         )?;
         let payload = "insert into payloads (message_id, environment_id, is_text, encoding, size, body) values (?1, ?2, 0, 0, 2, x'7b7d')";
         connection.execute(payload, params![id.as_bytes(), TENANT.environment.as_bytes()])?;
-        let attempt = "insert into attempts (message_id, id, target_id, number, trigger_type, succeeded, duration_ms, created_at)
+        let attempt = "insert into attempts (message_id, id, route_id, number, trigger_type, succeeded, duration_ms, created_at)
             values (?1, ?1, ?2, 1, 'initial', 1, 1, ?3)";
         connection.execute(attempt, params![id.as_bytes(), ENDPOINT.as_bytes(), NOON.as_millis()]).map(|_| ())
     }

@@ -22,22 +22,21 @@ use crate::{
 };
 
 const OPERATION: &str = "store a message";
-const INSERT_MESSAGE: &str = "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
+const INSERT_MESSAGE: &str = "insert into messages (origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
-    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?4)";
-const INSERT_PACKED: &str = "insert into packed_pending (message_id, part, application_id, owner, due_at, trigger_type, targets, unsettled)
+    (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?4)";
+const INSERT_PACKED: &str = "insert into packed_pending (message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const INSERT_SKIPPED: &str =
-    "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
+    "insert into undelivered (message_id, route_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
 const FIND_KEY: &str = "select message_id, fingerprint, first_status from idempotency_keys where environment_id = ?1 and key = ?2";
-const KEEP_KEY: &str =
-    "insert or replace into idempotency_keys (environment_id, key, fingerprint, application_id, message_id, first_status)
+const KEEP_KEY: &str = "insert or replace into idempotency_keys (environment_id, key, fingerprint, origin_id, message_id, first_status)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
-const FIND_EVENT_ID: &str = "select message_id from event_ids where application_id = ?1 and event_id = ?2";
-const KEEP_EVENT_ID: &str = "insert or replace into event_ids (application_id, event_id, message_id) values (?1, ?2, ?3)";
+const FIND_EVENT_ID: &str = "select message_id from event_ids where origin_id = ?1 and event_id = ?2";
+const KEEP_EVENT_ID: &str = "insert or replace into event_ids (origin_id, event_id, message_id) values (?1, ?2, ?3)";
 
 pub(crate) fn publish(files: &mut Files, publication: &Sealed) -> Result<Published, Error> {
     if let Some(key) = &publication.idempotency
@@ -50,7 +49,7 @@ pub(crate) fn publish(files: &mut Files, publication: &Sealed) -> Result<Publish
     {
         return Ok(Published::DuplicateEventId { message_id });
     }
-    if files.versions(publication.message.application_id)? != Some(publication.seen) {
+    if files.versions(publication.message.origin_id)? != Some(publication.seen) {
         return Ok(Published::Stale);
     }
     insert(files, publication).map(|()| Published::Stored)
@@ -62,7 +61,7 @@ fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Waiting { in_order: true, .. });
     let position = if publication.deliveries.iter().any(is_in_order) { files.next_position(accepted_at.day(), accepted_at)? } else { 0 };
     let file = files.day(accepted_at.day())?;
-    file.count(message.application_id);
+    file.count(message.origin_id);
     file.count_deliveries(publication.tenant.environment, Counts::published(publication));
     write(file.connection(), publication, accepted_at, position).map_err(failed(OPERATION))?;
     files.note_pending(accepted_at.day(), true);
@@ -73,10 +72,10 @@ fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
 /// Writes all rows. `position` applies to deliveries of ordered backlogs.
 fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, position: i64) -> rusqlite::Result<()> {
     let message = &publication.message;
-    let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
+    let (id, origin) = (message.id.as_bytes(), message.origin_id.as_bytes());
     let environment = publication.tenant.environment;
     connection.prepare_cached(INSERT_MESSAGE)?.execute(params![
-        application,
+        origin,
         id,
         environment.as_bytes(),
         message.event_type,
@@ -87,33 +86,33 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
     ])?;
     let StoredPayload { is_text, encoding, size, body } = publication.payload();
     connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;
-    for PackedRow { part, targets, unsettled } in publication.packed_rows() {
+    for PackedRow { part, routes, unsettled } in publication.packed_rows() {
         let owner = publication.owner.number();
-        let values = params![id, part, application, owner, accepted_at.as_millis(), publication.trigger.as_str(), targets, unsettled];
+        let values = params![id, part, origin, owner, accepted_at.as_millis(), publication.trigger.as_str(), routes, unsettled];
         connection.prepare_cached(INSERT_PACKED)?.execute(values)?;
     }
     for delivery in &publication.deliveries {
-        let target = delivery.target_id.as_bytes();
+        let route = delivery.route_id.as_bytes();
         match delivery.state {
             NewState::Owned => 0,
             NewState::Waiting { backlog, in_order } => {
                 let backlog = backlog.map_or(0, Backlog::number);
                 let due_at = if in_order { position } else { accepted_at.as_millis() };
-                let values = params![id, target, application, backlog, due_at, publication.trigger.as_str()];
+                let values = params![id, route, origin, backlog, due_at, publication.trigger.as_str()];
                 connection.prepare_cached(INSERT_PENDING)?.execute(values)?
             }
             NewState::Skipped(reason) => {
-                connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, target, reason.as_str(), accepted_at.as_millis()])?
+                connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, route, reason.as_str(), accepted_at.as_millis()])?
             }
         };
     }
     if let Some(IdempotencyKey { key, fingerprint }) = &publication.idempotency {
         let first_status = publication.first_status().as_str();
-        let values = params![environment.as_bytes(), key, fingerprint, application, id, first_status];
+        let values = params![environment.as_bytes(), key, fingerprint, origin, id, first_status];
         connection.prepare_cached(KEEP_KEY)?.execute(values)?;
     }
     if let Some(event_id) = &publication.event_id {
-        connection.prepare_cached(KEEP_EVENT_ID)?.execute(params![application, event_id, id])?;
+        connection.prepare_cached(KEEP_EVENT_ID)?.execute(params![origin, event_id, id])?;
     }
     Ok(())
 }
@@ -159,11 +158,11 @@ pub(crate) fn find_earlier(
 }
 
 fn find_event_id(files: &mut Files, publication: &Publication, event_id: &str) -> Result<Option<MessageId>, Error> {
-    let application = publication.message.application_id;
+    let origin = publication.message.origin_id;
     let found = find_within_window(files, publication.window_start, |connection| {
         connection
             .prepare_cached(FIND_EVENT_ID)?
-            .query_row(params![application.as_bytes(), event_id], |row| Ok((MessageId::from_bytes(row.get(0)?), ())))
+            .query_row(params![origin.as_bytes(), event_id], |row| Ok((MessageId::from_bytes(row.get(0)?), ())))
             .optional()
     })?;
     Ok(found.map(|(id, ())| id))

@@ -22,32 +22,32 @@ use crate::{
 };
 
 const OPERATION: &str = "record the results of deliveries";
-const REMOVE: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3";
-const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3 returning attempts";
+const REMOVE: &str = "delete from pending where message_id = ?1 and route_id = ?2 and owner = ?3";
+const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and route_id = ?2 and owner = ?3 returning attempts";
 const RETRY: &str = "update pending
     set owner = ?4, backlog = ?4, due_at = coalesce(?5, due_at), retry_at = ?6, attempts = attempts + 1, failed = ?7, trigger_type = 'automatic'
-    where message_id = ?1 and target_id = ?2 and owner = ?3";
+    where message_id = ?1 and route_id = ?2 and owner = ?3";
 const POSTPONE: &str = "update pending set owner = ?4, backlog = ?4, due_at = coalesce(?5, due_at), retry_at = ?6
-    where message_id = ?1 and target_id = ?2 and owner = ?3";
+    where message_id = ?1 and route_id = ?2 and owner = ?3";
 const END: &str =
-    "insert or replace into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";
+    "insert or replace into undelivered (message_id, route_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";
 const RECORD: &str = "insert into attempts
-    (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+    (message_id, id, route_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
         response_body)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// Clears the bits of settled deliveries, and removes the row with the last of them.
 const REMOVE_PACKED: &str = "delete from packed_pending where message_id = ?1 and part = ?2 and owner = ?3 and unsettled = ?4
-    returning application_id, due_at, trigger_type";
+    returning origin_id, due_at, trigger_type";
 const CLEAR_PACKED: &str = "update packed_pending set unsettled = unsettled & ~?4
-    where message_id = ?1 and part = ?2 and owner = ?3 and unsettled & ?4 = ?4 returning application_id, due_at, trigger_type";
+    where message_id = ?1 and part = ?2 and owner = ?3 and unsettled & ?4 = ?4 returning origin_id, due_at, trigger_type";
 const ADD_PENDING: &str = "insert into pending
-    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at)
+    (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?4, ?9)";
 
 /// Row from which bits were cleared.
 struct Cleared {
-    application: [u8; 16],
+    origin: [u8; 16],
     due_at: i64,
     trigger: String,
 }
@@ -84,7 +84,7 @@ pub(crate) fn settle(files: &mut Files, owner: Owner, batch: &[Settled]) -> Resu
 fn clear(connection: &Connection, owner: Owner, bits: PackedBits) -> rusqlite::Result<Option<Cleared>> {
     let PackedBits { message_id, part, bits } = bits;
     let values = params![message_id.as_bytes(), part, owner.number(), bits];
-    let read = |row: &Row<'_>| Ok(Cleared { application: row.get(0)?, due_at: row.get(1)?, trigger: row.get(2)? });
+    let read = |row: &Row<'_>| Ok(Cleared { origin: row.get(0)?, due_at: row.get(1)?, trigger: row.get(2)? });
     let removed = connection.prepare_cached(REMOVE_PACKED)?.query_row(values, read).optional()?;
     match removed {
         Some(removed) => Ok(Some(removed)),
@@ -110,22 +110,22 @@ fn settle_one(connection: &Connection, owner: Owner, settled: &Settled, cleared:
 
 /// Settles a delivery that has a row of its own. Returns whether the owner has it.
 fn settle_own_row(connection: &Connection, owner: i64, settled: &Settled) -> rusqlite::Result<bool> {
-    let (message, target) = (settled.message_id.as_bytes(), settled.target_id.as_bytes());
+    let (message, route) = (settled.message_id.as_bytes(), settled.route_id.as_bytes());
     Ok(match settled.next {
-        Next::Succeeded => connection.prepare_cached(REMOVE)?.execute(params![message, target, owner])? == 1,
+        Next::Succeeded => connection.prepare_cached(REMOVE)?.execute(params![message, route, owner])? == 1,
         Next::Retry { wait, failed } => {
             let (due_at, retry_at) = wait.times();
-            let values = params![message, target, owner, wait.backlog_number(), due_at, retry_at, failed];
+            let values = params![message, route, owner, wait.backlog_number(), due_at, retry_at, failed];
             connection.prepare_cached(RETRY)?.execute(values)? == 1
         }
         Next::Postponed { wait } => {
             let (due_at, retry_at) = wait.times();
-            let values = params![message, target, owner, wait.backlog_number(), due_at, retry_at];
+            let values = params![message, route, owner, wait.backlog_number(), due_at, retry_at];
             connection.prepare_cached(POSTPONE)?.execute(values)? == 1
         }
         Next::Ended(state, at) => {
             let mut remove = connection.prepare_cached(REMOVE_COUNTED)?;
-            let removed: Option<u32> = remove.query_row(params![message, target, owner], |row| row.get(0)).optional()?;
+            let removed: Option<u32> = remove.query_row(params![message, route, owner], |row| row.get(0)).optional()?;
             let Some(attempts) = removed else { return Ok(false) };
             end(connection, settled, attempts, state, at)?;
             true
@@ -145,8 +145,8 @@ fn settle_packed(connection: &Connection, settled: &Settled, cleared: &Cleared) 
     let attempts = u32::from(settled.attempt.is_some());
     connection.prepare_cached(ADD_PENDING)?.execute(params![
         settled.message_id.as_bytes(),
-        settled.target_id.as_bytes(),
-        cleared.application,
+        settled.route_id.as_bytes(),
+        cleared.origin,
         wait.backlog_number(),
         due_at.unwrap_or(cleared.due_at),
         attempts,
@@ -159,10 +159,10 @@ fn settle_packed(connection: &Connection, settled: &Settled, cleared: &Cleared) 
 
 /// Records the end of a delivery after this many attempts, without the last one.
 fn end(connection: &Connection, settled: &Settled, attempts: u32, state: DeliveryState, at: Timestamp) -> rusqlite::Result<()> {
-    let (message, target) = (settled.message_id.as_bytes(), settled.target_id.as_bytes());
+    let (message, route) = (settled.message_id.as_bytes(), settled.route_id.as_bytes());
     let attempts = attempts + u32::from(settled.attempt.is_some());
     let reason = state.reason().unwrap_or_default();
-    connection.prepare_cached(END)?.execute(params![message, target, state.as_str(), reason, attempts, at.as_millis()])?;
+    connection.prepare_cached(END)?.execute(params![message, route, state.as_str(), reason, attempts, at.as_millis()])?;
     Ok(())
 }
 
@@ -172,7 +172,7 @@ fn record(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
     connection.prepare_cached(RECORD)?.execute(params![
         attempt.message_id.as_bytes(),
         attempt.id.as_bytes(),
-        attempt.target_id.as_bytes(),
+        attempt.route_id.as_bytes(),
         attempt.number,
         attempt.trigger.as_str(),
         attempt.succeeded,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, MessageId},
+        ids::{MessageId, OriginId},
         time::Day,
     },
     identity::tenancy::Tenant,
@@ -25,29 +25,29 @@ use crate::{
 };
 
 const OPERATION: &str = "find messages";
-const OLDER: &str = "select id, application_id, event_type, event_id, deliveries, channels from messages
-    where application_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id desc limit ?5";
-const NEWER: &str = "select id, application_id, event_type, event_id, deliveries, channels from messages
-    where application_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id limit ?5";
-const APPLICATIONS: &str = "select application_id from message_counts order by application_id";
-const IS_FOR: &str = "select exists (select 1 from all_pending where message_id = ?1 and target_id = ?2)
-    or exists (select 1 from undelivered where message_id = ?1 and target_id = ?2)
-    or exists (select 1 from attempts where message_id = ?1 and target_id = ?2)";
+const OLDER: &str = "select id, origin_id, event_type, event_id, deliveries, channels from messages
+    where origin_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id desc limit ?5";
+const NEWER: &str = "select id, origin_id, event_type, event_id, deliveries, channels from messages
+    where origin_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id limit ?5";
+const APPLICATIONS: &str = "select origin_id from message_counts order by origin_id";
+const IS_FOR: &str = "select exists (select 1 from all_pending where message_id = ?1 and route_id = ?2)
+    or exists (select 1 from undelivered where message_id = ?1 and route_id = ?2)
+    or exists (select 1 from attempts where message_id = ?1 and route_id = ?2)";
 const ATTEMPTS: &str =
-    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+    "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
-    from attempts where message_id = ?1 and (?2 is null or target_id = ?2) and (?3 is null or succeeded = ?3)
+    from attempts where message_id = ?1 and (?2 is null or route_id = ?2) and (?3 is null or succeeded = ?3)
         and (?4 is null or response_status between ?4 and ?5) and (?6 = 0 or response_status is null)
         and (?7 is null or created_at >= ?7) and (?8 is null or created_at < ?8)
     order by id desc";
-const APPLICATION_OF: &str = "select m.application_id from message_counts c
-    cross join messages m on m.application_id = c.application_id and m.id = ?1 where m.environment_id = ?2 limit 1";
+const APPLICATION_OF: &str = "select m.origin_id from message_counts c
+    cross join messages m on m.origin_id = c.origin_id and m.id = ?1 where m.environment_id = ?2 limit 1";
 
-/// Returns the application of a tenant's message.
-pub(crate) fn application_of(days: &Days<'_>, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+/// Returns the origin of a tenant's message.
+pub(crate) fn origin_of(days: &Days<'_>, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error> {
     let read = |connection: &Connection| {
         let mut find = connection.prepare_cached(APPLICATION_OF).map_err(failed(OPERATION))?;
-        let found = find.query_row(params![id.as_bytes(), tenant.environment.as_bytes()], |row| row.get(0).map(ApplicationId::from_bytes));
+        let found = find.query_row(params![id.as_bytes(), tenant.environment.as_bytes()], |row| row.get(0).map(OriginId::from_bytes));
         found.optional().map_err(failed(OPERATION))
     };
     Ok(days.read(id.timestamp().day(), read)?.flatten())
@@ -56,7 +56,7 @@ pub(crate) fn application_of(days: &Days<'_>, tenant: Tenant, id: MessageId) -> 
 /// Returns a page of messages. `of_environment` lists the applications that an environment-wide search covers.
 pub(crate) fn messages(
     days: &Days<'_>,
-    of_environment: &HashSet<ApplicationId>,
+    of_environment: &HashSet<OriginId>,
     search: &MessageSearch,
 ) -> Result<Found<Message, IdBytes>, Error> {
     let direction = search.range.direction;
@@ -65,9 +65,9 @@ pub(crate) fn messages(
         for mut message in messages {
             let bound = behind(*message.id.as_bytes(), direction);
             let mut matches = search.filter.matches_message(&message);
-            if matches && let Some(target) = search.filter.target {
+            if matches && let Some(route) = search.filter.route {
                 let mut is_for = connection.prepare_cached(IS_FOR).map_err(failed(OPERATION))?;
-                let found = is_for.query_row(params![message.id.as_bytes(), target.as_bytes()], |row| row.get(0));
+                let found = is_for.query_row(params![message.id.as_bytes(), route.as_bytes()], |row| row.get(0));
                 matches = found.map_err(failed(OPERATION))?;
             }
             if matches {
@@ -92,7 +92,7 @@ pub(crate) fn messages(
 /// Returns a page of attempts, found through their messages.
 pub(crate) fn attempts(
     days: &Days<'_>,
-    of_environment: &HashSet<ApplicationId>,
+    of_environment: &HashSet<OriginId>,
     search: &AttemptSearch,
 ) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let filter = &search.filter;
@@ -109,7 +109,7 @@ pub(crate) fn attempts(
                 let mut read = connection.prepare_cached(ATTEMPTS).map_err(failed("find attempts"))?;
                 let values = params![
                     id,
-                    filter.target.map(|target| *target.as_bytes()),
+                    filter.route.map(|route| *route.as_bytes()),
                     filter.succeeded,
                     bounds.map(|(from, _)| from),
                     bounds.map(|(_, to)| to),
@@ -124,7 +124,7 @@ pub(crate) fn attempts(
                 }
                 for attempt in attempts.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
                     let position = search.behind(id, *attempt.id.as_bytes());
-                    let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
+                    let row = FoundAttempt { attempt, origin_id: message.origin_id, event_type: message.event_type.clone() };
                     if !found.take(row, position) {
                         return Ok(Some(id));
                     }
@@ -143,7 +143,7 @@ pub(crate) fn attempts(
 /// position; `None` at the end of the range.
 fn walk(
     days: &Days<'_>,
-    of_environment: &HashSet<ApplicationId>,
+    of_environment: &HashSet<OriginId>,
     range: &Range,
     chunk: usize,
     mut visit: impl FnMut(&Connection, Vec<Message>) -> Result<Option<IdBytes>, Error>,
@@ -167,16 +167,16 @@ fn walk(
 
 fn walk_day(
     connection: &Connection,
-    of_environment: &HashSet<ApplicationId>,
+    of_environment: &HashSet<OriginId>,
     range: &Range,
     chunk: usize,
     visit: &mut impl FnMut(&Connection, Vec<Message>) -> Result<Option<IdBytes>, Error>,
 ) -> Result<Option<IdBytes>, Error> {
-    let applications = match range.application {
-        Some(application) => vec![application],
+    let applications = match range.origin {
+        Some(origin) => vec![origin],
         None => {
             let mut all = connection.prepare_cached(APPLICATIONS).map_err(failed(OPERATION))?;
-            let ids = all.query_map([], |row| row.get(0).map(ApplicationId::from_bytes)).map_err(failed(OPERATION))?;
+            let ids = all.query_map([], |row| row.get(0).map(OriginId::from_bytes)).map_err(failed(OPERATION))?;
             let ids = ids.collect::<rusqlite::Result<Vec<_>>>().map_err(failed(OPERATION))?;
             ids.into_iter().filter(|id| of_environment.contains(id)).collect()
         }
@@ -190,10 +190,10 @@ fn walk_day(
     let mut left = range.clone();
     loop {
         let mut parts = Vec::with_capacity(applications.len());
-        for application in &applications {
+        for origin in &applications {
             let mut read = connection.prepare_cached(sql).map_err(failed(OPERATION))?;
             let values = params![
-                application.as_bytes(),
+                origin.as_bytes(),
                 left.lowest,
                 left.below,
                 left.tenant.environment.as_bytes(),

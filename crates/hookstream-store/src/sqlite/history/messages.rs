@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, AttemptId, MessageId, TargetId},
+        ids::{AttemptId, MessageId, OriginId, RouteId},
         time::Timestamp,
     },
     delivery::{
@@ -27,31 +27,30 @@ use crate::{
     sqlite::db::{connection::failed, readers::Days},
 };
 
-const FIND: &str =
-    "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
-    from messages m left join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
+const FIND: &str = "select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
+    from messages m left join payloads b on b.message_id = m.id where m.origin_id = ?1 and m.id = ?2 and m.environment_id = ?3";
 const COUNTS: &str = "select (select count(*) from all_pending p where p.message_id = ?1),
         (select count(*) from undelivered u where u.message_id = ?1 and u.state = 'exhausted'),
         (select count(*) from undelivered u where u.message_id = ?1 and u.state <> 'exhausted'),
         (select a.created_at from attempts a where a.message_id = ?1 order by a.id desc limit 1)";
 const PAYLOAD: &str = "select is_text, encoding, size, body from payloads where message_id = ?1";
 const ATTEMPTS: &str =
-    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+    "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
     from attempts where message_id = ?1 order by id";
 const PENDING: &str =
-    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = ?1";
-const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = ?1";
-const COUNT: &str = "select messages from message_counts where application_id = ?1";
+    "select route_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = ?1";
+const UNDELIVERED: &str = "select route_id, state, reason, attempts, ended_at from undelivered where message_id = ?1";
+const COUNT: &str = "select messages from message_counts where origin_id = ?1";
 
-pub(crate) fn find(days: &Days<'_>, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+pub(crate) fn find(days: &Days<'_>, tenant: Tenant, origin: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
     let found = days.read(id.timestamp().day(), |connection| {
         // One transaction, so that the message, its attempts and its deliveries are of one moment.
         let moment = connection.unchecked_transaction().map_err(failed("read a message"))?;
         let message = moment
             .prepare_cached(FIND)
             .and_then(|mut find| {
-                let key = params![application.as_bytes(), id.as_bytes(), tenant.environment.as_bytes()];
+                let key = params![origin.as_bytes(), id.as_bytes(), tenant.environment.as_bytes()];
                 find.query_row(key, |row| Ok((read_message(row)?, read_optional_payload(row, 6)?))).optional()
             })
             .map_err(failed("read a message"))?;
@@ -60,13 +59,13 @@ pub(crate) fn find(days: &Days<'_>, tenant: Tenant, application: ApplicationId, 
     Ok(found.flatten())
 }
 
-pub(crate) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<Vec<u64>, Error> {
+pub(crate) fn counts(days: &Days<'_>, applications: &[OriginId]) -> Result<Vec<u64>, Error> {
     let mut totals = vec![0; applications.len()];
     for day in days.newest_first() {
         days.read(day, |connection| {
             let mut count = connection.prepare_cached(COUNT).map_err(failed("count messages"))?;
-            for (total, application) in totals.iter_mut().zip(applications) {
-                let found = count.query_row([application.as_bytes()], |row| row.get::<_, u64>(0)).optional();
+            for (total, origin) in totals.iter_mut().zip(applications) {
+                let found = count.query_row([origin.as_bytes()], |row| row.get::<_, u64>(0)).optional();
                 *total += found.map_err(failed("count messages"))?.unwrap_or(0);
             }
             Ok(())
@@ -80,7 +79,7 @@ pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id = MessageId::from_bytes(row.get(0)?);
     Ok(Message {
         id,
-        application_id: ApplicationId::from_bytes(row.get(1)?),
+        origin_id: OriginId::from_bytes(row.get(1)?),
         event_type: row.get(2)?,
         event_id: row.get(3)?,
         channels: read_channels(row.get::<_, Option<String>>(5)?.as_deref()),
@@ -148,7 +147,7 @@ pub(crate) fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
         message_id: MessageId::from_bytes(row.get(0)?),
         id: AttemptId::from_bytes(row.get(1)?),
-        target_id: TargetId::from_bytes(row.get(2)?),
+        route_id: RouteId::from_bytes(row.get(2)?),
         number: row.get(3)?,
         trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),
         succeeded: row.get(5)?,
@@ -167,13 +166,13 @@ fn read_pending(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let trigger = Trigger::parse(&trigger).unwrap_or(Trigger::Automatic);
     let owner: i64 = row.get(5)?;
     let pending = PendingDetail { failed: row.get(3)?, trigger, is_taken: owner > 0, is_in_backlog: owner < 0 };
-    Ok(Delivery { target_id: TargetId::from_bytes(row.get(0)?), state, attempts: row.get(2)?, ended_at: None, pending: Some(pending) })
+    Ok(Delivery { route_id: RouteId::from_bytes(row.get(0)?), state, attempts: row.get(2)?, ended_at: None, pending: Some(pending) })
 }
 
 /// Reads a delivery that ended without success; `None` for a state of a newer version, which this version cannot name.
 fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
     let (state, reason): (String, String) = (row.get(1)?, row.get(2)?);
     let state = DeliveryState::parse_undelivered(&state, &reason);
-    let (target_id, attempts, ended_at) = (TargetId::from_bytes(row.get(0)?), row.get(3)?, Timestamp::from_millis(row.get(4)?));
-    Ok(state.map(|state| Delivery { target_id, state, attempts, ended_at: Some(ended_at), pending: None }))
+    let (route_id, attempts, ended_at) = (RouteId::from_bytes(row.get(0)?), row.get(3)?, Timestamp::from_millis(row.get(4)?));
+    Ok(state.map(|state| Delivery { route_id, state, attempts, ended_at: Some(ended_at), pending: None }))
 }

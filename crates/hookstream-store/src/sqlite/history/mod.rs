@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, MessageId},
+        ids::{EnvironmentId, MessageId, OriginId},
         time::Day,
     },
     identity::tenancy::Tenant,
@@ -36,24 +36,24 @@ const OF_ENVIRONMENT: &str = "select id from applications where environment_id =
 
 impl SqliteStore {
     /// Returns the applications of the environment for a search over all of them; empty for a search in one application.
-    async fn applications_in(&self, range: &Range) -> Result<HashSet<ApplicationId>, Error> {
-        if range.application.is_some() {
+    async fn applications_in(&self, range: &Range) -> Result<HashSet<OriginId>, Error> {
+        if range.origin.is_some() {
             return Ok(HashSet::new());
         }
         let of_environment = Statement::new(OF_ENVIRONMENT, vec![range.tenant.environment.as_bytes().into()]);
         let rows = self.read(of_environment).await?;
-        rows.into_iter().map(|row| row.columns().id("application id", ApplicationId::from_bytes)).collect()
+        rows.into_iter().map(|row| row.columns().id("origin id", OriginId::from_bytes)).collect()
     }
 }
 
 #[async_trait]
 impl History for SqliteStore {
-    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
-        self.readers.days(move |days| messages::find(days, tenant, application, id)).await
+    async fn message(&self, tenant: Tenant, origin: OriginId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        self.readers.days(move |days| messages::find(days, tenant, origin, id)).await
     }
 
-    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
-        self.readers.days(move |days| finding::application_of(days, tenant, id)).await
+    async fn origin_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<OriginId>, Error> {
+        self.readers.days(move |days| finding::origin_of(days, tenant, id)).await
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
@@ -66,7 +66,7 @@ impl History for SqliteStore {
         self.readers.days(move |days| finding::attempts(days, &of_environment, &search)).await
     }
 
-    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+    async fn message_counts(&self, applications: Vec<OriginId>) -> Result<Vec<u64>, Error> {
         self.readers.days(move |days| messages::counts(days, &applications)).await
     }
 

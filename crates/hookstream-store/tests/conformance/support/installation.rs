@@ -67,7 +67,7 @@ impl Installation {
         }
         messages.extend(publish_with_keys(&world).await);
         messages.extend(publish_payloads(&world).await);
-        let own = || NewDelivery { target_id: world.target(), state: NewState::Owned };
+        let own = || NewDelivery { route_id: world.target(), state: NewState::Owned };
         let owned = world.publication(world.message(NOON, "{}"), vec![own(), own()]);
         let id = owned.message.id;
         publish(&world, Publication { owner, ..owned }).await;
@@ -88,7 +88,7 @@ impl Installation {
                 audit_log::list(store, Reach::Organization(self.tenant.organization), &Filter::default(), all()).await.expect("read")
             ),
             portal_keys::current(store).await.expect("read").expect("exists").secret.expose().to_owned(),
-            format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
+            format!("{:?}", store.message_counts(vec![self.application.into()]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
             format!("{:?}", crate::people::filled(store).await),
             format!("{:?}", quotas::find(store, self.tenant.organization).await.expect("read")),
@@ -98,10 +98,10 @@ impl Installation {
             let previous: Vec<_> = endpoint.rotated.iter().map(|(secret, until)| (secret.expose().to_owned(), *until)).collect();
             read.push(format!("{:?} {} {previous:?}", endpoint.endpoint, endpoint.secret.expose()));
         }
-        let listed = store.messages(self.tenant, self.application, None, all()).await.expect("read");
+        let listed = store.messages(self.tenant, self.application.into(), None, all()).await.expect("read");
         assert_eq!(listed.items.len(), self.messages.len());
         for id in &self.messages {
-            let detail = store.message(self.tenant, self.application, *id).await.expect("read").expect("exists");
+            let detail = store.message(self.tenant, self.application.into(), *id).await.expect("read").expect("exists");
             // Ownership is not transferred.
             read.push(format!("{detail:?}").replace("is_taken: true", "is_taken: false"));
         }
@@ -186,7 +186,7 @@ fn idempotency_key(key: &str) -> IdempotencyKey {
 async fn publish(world: &Fixture, publication: Publication) {
     let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("exists").version;
     let environment = hookstream_store::identity::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
-    let seen = hookstream_store::delivery::deliveries::Versions { application: current, environment };
+    let seen = hookstream_store::delivery::deliveries::Versions { origin: current, environment };
     assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("a result"), Published::Stored);
 }
 
@@ -203,7 +203,7 @@ async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<Mes
     ];
     let mut ids = Vec::new();
     for (number, next) in ways.into_iter().enumerate() {
-        let skipped = NewDelivery { target_id: world.target(), state: NewState::Skipped(SkipReason::EndpointDisabled) };
+        let skipped = NewDelivery { route_id: world.target(), state: NewState::Skipped(SkipReason::EndpointDisabled) };
         let publication = world.publication(world.message(at, "{}"), vec![pending(world.target()), skipped]);
         ids.push(publication.message.id);
         publish(world, publication).await;

@@ -11,7 +11,7 @@ use std::{
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
+        ids::{ApplicationId, AttemptId, EndpointId, IdSource, MessageId, NewId, RouteId},
         secret::Secret,
         time::Timestamp,
         vault::{Keys, VaultKey},
@@ -125,7 +125,7 @@ impl Fixture {
     }
 
     /// Versions of the application and the environment as [`Fixture`] creates them.
-    pub(crate) const SEEN: Versions = Versions { application: 1, environment: 1 };
+    pub(crate) const SEEN: Versions = Versions { origin: 1, environment: 1 };
 
     pub(crate) fn new_id(&self, at: Timestamp) -> NewId {
         let mut sources = self.ids.lock().expect("no test panics while it holds this");
@@ -142,14 +142,14 @@ impl Fixture {
         AuditContext::of_system(self.new_id(at), at)
     }
 
-    pub(crate) fn target(&self) -> TargetId {
+    pub(crate) fn target(&self) -> RouteId {
         self.new_id(NOON).into()
     }
 
     pub(crate) fn message(&self, at: Timestamp, body: &'static str) -> Message {
         Message {
             id: self.new_id(at).into(),
-            application_id: self.application,
+            origin_id: self.application.into(),
             event_type: "invoice.paid".to_owned(),
             payload: Payload { body: body.into(), content_type: ContentType::Json },
             hops: Hops::default(),
@@ -173,7 +173,7 @@ impl Fixture {
     }
 
     /// Publishes a message with unowned deliveries to these targets.
-    pub(crate) async fn publish(&self, at: Timestamp, targets: &[TargetId]) -> MessageId {
+    pub(crate) async fn publish(&self, at: Timestamp, targets: &[RouteId]) -> MessageId {
         let deliveries = targets.iter().map(|target| pending(*target)).collect();
         let publication = self.publication(self.message(at, "{}"), deliveries);
         let id = publication.message.id;
@@ -182,8 +182,8 @@ impl Fixture {
     }
 
     /// Publishes a message that this owner delivers to these targets.
-    pub(crate) async fn publish_owned(&self, owner: Owner, at: Timestamp, targets: &[TargetId]) -> Vec<Claimed> {
-        let deliveries = targets.iter().map(|target_id| NewDelivery { target_id: *target_id, state: NewState::Owned }).collect();
+    pub(crate) async fn publish_owned(&self, owner: Owner, at: Timestamp, targets: &[RouteId]) -> Vec<Claimed> {
+        let deliveries = targets.iter().map(|route_id| NewDelivery { route_id: *route_id, state: NewState::Owned }).collect();
         let publication = Publication { owner, ..self.publication(self.message(at, "{}"), deliveries) };
         let message = Arc::clone(&publication.message);
         assert_eq!(self.store.publish(publication).await.expect("published"), Published::Stored);
@@ -191,12 +191,12 @@ impl Fixture {
     }
 
     /// Returns the owned deliveries of a message as its node has them in memory.
-    pub(crate) fn owned(&self, owner: Owner, message: &Arc<Message>, targets: &[TargetId]) -> Vec<Claimed> {
-        let claimed = |(number, target_id): (usize, &TargetId)| Claimed {
+    pub(crate) fn owned(&self, owner: Owner, message: &Arc<Message>, targets: &[RouteId]) -> Vec<Claimed> {
+        let claimed = |(number, route_id): (usize, &RouteId)| Claimed {
             owner,
             environment_id: self.tenant.environment,
             message: Arc::clone(message),
-            target_id: *target_id,
+            route_id: *route_id,
             backlog: None,
             attempts: 0,
             failed: 0,
@@ -216,6 +216,11 @@ impl Fixture {
         self.store.claim_due(owner, now, PLENTY).await.expect("claimed").deliveries
     }
 
+    /// Returns the backlog of an endpoint, which is its own route.
+    pub(crate) fn backlog(&self, route: RouteId) -> Backlog {
+        Backlog::of_target(self.application, EndpointId::from(route).into())
+    }
+
     /// Claims everything due from an unordered backlog.
     pub(crate) async fn claim_backlog(&self, owner: Owner, now: Timestamp, backlog: Backlog) -> Vec<Claimed> {
         let request = BacklogRequest { backlog, deliveries: 100, in_order: false };
@@ -227,14 +232,14 @@ impl Fixture {
     }
 
     pub(crate) async fn detail(&self, id: MessageId) -> hookstream_store::delivery::messages::MessageDetail {
-        self.store.message(self.tenant, self.application, id).await.expect("read").expect("the message exists")
+        self.store.message(self.tenant, self.application.into(), id).await.expect("read").expect("the message exists")
     }
 
     pub(crate) fn attempt(&self, claimed: &Claimed, at: Timestamp) -> Attempt {
         Attempt {
             id: AttemptId::from(self.new_id(at)),
             message_id: claimed.message.id,
-            target_id: claimed.target_id,
+            route_id: claimed.route_id,
             number: claimed.attempts + 1,
             trigger: claimed.trigger,
             succeeded: false,
@@ -300,11 +305,11 @@ pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> 
     vault_keys::unlock(db, keys, StdRng::seed_from_u64(1)).await
 }
 
-pub(crate) fn pending(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Waiting { backlog: None, in_order: false } }
+pub(crate) fn pending(route_id: RouteId) -> NewDelivery {
+    NewDelivery { route_id, state: NewState::Waiting { backlog: None, in_order: false } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
-    let Claimed { environment_id, target_id, packed, .. } = *claimed;
-    Settled { environment_id, message_id: claimed.message.id, target_id, packed, attempt, next }
+    let Claimed { environment_id, route_id, packed, .. } = *claimed;
+    Settled { environment_id, message_id: claimed.message.id, route_id, packed, attempt, next }
 }

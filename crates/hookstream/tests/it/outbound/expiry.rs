@@ -30,7 +30,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
     let id = IdSource::new(StdRng::seed_from_u64(at.as_millis().unsigned_abs())).next(at);
     let message = Message {
         id: id.into(),
-        application_id: text("application_id").parse().expect("an id"),
+        origin_id: text("application_id").parse().expect("an id"),
         event_type: "invoice.paid".to_owned(),
         payload: Payload { body: body.to_owned().into(), content_type: ContentType::Json },
         hops: hookstream_model::outbound::hops::Hops::default(),
@@ -41,11 +41,11 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         tenant,
         window_start: at - DAY,
         is_event: true,
-        deliveries: vec![NewDelivery { target_id: text("id").parse().expect("an id"), state }],
+        deliveries: vec![NewDelivery { route_id: text("id").parse().expect("an id"), state }],
         owner: Owner::NONE,
         trigger: Trigger::Initial,
         // Version 1 for the application, and one more for the endpoint.
-        seen: Versions { application: 2, environment },
+        seen: Versions { origin: 2, environment },
         channels: vec![],
         event_id: None,
         idempotency: None,

@@ -198,7 +198,7 @@ insert into shards (number, owner) select number, 0 from generate_series(0, 63) 
 -- as a whole. Rows are appended roughly in the order of their keys.
 
 create table messages (
-    application_id uuid not null,
+    origin_id uuid not null,
     id uuid not null,
     environment_id uuid not null,
     event_type text not null,
@@ -207,7 +207,7 @@ create table messages (
     deliveries integer not null,
     -- Number of chained deliveries that led to the message.
     hops integer not null default 0,
-    primary key (application_id, id)
+    primary key (origin_id, id)
 ) partition by range (id);
 
 create table payloads (
@@ -225,19 +225,19 @@ alter table payloads alter column body set storage external;
 -- Deliveries that ended without success, until they succeed after all.
 create table undelivered (
     message_id uuid not null,
-    target_id uuid not null,
+    route_id uuid not null,
     state text not null,
     reason text not null,
     attempts integer not null,
     ended_at bigint not null,
-    primary key (message_id, target_id)
+    primary key (message_id, route_id)
 ) partition by range (message_id);
-create index undelivered_by_target on undelivered (target_id, message_id);
+create index undelivered_by_route on undelivered (route_id, message_id);
 
 create table attempts (
     message_id uuid not null,
     id uuid not null,
-    target_id uuid not null,
+    route_id uuid not null,
     number integer not null,
     trigger_type text not null,
     succeeded boolean not null,
@@ -255,8 +255,8 @@ create table attempts (
 -- none, a negative number is the backlog in which the delivery waits. Rows are short-lived, so vacuum runs often and without pause.
 create table pending (
     message_id uuid not null,
-    target_id uuid not null,
-    application_id uuid not null,
+    route_id uuid not null,
+    origin_id uuid not null,
     owner bigint not null,
     due_at bigint not null,
     attempts integer not null,
@@ -266,7 +266,7 @@ create table pending (
     backlog bigint not null default 0,
     -- Due time of the next attempt in an ordered backlog, where due_at is the position.
     retry_at bigint,
-    primary key (message_id, target_id)
+    primary key (message_id, route_id)
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 20000,
@@ -283,12 +283,12 @@ create table packed_pending (
     message_id uuid not null,
     -- Number of the row within its message.
     part integer not null,
-    application_id uuid not null,
+    origin_id uuid not null,
     owner bigint not null,
     due_at bigint not null,
     trigger_type text not null,
-    -- Targets, 16 bytes each, and a bit for each that is not settled.
-    targets bytea not null,
+    -- Routes, 16 bytes each, and a bit for each that is not settled.
+    routes bytea not null,
     unsettled bigint not null,
     primary key (message_id, part)
 ) with (
@@ -304,20 +304,20 @@ create index packed_pending_by_owner on packed_pending (owner);
 -- All pending deliveries, in whatever row. Both parts have the same column types: otherwise the planner reads and sorts
 -- all rows of a query that needs a few in order.
 create view all_pending as
-    select message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at from pending
+    select message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at from pending
     union all
-    select p.message_id, encode(substring(p.targets from 16 * n.place + 1 for 16), 'hex')::uuid, p.application_id, p.owner, p.due_at, 0, 0,
+    select p.message_id, encode(substring(p.routes from 16 * n.place + 1 for 16), 'hex')::uuid, p.origin_id, p.owner, p.due_at, 0, 0,
         p.trigger_type, 0::bigint, null::bigint
-    from packed_pending p cross join generate_series(0, octet_length(p.targets) / 16 - 1) as n (place)
+    from packed_pending p cross join generate_series(0, octet_length(p.routes) / 16 - 1) as n (place)
     where (p.unsettled >> n.place) & 1 = 1;
 
 -- One row per node, so that no node waits for another one's counts.
 create table message_counts (
     day bigint not null,
-    application_id uuid not null,
+    origin_id uuid not null,
     owner bigint not null,
     messages bigint not null,
-    primary key (application_id, day, owner)
+    primary key (origin_id, day, owner)
 ) with (fillfactor = 50);
 
 -- Counts per environment, changed in the commits that change the rows above. The remainder is pending. Each
@@ -339,17 +339,17 @@ create table delivery_counts (
 ) with (fillfactor = 50);
 
 create table event_ids (
-    application_id uuid not null,
+    origin_id uuid not null,
     event_id text not null,
     message_id uuid not null,
-    primary key (application_id, event_id)
+    primary key (origin_id, event_id)
 );
 
 create table message_keys (
     environment_id uuid not null,
     key text not null,
     fingerprint bytea not null,
-    application_id uuid not null,
+    origin_id uuid not null,
     message_id uuid not null,
     first_status text not null,
     primary key (environment_id, key)

@@ -6,7 +6,7 @@ use hookstream_model::delivery::queue::Backlog;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{application_of, environment_of, id_of};
+use super::{environment_of, id_of, origin_of};
 use crate::{
     db::error::Error,
     delivery::{
@@ -17,47 +17,47 @@ use crate::{
     postgres::{db::connection::Connection, retention::days::number},
 };
 
-/// Stores the messages whose application and event types are unchanged since their deliveries were decided, and
+/// Stores the messages whose origin and event types are unchanged since their deliveries were decided, and
 /// returns the numbers of those versions.
 const STORE: &str = "with seen as (
-        select s.number from unnest($1::int4[], $2::bytea[], $3::int8[], $4::int8[]) as s (number, application, version, event_types)
-        join applications a on a.id = s.application and a.version = s.version
+        select s.number from unnest($1::int4[], $2::bytea[], $3::int8[], $4::int8[]) as s (number, origin, version, event_types)
+        join applications a on a.id = s.origin and a.version = s.version
         join environments e on e.id = a.environment_id and e.version = s.event_types
     ), given as (
         select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[],
                 $38::int4[], $39::int4[], $41::int4[], $42::text[])
-            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops, channels)
+            as g (seen, origin_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops, channels)
         where g.seen in (select number from seen)
     ), stored as (
-        insert into messages (application_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
-        select application_id, id, environment_id, event_type, event_id, deliveries, hops, channels from given
+        insert into messages (origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
+        select origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels from given
     ), kept as (
         insert into payloads (message_id, environment_id, is_text, encoding, size, body)
         select id, environment_id, is_text, encoding, size, body from given
     ), queued as (
-        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog)
-        select p.message_id, p.target_id, p.application_id, p.backlog, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type,
+        insert into pending (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog)
+        select p.message_id, p.route_id, p.origin_id, p.backlog, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type,
             p.backlog
         from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $19::int8[], $20::text[], $31::int8[])
-            as p (seen, message_id, target_id, application_id, due_at, trigger_type, backlog)
+            as p (seen, message_id, route_id, origin_id, due_at, trigger_type, backlog)
         where p.seen in (select number from seen)
     ), packed as (
-        insert into packed_pending (message_id, part, application_id, owner, due_at, trigger_type, targets, unsettled)
-        select p.message_id, p.part, p.application_id, p.owner, p.due_at, p.trigger_type, p.targets, p.unsettled
+        insert into packed_pending (message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
+        select p.message_id, p.part, p.origin_id, p.owner, p.due_at, p.trigger_type, p.routes, p.unsettled
         from unnest($44::int4[], $45::uuid[], $46::int4[], $47::uuid[], $18::int8[], $48::int8[], $49::text[], $50::bytea[], $51::int8[])
-            as p (seen, message_id, part, application_id, owner, due_at, trigger_type, targets, unsettled)
+            as p (seen, message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
         where p.seen in (select number from seen)
     ), skipped as (
-        insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
-        select u.message_id, u.target_id, 'skipped', u.reason, 0, u.ended_at
-        from unnest($21::int4[], $22::uuid[], $23::uuid[], $24::text[], $25::int8[]) as u (seen, message_id, target_id, reason, ended_at)
+        insert into undelivered (message_id, route_id, state, reason, attempts, ended_at)
+        select u.message_id, u.route_id, 'skipped', u.reason, 0, u.ended_at
+        from unnest($21::int4[], $22::uuid[], $23::uuid[], $24::text[], $25::int8[]) as u (seen, message_id, route_id, reason, ended_at)
         where u.seen in (select number from seen)
     ), counted as (
-        insert into message_counts (day, application_id, owner, messages)
-        select c.day, c.application_id, $26, c.messages
-        from unnest($27::int4[], $28::int8[], $29::uuid[], $30::int8[]) as c (seen, day, application_id, messages)
+        insert into message_counts (day, origin_id, owner, messages)
+        select c.day, c.origin_id, $26, c.messages
+        from unnest($27::int4[], $28::int8[], $29::uuid[], $30::int8[]) as c (seen, day, origin_id, messages)
         where c.seen in (select number from seen)
-        on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
+        on conflict (origin_id, day, owner) do update set messages = message_counts.messages + excluded.messages
     ), deliveries_counted as (
         insert into delivery_counts
             (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
@@ -92,14 +92,14 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&messages.bodies as _, Type::BYTEA_ARRAY),
         (&pending.seen as _, Type::INT4_ARRAY),
         (&pending.messages as _, Type::UUID_ARRAY),
-        (&pending.targets as _, Type::UUID_ARRAY),
+        (&pending.routes as _, Type::UUID_ARRAY),
         (&pending.applications as _, Type::UUID_ARRAY),
         (&packed.owners as _, Type::INT8_ARRAY),
         (&pending.due_at as _, Type::INT8_ARRAY),
         (&pending.triggers as _, Type::TEXT_ARRAY),
         (&skipped.seen as _, Type::INT4_ARRAY),
         (&skipped.messages as _, Type::UUID_ARRAY),
-        (&skipped.targets as _, Type::UUID_ARRAY),
+        (&skipped.routes as _, Type::UUID_ARRAY),
         (&skipped.reasons as _, Type::TEXT_ARRAY),
         (&skipped.ended_at as _, Type::INT8_ARRAY),
         (&owner as _, Type::INT8),
@@ -126,7 +126,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&packed.applications as _, Type::UUID_ARRAY),
         (&packed.due_at as _, Type::INT8_ARRAY),
         (&packed.triggers as _, Type::TEXT_ARRAY),
-        (&packed.targets as _, Type::BYTEA_ARRAY),
+        (&packed.routes as _, Type::BYTEA_ARRAY),
         (&packed.unsettled as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
@@ -177,7 +177,7 @@ struct Messages<'a> {
 struct Pending {
     seen: Vec<i32>,
     messages: Vec<Uuid>,
-    targets: Vec<Uuid>,
+    routes: Vec<Uuid>,
     applications: Vec<Uuid>,
     /// Due times; `None` for the next position of an ordered backlog.
     due_at: Vec<Option<i64>>,
@@ -195,7 +195,7 @@ struct Packed {
     owners: Vec<i64>,
     due_at: Vec<i64>,
     triggers: Vec<&'static str>,
-    targets: Vec<Vec<u8>>,
+    routes: Vec<Vec<u8>>,
     unsettled: Vec<i64>,
 }
 
@@ -203,7 +203,7 @@ struct Packed {
 struct Skipped {
     seen: Vec<i32>,
     messages: Vec<Uuid>,
-    targets: Vec<Uuid>,
+    routes: Vec<Uuid>,
     reasons: Vec<&'static str>,
     ended_at: Vec<i64>,
 }
@@ -237,24 +237,24 @@ impl<'a> Columns<'a> {
         let mut counts: BTreeMap<(i32, i64, Uuid), i64> = BTreeMap::new();
         let mut environment_counts: BTreeMap<(i32, i64, Uuid), Counts> = BTreeMap::new();
         for publication in publications {
-            let Versions { application: version, environment: event_types } = publication.seen;
+            let Versions { origin: version, environment: event_types } = publication.seen;
             let next = i32::try_from(numbers.len()).unwrap_or(i32::MAX);
-            let seen = *numbers.entry((application_of(publication), version, event_types)).or_insert_with(|| {
+            let seen = *numbers.entry((origin_of(publication), version, event_types)).or_insert_with(|| {
                 columns.seen.numbers.push(next);
-                columns.seen.applications.push(publication.message.application_id.as_bytes().to_vec());
+                columns.seen.applications.push(publication.message.origin_id.as_bytes().to_vec());
                 columns.seen.versions.push(version);
                 columns.seen.event_types.push(event_types);
                 next
             });
             columns.push(publication, seen);
             let day = number(publication.message.id.timestamp().day());
-            *counts.entry((seen, day, application_of(publication))).or_default() += 1;
+            *counts.entry((seen, day, origin_of(publication))).or_default() += 1;
             *environment_counts.entry((seen, day, environment_of(publication))).or_default() += Counts::published(publication);
         }
-        for ((seen, day, application), messages) in counts {
+        for ((seen, day, origin), messages) in counts {
             columns.counts.seen.push(seen);
             columns.counts.days.push(day);
-            columns.counts.applications.push(application);
+            columns.counts.applications.push(origin);
             columns.counts.messages.push(messages);
         }
         for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, events, .. }) in environment_counts {
@@ -272,10 +272,10 @@ impl<'a> Columns<'a> {
 
     fn push(&mut self, publication: &'a Sealed, seen: i32) {
         let message = &publication.message;
-        let (id, application) = (id_of(publication), application_of(publication));
+        let (id, origin) = (id_of(publication), origin_of(publication));
         let accepted_at = message.id.timestamp().as_millis();
         self.messages.seen.push(seen);
-        self.messages.applications.push(application);
+        self.messages.applications.push(origin);
         self.messages.ids.push(id);
         self.messages.environments.push(environment_of(publication));
         self.messages.event_types.push(&message.event_type);
@@ -288,26 +288,26 @@ impl<'a> Columns<'a> {
         self.messages.bodies.push(&payload.body);
         self.messages.channels.push(publication.channels_text());
         self.messages.hops.push(i32::try_from(message.hops.count()).unwrap_or(i32::MAX));
-        for PackedRow { part, targets, unsettled } in publication.packed_rows() {
+        for PackedRow { part, routes, unsettled } in publication.packed_rows() {
             self.packed.seen.push(seen);
             self.packed.messages.push(id);
             self.packed.parts.push(part);
-            self.packed.applications.push(application);
+            self.packed.applications.push(origin);
             self.packed.owners.push(publication.owner.number());
             self.packed.due_at.push(accepted_at);
             self.packed.triggers.push(publication.trigger.as_str());
-            self.packed.targets.push(targets);
+            self.packed.routes.push(routes);
             self.packed.unsettled.push(unsettled);
         }
         for delivery in &publication.deliveries {
-            let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
+            let route = Uuid::from_bytes(*delivery.route_id.as_bytes());
             match delivery.state {
                 NewState::Owned => {}
                 NewState::Waiting { backlog, in_order } => {
                     self.pending.seen.push(seen);
                     self.pending.messages.push(id);
-                    self.pending.targets.push(target);
-                    self.pending.applications.push(application);
+                    self.pending.routes.push(route);
+                    self.pending.applications.push(origin);
                     self.pending.due_at.push((!in_order).then_some(accepted_at));
                     self.pending.triggers.push(publication.trigger.as_str());
                     self.pending.backlogs.push(backlog.map_or(0, Backlog::number));
@@ -315,7 +315,7 @@ impl<'a> Columns<'a> {
                 NewState::Skipped(reason) => {
                     self.skipped.seen.push(seen);
                     self.skipped.messages.push(id);
-                    self.skipped.targets.push(target);
+                    self.skipped.routes.push(route);
                     self.skipped.reasons.push(reason.as_str());
                     self.skipped.ended_at.push(accepted_at);
                 }

@@ -10,7 +10,7 @@ use hookstream_model::{
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{OPERATION, application_of, columns, environment_of, id_of};
+use super::{OPERATION, columns, environment_of, id_of, origin_of};
 use crate::{
     db::error::Error,
     delivery::{
@@ -24,21 +24,20 @@ use crate::{
 };
 
 /// Reserves keys. A key of a message before the window is free again. Sorted, so that two nodes cannot deadlock.
-const RESERVE_KEYS: &str = "insert into message_keys (environment_id, key, fingerprint, application_id, message_id, first_status)
+const RESERVE_KEYS: &str = "insert into message_keys (environment_id, key, fingerprint, origin_id, message_id, first_status)
     select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::uuid[], $6::text[])
-        as g (environment_id, key, fingerprint, application_id, message_id, first_status) order by 1, 2
-    on conflict (environment_id, key) do update set fingerprint = excluded.fingerprint, application_id = excluded.application_id,
+        as g (environment_id, key, fingerprint, origin_id, message_id, first_status) order by 1, 2
+    on conflict (environment_id, key) do update set fingerprint = excluded.fingerprint, origin_id = excluded.origin_id,
         message_id = excluded.message_id, first_status = excluded.first_status
     where message_keys.message_id < $7";
-const RESERVE_EVENT_IDS: &str = "insert into event_ids (application_id, event_id, message_id)
-    select * from unnest($1::uuid[], $2::text[], $3::uuid[]) as g (application_id, event_id, message_id) order by 1, 2
-    on conflict (application_id, event_id) do update set message_id = excluded.message_id where event_ids.message_id < $4";
+const RESERVE_EVENT_IDS: &str = "insert into event_ids (origin_id, event_id, message_id)
+    select * from unnest($1::uuid[], $2::text[], $3::uuid[]) as g (origin_id, event_id, message_id) order by 1, 2
+    on conflict (origin_id, event_id) do update set message_id = excluded.message_id where event_ids.message_id < $4";
 const FIND_KEYS: &str = "select k.environment_id, k.key, k.fingerprint, k.message_id, k.first_status
     from unnest($1::uuid[], $2::text[]) as g (environment_id, key)
     join message_keys k on k.environment_id = g.environment_id and k.key = g.key";
-const FIND_EVENT_IDS: &str =
-    "select k.application_id, k.event_id, k.message_id from unnest($1::uuid[], $2::text[]) as g (application_id, event_id)
-    join event_ids k on k.application_id = g.application_id and k.event_id = g.event_id";
+const FIND_EVENT_IDS: &str = "select k.origin_id, k.event_id, k.message_id from unnest($1::uuid[], $2::text[]) as g (origin_id, event_id)
+    join event_ids k on k.origin_id = g.origin_id and k.event_id = g.event_id";
 
 /// Returns the result of an earlier message with a key.
 pub(crate) async fn find_earlier(
@@ -114,7 +113,7 @@ async fn reserve_keys(
     let environments: Vec<_> = keyed.iter().map(|publication| environment_of(publication)).collect();
     let keys: Vec<_> = keyed.iter().map(|publication| key_of(publication).0).collect();
     let fingerprints: Vec<_> = keyed.iter().map(|publication| key_of(publication).1.to_vec()).collect();
-    let applications: Vec<_> = keyed.iter().map(|publication| application_of(publication)).collect();
+    let applications: Vec<_> = keyed.iter().map(|publication| origin_of(publication)).collect();
     let ids: Vec<_> = keyed.iter().map(|publication| id_of(publication)).collect();
     let statuses: Vec<_> = keyed.iter().map(|publication| publication.first_status().as_str()).collect();
     let values = [
@@ -147,7 +146,7 @@ async fn reserve_event_ids(
     // A repetition needs no event id.
     let named: Vec<_> = named.iter().copied().filter(|publication| !published.contains_key(&id_of(publication))).collect();
     let event_id_of = |publication: &Sealed| publication.event_id.clone().unwrap_or_default();
-    let applications: Vec<_> = named.iter().map(|publication| application_of(publication)).collect();
+    let applications: Vec<_> = named.iter().map(|publication| origin_of(publication)).collect();
     let event_ids: Vec<_> = named.iter().map(|publication| event_id_of(publication)).collect();
     let ids: Vec<_> = named.iter().map(|publication| id_of(publication)).collect();
     let values = [
@@ -159,8 +158,8 @@ async fn reserve_event_ids(
     connection.execute(RESERVE_EVENT_IDS, &values).await?;
     let rows = connection.query(FIND_EVENT_IDS, &[(&applications, Type::UUID_ARRAY), (&event_ids, Type::TEXT_ARRAY)]).await?;
     for row in &rows {
-        let (application, event_id, holder): (Uuid, &str, Uuid) = (row.get(0), row.get(1), row.get(2));
-        let claimant = named.iter().find(|publication| application_of(publication) == application && event_id_of(publication) == event_id);
+        let (origin, event_id, holder): (Uuid, &str, Uuid) = (row.get(0), row.get(1), row.get(2));
+        let claimant = named.iter().find(|publication| origin_of(publication) == origin && event_id_of(publication) == event_id);
         if let Some(claimant) = claimant.filter(|claimant| id_of(claimant) != holder) {
             published.insert(id_of(claimant), Published::DuplicateEventId { message_id: MessageId::from_bytes(holder.into_bytes()) });
         }

@@ -51,8 +51,8 @@ const RETRY_FOR: Duration = Duration::from_secs(15);
 /// Pause before a retry.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-const FIND_STORED: &str = "select m.id from unnest($1::uuid[], $2::uuid[]) as g (application_id, id)
-    join messages m on m.application_id = g.application_id and m.id = g.id";
+const FIND_STORED: &str = "select m.id from unnest($1::uuid[], $2::uuid[]) as g (origin_id, id)
+    join messages m on m.origin_id = g.origin_id and m.id = g.id";
 
 /// Handle of the publishing task.
 #[derive(Debug, Clone)]
@@ -140,7 +140,7 @@ fn take_batch(waiting: &mut Vec<Submission>) -> Vec<Submission> {
     for submission in waiting.drain(..) {
         let Publication { tenant, message, event_id, idempotency, .. } = &*submission.publication;
         let is_first = idempotency.as_ref().is_none_or(|key| keys.insert((*tenant.environment.as_bytes(), key.key.clone())))
-            && event_id.as_ref().is_none_or(|id| keys.insert((*message.application_id.as_bytes(), id.clone())));
+            && event_id.as_ref().is_none_or(|id| keys.insert((*message.origin_id.as_bytes(), id.clone())));
         if bytes > BATCH_BYTES || !is_first {
             rest.push(submission);
         } else {
@@ -231,8 +231,8 @@ fn id_of(publication: &Publication) -> Uuid {
     Uuid::from_bytes(*publication.message.id.as_bytes())
 }
 
-fn application_of(publication: &Publication) -> Uuid {
-    Uuid::from_bytes(*publication.message.application_id.as_bytes())
+fn origin_of(publication: &Publication) -> Uuid {
+    Uuid::from_bytes(*publication.message.origin_id.as_bytes())
 }
 
 fn environment_of(publication: &Publication) -> Uuid {
@@ -241,7 +241,7 @@ fn environment_of(publication: &Publication) -> Uuid {
 
 async fn find_stored(connection: &Connection, batch: &[Submission]) -> Result<HashSet<Uuid>, Error> {
     let ids: Vec<_> = batch.iter().map(|submission| id_of(&submission.publication)).collect();
-    let applications: Vec<_> = batch.iter().map(|submission| application_of(&submission.publication)).collect();
+    let applications: Vec<_> = batch.iter().map(|submission| origin_of(&submission.publication)).collect();
     let rows = connection.query(FIND_STORED, &[(&applications, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -3,7 +3,7 @@
 -- operation on it is one transaction. Rows are appended in the order of their keys.
 
 create table messages (
-    application_id blob not null,
+    origin_id blob not null,
     id blob not null,
     environment_id blob not null,
     event_type text not null,
@@ -12,7 +12,7 @@ create table messages (
     deliveries integer not null,
     -- Number of chained deliveries that led to the message.
     hops integer not null default 0,
-    primary key (application_id, id)
+    primary key (origin_id, id)
 ) strict, without rowid;
 
 create table payloads (
@@ -29,8 +29,8 @@ create table payloads (
 -- the delivery waits.
 create table pending (
     message_id blob not null,
-    target_id blob not null,
-    application_id blob not null,
+    route_id blob not null,
+    origin_id blob not null,
     owner integer not null,
     due_at integer not null,
     attempts integer not null,
@@ -40,7 +40,7 @@ create table pending (
     backlog integer not null default 0,
     -- Due time of the next attempt in an ordered backlog, where due_at is the position.
     retry_at integer,
-    primary key (message_id, target_id)
+    primary key (message_id, route_id)
 ) strict, without rowid;
 create index pending_by_due on pending (owner, due_at);
 
@@ -51,12 +51,12 @@ create table packed_pending (
     message_id blob not null,
     -- Number of the row within its message.
     part integer not null,
-    application_id blob not null,
+    origin_id blob not null,
     owner integer not null,
     due_at integer not null,
     trigger_type text not null,
-    -- Targets, 16 bytes each, and a bit for each that is not settled.
-    targets blob not null,
+    -- Routes, 16 bytes each, and a bit for each that is not settled.
+    routes blob not null,
     unsettled integer not null,
     primary key (message_id, part)
 ) strict, without rowid;
@@ -67,28 +67,28 @@ insert into packed_places (place) with recursive places (place) as (select 0 uni
 -- All pending deliveries, in whatever row. The casts give both parts the same affinities: otherwise a query on the view
 -- would read and sort all of it.
 create view all_pending as
-    select message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at from pending
+    select message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog, retry_at from pending
     union all
-    select p.message_id, cast(substr(p.targets, 16 * n.place + 1, 16) as blob), p.application_id, p.owner, p.due_at,
+    select p.message_id, cast(substr(p.routes, 16 * n.place + 1, 16) as blob), p.origin_id, p.owner, p.due_at,
         cast(0 as integer), cast(0 as integer), p.trigger_type, cast(0 as integer), cast(null as integer)
     from packed_pending p cross join packed_places n where (p.unsettled >> n.place) & 1;
 
 -- Deliveries that ended without success, until they succeed after all.
 create table undelivered (
     message_id blob not null,
-    target_id blob not null,
+    route_id blob not null,
     state text not null,
     reason text not null,
     attempts integer not null,
     ended_at integer not null,
-    primary key (message_id, target_id)
+    primary key (message_id, route_id)
 ) strict, without rowid;
-create index undelivered_by_target on undelivered (target_id, message_id);
+create index undelivered_by_route on undelivered (route_id, message_id);
 
 create table attempts (
     message_id blob not null,
     id blob not null,
-    target_id blob not null,
+    route_id blob not null,
     number integer not null,
     trigger_type text not null,
     succeeded integer not null,
@@ -115,7 +115,7 @@ create table job_slices (
 ) strict, without rowid;
 
 create table message_counts (
-    application_id blob not null primary key,
+    origin_id blob not null primary key,
     messages integer not null
 ) strict, without rowid;
 
@@ -133,17 +133,17 @@ create table delivery_counts (
 ) strict, without rowid;
 
 create table event_ids (
-    application_id blob not null,
+    origin_id blob not null,
     event_id text not null,
     message_id blob not null,
-    primary key (application_id, event_id)
+    primary key (origin_id, event_id)
 ) strict, without rowid;
 
 create table idempotency_keys (
     environment_id blob not null,
     key text not null,
     fingerprint blob not null,
-    application_id blob not null,
+    origin_id blob not null,
     message_id blob not null,
     first_status text not null,
     primary key (environment_id, key)
