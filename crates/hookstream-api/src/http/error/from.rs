@@ -1,4 +1,4 @@
-//! Errors of the model, the store, the engine and the destinations, as errors for the client.
+//! Errors of the model, the store and the engine, as errors for the client.
 
 use hookstream_engine::{JobError, RetryError, SendError};
 use hookstream_model::{InvalidField, operations::quota::Quota};
