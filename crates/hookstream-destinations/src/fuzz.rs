@@ -11,8 +11,12 @@ use crate::net::{guard::AddressPolicy, resolve::literal};
 /// after printing and parsing, and names the same host for the check and for the connection. An address that is
 /// allowed by default is public, in any notation.
 pub fn address(data: &[u8]) {
-    if let Ok(url) = EndpointUrl::parse(&String::from_utf8_lossy(data)) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(url) = EndpointUrl::parse(&text) {
         check_url(&url);
+    }
+    if let Ok(url) = EndpointUrl::parse_broker(&text) {
+        check_broker(&url);
     }
     let mut bytes = [0; 16];
     for (byte, given) in bytes.iter_mut().zip(data) {
@@ -59,6 +63,18 @@ fn check_url(url: &EndpointUrl) {
     };
     assert_eq!(literal(host), as_typed, "{parsed}");
     as_typed.into_iter().for_each(check_address);
+}
+
+/// Checks a broker's URL: no credentials, and a host that is judged in the notation in which it is connected to.
+fn check_broker(url: &EndpointUrl) {
+    let parsed = url.to_url();
+    assert!(matches!(parsed.scheme(), "amqps" | "amqp" | "https" | "http") && parsed.fragment().is_none(), "{parsed}");
+    assert!(parsed.username().is_empty() && parsed.password().is_none(), "{parsed} has credentials");
+    let Some(host) = crate::rabbitmq::settings::host(url) else { return };
+    // The host of the Web's URL is in its final form, so that no other parser finds another address in it.
+    let again = url::Url::parse(&format!("http://{host}/")).unwrap_or_else(|error| panic!("{host} of {parsed}: {error}"));
+    assert_eq!(again.host_str(), Some(host.as_str()), "{parsed}");
+    literal(&host).into_iter().for_each(check_address);
 }
 
 /// Checks that an allowed address is public according to the standard library and RFC 6890, independently of the

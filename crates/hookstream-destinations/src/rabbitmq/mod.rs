@@ -7,7 +7,7 @@ mod classify;
 mod management;
 mod render;
 mod send;
-mod settings;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hookstream_model::{
     InvalidField,
     base::{secret::Secret, text::got},
-    outbound::target::TargetConfig,
+    outbound::{endpoint::EndpointUrl, target::TargetConfig},
 };
 use url::Url;
 
@@ -86,7 +86,6 @@ impl RabbitMqSettings {
 
 /// Returns protocol, host and port of the URL.
 fn address(settings: &Settings<'_>) -> Result<(Protocol, String, u16), InvalidField> {
-    let text = settings.url.as_str();
     let url = settings.url.to_url();
     let (protocol, default_port) = match url.scheme() {
         "amqp" => (Protocol::Amqp { with_tls: false }, 5672),
@@ -94,11 +93,15 @@ fn address(settings: &Settings<'_>) -> Result<(Protocol, String, u16), InvalidFi
         "https" => (Protocol::Management { base: url.clone() }, 443),
         _ => (Protocol::Management { base: url.clone() }, 80),
     };
-    // Only for the schemes of the Web does the URL standard define host names and every notation of an address.
-    let of_web = text.strip_prefix(url.scheme()).map(|rest| format!("http{rest}")).and_then(|text| Url::parse(&text).ok());
-    let host = of_web.as_ref().and_then(Url::host_str).map(str::to_owned);
-    let host = host.ok_or_else(|| InvalidField::new("config.url", "must contain a host name or address"))?;
+    let host = host(settings.url).ok_or_else(|| InvalidField::new("config.url", "must contain a host name or address"))?;
     Ok((protocol, host, url.port().unwrap_or(default_port)))
+}
+
+/// Returns the host of a broker's URL. Only for the schemes of the Web does the URL standard define host names and every
+/// notation of an address.
+pub(crate) fn host(url: &EndpointUrl) -> Option<String> {
+    let (_, rest) = url.as_str().split_once(':')?;
+    Url::parse(&format!("http:{rest}")).ok()?.host_str().map(str::to_owned)
 }
 
 /// Reads a name: 1 to 255 bytes without control characters.
@@ -155,7 +158,7 @@ fn own_headers(headers: Option<&BTreeMap<String, String>>) -> Result<Box<[(Strin
 
 #[cfg(test)]
 mod tests {
-    use hookstream_model::outbound::{endpoint::EndpointUrl, target::TargetKind};
+    use hookstream_model::outbound::target::TargetKind;
 
     use super::*;
 

@@ -1,6 +1,9 @@
 //! One broker: a connection, opened when needed and again after a break, and its channels.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm,
@@ -26,6 +29,11 @@ use crate::{
 const CHANNELS_MAX: usize = 64;
 /// Interval of heartbeats, in seconds. A dead connection is noticed after two of them.
 const HEARTBEAT_S: u16 = 10;
+
+/// Time limit for closing a connection. After it the connection is cut.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Code of a close without an error (AMQP 0-9-1, section 1.1).
+const REPLY_SUCCESS: u16 = 200;
 
 /// Reason why a broker could not be used.
 #[derive(Debug)]
@@ -145,6 +153,18 @@ impl Broker {
     /// Returns true if the broker asked its clients to publish nothing for now.
     pub(super) fn is_blocked(&self) -> bool {
         self.lock().open.as_ref().is_some_and(|open| open.connection.status().blocked())
+    }
+
+    /// Closes the connection as AMQP asks for, so that the broker's log has no warning.
+    pub(super) async fn close(&self) {
+        let open = {
+            let mut state = self.lock();
+            state.idle.clear();
+            state.open.take()
+        };
+        if let Some(Open { connection, _cutter }) = open {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close(REPLY_SUCCESS, "idle".into())).await;
+        }
     }
 
     pub(super) fn note_use(&self) {

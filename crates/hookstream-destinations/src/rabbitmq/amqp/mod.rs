@@ -90,6 +90,16 @@ impl Brokers {
         }
     }
 
+    /// Takes a broker out of the table, if it was unused for the idle time.
+    fn take_if_idle(&self, key: &BrokerKey, broker: &Weak<Broker>, idle_timeout: Duration) -> Idle {
+        let mut known = self.lock();
+        let Some(found) = known.get(key).filter(|found| Weak::ptr_eq(&Arc::downgrade(found), broker)) else { return Idle::Gone };
+        if !is_unused(found) || found.used_at().elapsed() < idle_timeout {
+            return Idle::InUse;
+        }
+        known.remove(key).map_or(Idle::Gone, Idle::Taken)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<BrokerKey, Arc<Broker>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,14 +116,22 @@ async fn forget_when_idle(brokers: Weak<Brokers>, key: BrokerKey, broker: Weak<B
     loop {
         tokio::time::sleep(idle_timeout).await;
         let Some(brokers) = brokers.upgrade() else { return };
-        let mut known = brokers.lock();
-        // Another broker may have taken the place.
-        let Some(found) = known.get(&key).filter(|found| Weak::ptr_eq(&Arc::downgrade(found), &broker)) else { return };
-        if is_unused(found) && found.used_at().elapsed() >= idle_timeout {
-            known.remove(&key);
-            return;
+        match brokers.take_if_idle(&key, &broker, idle_timeout) {
+            Idle::Taken(broker) => return broker.close().await,
+            Idle::InUse => {}
+            Idle::Gone => return,
         }
     }
+}
+
+/// State of a broker when its idle time may have ended.
+enum Idle {
+    /// The broker is no longer in the table.
+    Taken(Arc<Broker>),
+    /// The broker was used meanwhile.
+    InUse,
+    /// The broker was forgotten before; another one may have taken its place.
+    Gone,
 }
 
 /// Returns true if only the table refers to the broker.
