@@ -32,7 +32,9 @@ use crate::{
     cluster::lease::Lease,
     intake::schemas::Checks,
     queues::lanes::{LanePolicy, Lanes, Now},
-    routing::directory::RouteDirectory,
+    routing::{
+        application_front::ApplicationFront, applications::Applications, directory::OriginDirectory, event_types::EventTypes, front::Front,
+    },
     upkeep::{budgets::Budgets, health::Health, holds::Holds, quotas::Quotas},
 };
 
@@ -43,7 +45,9 @@ pub(crate) struct Core {
     lease: Mutex<Lease>,
     /// Requests a new owner id.
     pub(crate) rotate_owner: Notify,
-    pub(crate) routes: RouteDirectory,
+    pub(crate) origins: Arc<OriginDirectory>,
+    pub(crate) applications: Applications,
+    pub(crate) event_types: EventTypes,
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) checks: Arc<Checks>,
@@ -80,18 +84,24 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<PendingRecord>, mut rng: StdRng) -> Self {
+    /// Builds the state. `fronts` are those besides the applications.
+    pub(crate) fn new(
+        parts: Parts,
+        options: Options,
+        lease: Lease,
+        outcomes: mpsc::Sender<PendingRecord>,
+        mut rng: StdRng,
+        fronts: Vec<Arc<dyn Front>>,
+    ) -> Self {
         let Parts { store, destinations, clock } = parts;
         let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
+        let applications = ApplicationFront::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&quotas), destinations, &options);
+        let fronts = std::iter::once(Arc::new(applications) as Arc<dyn Front>).chain(fronts).collect();
+        let origins = Arc::new(OriginDirectory::new(fronts));
         Self {
-            routes: RouteDirectory::new(
-                Arc::clone(&store),
-                destinations,
-                Arc::clone(&quotas),
-                Arc::clone(&checks),
-                Arc::clone(&clock),
-                &options,
-            ),
+            applications: Applications::new(Arc::clone(&store), Arc::clone(&origins)),
+            event_types: EventTypes::new(Arc::clone(&store), Arc::clone(&checks)),
+            origins,
             quotas,
             checks,
             budgets: Budgets::default(),
@@ -191,9 +201,9 @@ impl Core {
         Arc::new(LanePolicy {
             version: -1,
             environment: EnvironmentId::from_bytes([0; 16]),
-            application: ApplicationId::from(origin),
+            scope: ApplicationId::from(origin).into(),
             rate: None,
-            application_rate: None,
+            scope_rate: None,
             is_ordered: false,
             gather: None,
             hold: None,

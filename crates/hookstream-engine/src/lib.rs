@@ -40,7 +40,10 @@ pub use crate::{
     },
     intake::accept::{Accepted, Draft, SendError},
     queues::lanes::LaneView,
-    routing::route::{ApplicationRoutes, Route},
+    routing::{
+        applications::Applications,
+        origin::{ApplicationRoutes, EndpointRoute},
+    },
 };
 
 /// Time for which a node relies on cached state without asking for changes; a node asks every second.
@@ -69,13 +72,23 @@ impl Handle {
     /// # Errors
     /// If the store fails.
     pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
+        Self::start_with(parts, options, rng, Vec::new()).await
+    }
+
+    /// Starts an engine with more fronts than the applications.
+    async fn start_with(
+        parts: Parts,
+        options: Options,
+        rng: StdRng,
+        fronts: Vec<Arc<dyn routing::front::Front>>,
+    ) -> Result<Self, hookstream_store::Error> {
         let begun = tokio::time::Instant::now();
         let owner = parts.store.enlist(&crate::cluster::renewal::introduction(&options, None), parts.clock.now()).await?;
         let lease = crate::cluster::lease::Lease::new(owner, begun, parts.store.lease());
         let now = parts.clock.now().day();
         parts.store.prepare_day(now).await?;
         let (outcomes, recorded) = mpsc::channel(options.max_in_flight * 4);
-        let core = Arc::new(Core::new(parts, options, lease, outcomes, rng));
+        let core = Arc::new(Core::new(parts, options, lease, outcomes, rng, fronts));
         let listening = Arc::downgrade(&core);
         core.store.listeners().add(move |change| {
             if let Some(core) = listening.upgrade() {
@@ -127,12 +140,12 @@ impl Handle {
     /// # Errors
     /// If the store fails.
     pub async fn is_of(&self, tenant: Tenant, application: ApplicationId) -> Result<bool, hookstream_store::Error> {
-        Ok(self.core.routes.get(application).await?.is_some_and(|routes| routes.application.tenant == tenant))
+        Ok(self.core.origins.get(application.into()).await?.is_some_and(|origin| origin.tenant == tenant))
     }
 
-    /// Returns the directory of routes.
-    pub fn routes(&self) -> &crate::routing::directory::RouteDirectory {
-        &self.core.routes
+    /// Returns the directory of applications.
+    pub fn applications(&self) -> &Applications {
+        &self.core.applications
     }
 
     /// Returns a fresh id with the present time.

@@ -1,8 +1,6 @@
 //! Application of a request. An operation on an application works alike for the sender, who names the application in
 //! the path, and for its customer, whose portal token is valid for one application only.
 
-use std::sync::Arc;
-
 use axum::extract::{FromRequestParts, Path};
 use hookstream_engine::ApplicationRoutes;
 use hookstream_model::{
@@ -69,18 +67,18 @@ impl ApplicationScope {
     }
 
     /// Returns the current application with its endpoints.
-    pub(crate) async fn routes(&self, api: &Api) -> Result<Arc<ApplicationRoutes>, ApiError> {
-        let found = api.engine.routes().resolve_now(self.tenant, &self.application).await?;
+    pub(crate) async fn routes(&self, api: &Api) -> Result<ApplicationRoutes, ApiError> {
+        let found = api.engine.applications().resolve_now(self.tenant, &self.application).await?;
         found.ok_or_else(|| ApiError::not_found("Application"))
     }
 
     /// Returns the id of the application.
     pub(crate) async fn resolve(&self, api: &Api) -> Result<ApplicationId, ApiError> {
-        self.routes(api).await.map(|routes| routes.application.id)
+        self.routes(api).await.map(|routes| routes.id())
     }
 
     /// Returns the application and one of its endpoints, found by id or `uid`.
-    pub(crate) async fn endpoint(&self, api: &Api, reference: &str) -> Result<(Arc<ApplicationRoutes>, EndpointId), ApiError> {
+    pub(crate) async fn endpoint(&self, api: &Api, reference: &str) -> Result<(ApplicationRoutes, EndpointId), ApiError> {
         let routes = self.routes(api).await?;
         let found = routes.endpoint_by_reference(reference).map(|route| route.endpoint.id);
         let id = found.ok_or_else(|| ApiError::not_found("Endpoint"))?;

@@ -421,7 +421,7 @@ async fn start(
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
     let (routes, endpoint) = scope.endpoint(api, endpoint).await?;
-    let application = routes.application.id;
+    let application = routes.id();
     let operation = format!("POST /v1/applications/{application}/endpoints/{endpoint}/{}", request.kind.as_str());
     let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
     if let Some(answer) = idempotency::repeated(api, scope.tenant, key.as_ref()).await? {

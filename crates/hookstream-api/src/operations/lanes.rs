@@ -84,7 +84,7 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
     let mut lanes: BTreeMap<TargetId, Known> = BTreeMap::new();
     for view in api.engine.lanes(caller.tenant.environment) {
         let known = lanes.entry(view.target).or_default();
-        known.application = Some(view.application);
+        known.application = Some(view.scope.into());
         known.view = Some(view);
     }
     for head in api.store.backlogs(Shards::ALL, None, BACKLOGS).await? {

@@ -337,8 +337,8 @@ pub(crate) async fn delete(
 
 /// Returns the id of the application that a path names by id or `uid`.
 pub(crate) async fn resolve(api: &Api, caller: Caller, reference: &str) -> Result<ApplicationId, ApiError> {
-    let routes = api.engine.routes().resolve_now(caller.tenant, reference).await?.ok_or_else(not_found)?;
-    Ok(routes.application.id)
+    let routes = api.engine.applications().resolve_now(caller.tenant, reference).await?.ok_or_else(not_found)?;
+    Ok(routes.id())
 }
 
 async fn with_counts(api: &Api, caller: Caller, found: Vec<Model>) -> Result<Vec<Application>, ApiError> {

@@ -1,6 +1,6 @@
 //! Attempts of an endpoint and of an environment.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use axum::{Json, extract::State};
 use hookstream_engine::ApplicationRoutes;
@@ -138,7 +138,7 @@ pub(crate) async fn list(
         org_id: None,
         env_id: None,
     };
-    find(&api, scope.tenant, Some(routes.application.id), Some(endpoint.into()), &query).await
+    find(&api, scope.tenant, Some(routes.id()), Some(endpoint.into()), &query).await
 }
 
 /// List attempts of an environment
@@ -158,12 +158,12 @@ pub(crate) async fn list_all(
     let routes = match &query.application_id {
         None => None,
         Some(reference) => {
-            let found = api.engine.routes().resolve_now(caller.tenant, reference).await?;
+            let found = api.engine.applications().resolve_now(caller.tenant, reference).await?;
             Some(found.ok_or_else(|| ApiError::not_found("Application"))?)
         }
     };
-    let endpoint = query.endpoint_id.as_deref().map(|reference| endpoint_of(routes.as_deref(), reference)).transpose()?;
-    find(&api, caller.tenant, routes.map(|routes| routes.application.id), endpoint.map(RouteId::from), &query).await
+    let endpoint = query.endpoint_id.as_deref().map(|reference| endpoint_of(routes.as_ref(), reference)).transpose()?;
+    find(&api, caller.tenant, routes.map(|routes| routes.id()), endpoint.map(RouteId::from), &query).await
 }
 
 async fn find(
@@ -207,12 +207,12 @@ async fn find(
 }
 
 async fn shown(api: &Api, tenant: Tenant, found: Vec<FoundAttempt>) -> Result<Vec<ListedAttempt>, ApiError> {
-    let mut known: HashMap<ApplicationId, Option<Arc<ApplicationRoutes>>> = HashMap::new();
+    let mut known: HashMap<ApplicationId, Option<ApplicationRoutes>> = HashMap::new();
     let mut attempts = Vec::with_capacity(found.len());
     for FoundAttempt { attempt, origin_id, event_type } in found {
         let application_id = ApplicationId::from(origin_id);
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry(application_id) {
-            entry.insert(api.engine.routes().resolve(tenant, &application_id.to_string()).await?);
+            entry.insert(api.engine.applications().resolve(tenant, &application_id.to_string()).await?);
         }
         // The application was deleted after its messages were looked up; its attempts are left out.
         let Some(Some(routes)) = known.get(&application_id) else { continue };

@@ -1,6 +1,6 @@
 //! Messages, their deliveries and attempts.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -371,8 +371,8 @@ async fn key_of_message(
     if !headers.contains_key("idempotency-key") {
         return Ok(None);
     }
-    let routes = api.engine.routes().resolve(caller.tenant, app).await?;
-    let application = routes.map_or_else(|| app.to_owned(), |routes| routes.application.id.to_string());
+    let routes = api.engine.applications().resolve(caller.tenant, app).await?;
+    let application = routes.map_or_else(|| app.to_owned(), |routes| routes.id().to_string());
     idempotency::key(headers, &application, &body.0)
 }
 
@@ -435,7 +435,7 @@ async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, que
     }
     let range = Range {
         tenant,
-        origin: routes.map(|routes| routes.application.id.into()),
+        origin: routes.map(|routes| routes.id().into()),
         lowest: bound("since", query.since.as_deref())?.unwrap_or([0; 16]),
         below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
         direction,
@@ -497,8 +497,7 @@ pub(crate) async fn get(
 ) -> Result<Json<MessageDetail>, ApiError> {
     let routes = scope.routes(&api).await?;
     let message = id(&message, "Message")?;
-    let found =
-        api.store.message(scope.tenant, routes.application.id.into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    let found = api.store.message(scope.tenant, routes.id().into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(show_detail(scope.tenant, &routes, found)))
 }
 
@@ -520,11 +519,11 @@ pub(crate) async fn get_by_id(
 }
 
 /// Returns a message of any application of a tenant.
-pub(crate) async fn find_anywhere(api: &Api, tenant: Tenant, message: &str) -> Result<(Arc<ApplicationRoutes>, StoredDetail), ApiError> {
+pub(crate) async fn find_anywhere(api: &Api, tenant: Tenant, message: &str) -> Result<(ApplicationRoutes, StoredDetail), ApiError> {
     let not_found = || ApiError::not_found("Message");
     let message = id(message, "Message")?;
     let origin = api.store.origin_of(tenant, message).await?.ok_or_else(not_found)?;
-    let routes = api.engine.routes().resolve_now(tenant, &origin.to_string()).await?.ok_or_else(not_found)?;
+    let routes = api.engine.applications().resolve_now(tenant, &origin.to_string()).await?.ok_or_else(not_found)?;
     let found = api.store.message(tenant, origin, message).await?.ok_or_else(not_found)?;
     Ok((routes, found))
 }
@@ -588,7 +587,7 @@ pub(crate) async fn retry(
         Some(_) => return Err(ApiError::invalid("only", "must be `failed`. Leave it out to retry all matching endpoints")),
     };
     let routes = scope.routes(&api).await?;
-    let application = routes.application.id;
+    let application = routes.id();
     let endpoint = match &endpoint_id {
         None => None,
         Some(reference) => {

@@ -50,8 +50,8 @@ pub(crate) async fn create(
     audited: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<PortalAccess>, ApiError> {
-    let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
-    let application = &routes.application;
+    let routes = api.engine.applications().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let application = routes.application();
     if application.status == ApplicationStatus::Disabled {
         let message = "The application is disabled, so its portal is closed. Set its `status` to `active` first.";
         return Err(ApiError::new(ErrorCode::ApplicationDisabled, message));

@@ -54,7 +54,7 @@ impl From<PortalListQuery> for ListQuery {
 )]
 pub(crate) async fn application(State(api): State<Api>, scope: ApplicationScope) -> Result<Json<PortalApplicationAnswer>, ApiError> {
     let routes = scope.routes(&api).await?;
-    let application = &routes.application;
+    let application = routes.application();
     Ok(Json(PortalApplicationAnswer { application: PortalApplication { id: application.id.to_string(), name: application.name.clone() } }))
 }
 

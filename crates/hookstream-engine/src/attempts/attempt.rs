@@ -4,10 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use hookstream_destinations::{Envelope, Sent};
 use hookstream_model::{
-    base::{
-        ids::{ApplicationId, EndpointId},
-        time::Timestamp,
-    },
+    base::time::Timestamp,
     delivery::{
         attempt::Attempt,
         batch,
@@ -30,7 +27,7 @@ use crate::{
         lanes::Batch,
         requeue::{self, UNREADABLE_DELAY, works_on_shard},
     },
-    routing::route::{ApplicationRoutes, Route, target_of},
+    routing::{origin::Origin, route::Route, target::Target},
 };
 
 /// Minimum size of the response body kept with each attempt of a batch, in bytes.
@@ -46,17 +43,17 @@ enum Decision {
 /// stored with its first delivery.
 pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingRecord> {
     let Batch { delivery, backlog, others, .. } = batch;
-    let routes = core.routes.get(ApplicationId::from(delivery.message.origin_id)).await;
-    if let Err(error) = &routes {
-        tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; retrying");
+    let origin = core.origins.get(delivery.message.origin_id).await;
+    if let Err(error) = &origin {
+        tracing::error!(error = error as &dyn std::error::Error, "could not read an origin to deliver for; retrying");
     }
     let now = core.now();
     let all = std::iter::once((delivery, *backlog)).chain(others.iter().map(|(delivery, backlog)| (delivery, *backlog)));
     let (mut recorded, mut to_send, mut target) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()), None);
     for (delivery, backlog) in all {
-        let next = match decide(core, &routes, delivery, backlog, now) {
-            // All deliveries have the same endpoint. If it no longer takes batches, one is sent now.
-            Decision::Send(route) if to_send.is_empty() || route.endpoint.batch.is_some() => {
+        let next = match decide(core, &origin, delivery, backlog, now) {
+            // All deliveries have the same target. If it no longer takes batches, one is sent now.
+            Decision::Send(route) if to_send.is_empty() || route.target.policy.gather.is_some() => {
                 to_send.push((delivery, backlog));
                 target = Some(route);
                 continue;
@@ -74,55 +71,57 @@ pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingR
 
 fn decide(
     core: &Core,
-    routes: &Result<Option<Arc<ApplicationRoutes>>, hookstream_store::Error>,
+    origin: &Result<Option<Arc<Origin>>, hookstream_store::Error>,
     delivery: &Claimed,
     backlog: Option<Backlog>,
     now: Timestamp,
 ) -> Decision {
-    let routes = match routes {
-        Ok(Some(routes)) => routes,
+    let origin = match origin {
+        Ok(Some(origin)) => origin,
         Ok(None) => {
             return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
         }
         Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::unchanged_wait(delivery, now + UNREADABLE_DELAY) }),
     };
-    let Some(route) = routes.endpoint(EndpointId::from(delivery.route_id)) else {
-        return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
+    let Some(route) = origin.route(delivery.route_id) else {
+        return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: origin.target_state.route_deleted() }, now));
     };
-    if let Some(reason) = route.endpoint.skips(now) {
+    let target = &route.target;
+    if let Some(reason) = target.skips(now) {
         return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
     // The configuration has changed, or another node has the shard now.
-    let restrictions = route.restrictions(delivery.failed, now);
-    let placement = placement::place(restrictions, Source::Turn { in_order: backlog.is_some() }, works_on_shard(core, delivery));
-    if route.endpoint.is_paused() || placement == Placement::Backlog {
-        return Decision::Settle(Next::Postponed { wait: requeue::backlog_wait(route, delivery, now) });
+    let restrictions = target.restrictions(delivery.failed, now);
+    let placement = placement::place(restrictions, Source::Turn { in_order: backlog.is_some() }, works_on_shard(core, target));
+    if target.policy.is_paused || placement == Placement::Backlog {
+        return Decision::Settle(Next::Postponed { wait: requeue::backlog_wait(target, delivery, now) });
     }
     Decision::Send(Arc::clone(route))
 }
 
-/// Makes one attempt of deliveries to one endpoint, each with its backlog.
+/// Makes one attempt of deliveries to one target, each with its backlog.
 async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Backlog>)]) -> Vec<PendingRecord> {
+    let target = &route.target;
     let began_at = core.now();
     let began = Instant::now();
     // The wall clock, because the receiver compares the timestamp with its own clock.
     let signed_at = core.clock.wall();
-    let sent = route.target.send(&envelope(&route, deliveries, signed_at), route.timeout).await;
+    let sent = target.receiver.send(&envelope(target, deliveries, signed_at), target.timeout).await;
     let exchange = Exchange { sent, began_at, duration: began.elapsed(), batched: deliveries.len() };
 
     let (outcome, now) = (&exchange.sent.outcome, core.now());
     let mut disable = None;
     let mut recorded = Vec::with_capacity(deliveries.len());
     for (delivery, backlog) in deliveries {
-        let verdict = settlement::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
+        let verdict = settlement::settle(delivery.trigger, delivery.failed, outcome, &target.schedule, now, core.jitter());
         disable = verdict.disable;
         let next = match verdict.settlement {
             Settlement::Succeeded => Next::Succeeded,
-            Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(&route, delivery, due_at, now), failed: delivery.failed + 1 },
+            Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(target, delivery, due_at, now), failed: delivery.failed + 1 },
             Settlement::Exhausted(reason) => Next::Ended(DeliveryState::Exhausted { reason }, now),
         };
         if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
-            tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
+            tracing::info!(message.id = %delivery.message.id, endpoint.id = %target.key.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
         let settled = settled(delivery, Some(describe(core, delivery, &exchange)), next);
         recorded.push(PendingRecord { owner: delivery.owner, backlog: *backlog, settled, effect: None });
@@ -134,50 +133,50 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
 }
 
 /// Builds the envelope.
-fn envelope<'a>(route: &'a Route, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
+fn envelope<'a>(target: &'a Target, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
     match deliveries {
-        [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, signed_at),
-        _ => batched(route, deliveries, signed_at),
+        [(delivery, _)] if target.policy.gather.is_none() => single(target, delivery, signed_at),
+        _ => batched(target, deliveries, signed_at),
     }
 }
 
 /// Returns the wait of the next attempt: in its backlog if only the backlog's node may make it, otherwise unbound.
-fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
-    let keeps_position = route.keeps_order(delivery.failed + 1);
-    let is_in_backlog = keeps_position || route.policy.has_rate() || route.policy.is_held(now);
-    Wait { due_at, backlog: is_in_backlog.then(|| route.backlog(&delivery.message.payload)), keeps_position }
+fn retry_at(target: &Target, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
+    let keeps_position = target.keeps_order(delivery.failed + 1);
+    let is_in_backlog = keeps_position || target.policy.has_rate() || target.policy.is_held(now);
+    Wait { due_at, backlog: is_in_backlog.then(|| target.backlog(&delivery.message.payload)), keeps_position }
 }
 
 /// Builds the envelope of one message: the payload, byte for byte.
-fn single<'a>(route: &'a Route, delivery: &'a Claimed, signed_at: Timestamp) -> Envelope<'a> {
+fn single<'a>(target: &'a Target, delivery: &'a Claimed, signed_at: Timestamp) -> Envelope<'a> {
     let Claimed { message, attempts, .. } = delivery;
     Envelope {
         id: Cow::Owned(message.id.to_string()),
-        target_id: target_of(delivery.route_id),
+        target_id: target.key.id,
         event_type: Some(&message.event_type),
         body: message.payload.body.clone(),
         content_type: message.payload.content_type,
         attempt: attempts + 1,
         hops: message.hops.next().count(),
         batch_size: None,
-        keys: &route.keys,
+        keys: &target.keys,
         signed_at,
     }
 }
 
 /// Builds the envelope of a batch.
-fn batched<'a>(route: &'a Route, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
+fn batched<'a>(target: &'a Target, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
     let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
     Envelope {
         id: Cow::Owned(batch::id(messages())),
-        target_id: route.endpoint.id.into(),
+        target_id: target.key.id,
         event_type: None,
         body: batch::body(messages()),
         content_type: ContentType::Json,
         attempt: 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default(),
         hops: messages().map(|message| message.hops.next().count()).max().unwrap_or_default(),
         batch_size: Some(deliveries.len()),
-        keys: &route.keys,
+        keys: &target.keys,
         signed_at,
     }
 }

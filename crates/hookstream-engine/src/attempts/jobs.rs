@@ -19,7 +19,7 @@ use hookstream_store::{
 };
 use tokio::time::Instant;
 
-use crate::{Handle, Route, core::Core};
+use crate::{EndpointRoute, Handle, core::Core};
 
 /// Interval between looks for jobs; a job created here starts at once.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ impl Handle {
         let core = &self.core;
         let now = core.now();
         let (selection, rate_limit) = request.check(now)?;
-        let routes = core.routes.resolve_now(tenant, application).await?.ok_or(JobError::NotFound)?;
+        let routes = core.applications.resolve_now(tenant, application).await?.ok_or(JobError::NotFound)?;
         let route = routes.endpoint(endpoint).ok_or(JobError::NotFound)?;
         if let Some(reason) = route.endpoint.skips(now) {
             return Err(JobError::Skips(reason.as_str()));
@@ -102,7 +102,7 @@ impl Handle {
         let mut job = Job {
             id: core.new_id().into(),
             tenant,
-            application_id: routes.application.id,
+            application_id: routes.id(),
             endpoint_id: endpoint,
             kind: request.kind,
             rate_limit,
@@ -125,7 +125,7 @@ impl Handle {
 }
 
 /// Counts a job's deliveries, up to the time limit.
-async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Error> {
+async fn forecast(core: &Core, job: &Job, route: EndpointRoute<'_>) -> Result<Forecast, Error> {
     let begun = Instant::now();
     let most = job.selection.max_messages.map_or(u64::MAX, u64::from);
     let mut survey = Survey::of(job, COUNT);
@@ -156,7 +156,7 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
     Ok(Forecast { count, expired, is_partial, sample, rate_limit: job.rate_limit, duration: duration_at(job.rate_limit, count) })
 }
 
-fn is_selected(job: &Job, candidate: &Candidate, route: &Route) -> bool {
+fn is_selected(job: &Job, candidate: &Candidate, route: EndpointRoute<'_>) -> bool {
     job.selection.selects(candidate, route.endpoint.wants(&candidate.event_type, &candidate.channels))
 }
 
@@ -211,7 +211,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
 /// Requeues the next slice of a job, or ends the job. Returns how long after the slice's start the next may begin.
 async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error> {
     let now = core.now();
-    let routes = core.routes.get(job.application_id).await?;
+    let routes = core.applications.get(job.application_id).await?;
     let route = match &routes {
         None => Err(JobFailure::ApplicationDeleted),
         Some(routes) => routes.endpoint(job.endpoint_id).ok_or(JobFailure::EndpointDeleted),
@@ -240,7 +240,7 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
 }
 
 /// Returns at most `most` matching messages and the last position examined; `None` if nothing was found.
-fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<(Vec<MessageId>, MessageId)> {
+fn choose(job: &Job, found: &[Candidate], route: EndpointRoute<'_>, most: usize) -> Option<(Vec<MessageId>, MessageId)> {
     let mut position = found.first()?.message_id;
     let mut messages = Vec::new();
     for candidate in found {
@@ -406,7 +406,7 @@ mod tests {
             let destinations = Arc::new(Registry::of([(TargetKind::Http, Box::new(Nowhere) as Box<dyn Destination>)]));
             let parts = Parts { store, destinations, clock: Arc::new(clock.clone()) };
             let (outcomes, _) = mpsc::channel(1);
-            let core = Core::new(parts, options, lease, outcomes, StdRng::seed_from_u64(8));
+            let core = Core::new(parts, options, lease, outcomes, StdRng::seed_from_u64(8), Vec::new());
             let handle = Handle { core: Arc::new(core) };
             Self { handle, clock, tenant, application: application.id, endpoint: endpoint.id, _directory: directory }
         }
@@ -506,7 +506,7 @@ mod tests {
         let (core, key) =
             (&fixture.handle.core, EndpointKey { tenant: fixture.tenant, application_id: fixture.application, id: fixture.endpoint });
         endpoints::disable(&*core.store, &fixture.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
-        core.routes.forget(fixture.application);
+        core.origins.forget(fixture.application.into());
         pace.clear();
         fixture.step(&mut pace).await;
         assert_eq!(fixture.state_of(&job).await, ("failed", 1));

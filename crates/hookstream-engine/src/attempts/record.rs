@@ -14,7 +14,6 @@ use hookstream_model::{
 use hookstream_store::{
     Error,
     delivery::deliveries::{Next, Owner, Settled},
-    outbound::endpoints::{self, EndpointKey},
 };
 use tokio::sync::mpsc;
 
@@ -22,7 +21,7 @@ use crate::{
     attempts::pending_record::{Effect, PendingRecord},
     core::Core,
     queues::schedule::{self, Finished},
-    routing::route::target_of,
+    routing::{route::Route, target::target_of},
     upkeep::hold_writer,
 };
 
@@ -242,31 +241,26 @@ fn apply(core: &Arc<Core>, effect: Effect) {
     let Effect { outcome, disable, at, route } = effect;
     let kept_failing = core.health().note(&route, outcome.is_accepted(), at, core.options.disable_after);
     if let Some(reason) = disable.or(kept_failing) {
-        core.tasks.spawn(disable_endpoint(Arc::clone(core), EndpointKey::from(&route.endpoint), reason, at));
+        core.tasks.spawn(disable_target(Arc::clone(core), route, reason, at));
     }
 }
 
-async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason, at: Timestamp) {
+async fn disable_target(core: Arc<Core>, route: Arc<Route>, reason: DisabledReason, at: Timestamp) {
     let act = AuditContext::of_system(core.new_id(), core.now());
-    let disabled = match reason {
-        DisabledReason::Gone | DisabledReason::AskedToStop => endpoints::disable(&*core.store, &act, key, reason).await,
-        DisabledReason::KeptFailing => {
-            let disabled = endpoints::disable_failing(&*core.store, &act, key, at - core.options.disable_after).await;
-            if matches!(disabled, Ok(false)) {
-                // Another node has recorded a success or disabled the endpoint: the cached state is out of date.
-                core.health().forget(key.id);
-                core.routes.forget(key.application_id);
-            }
-            disabled
-        }
-    };
-    match disabled {
+    let key = route.target.key;
+    match route.target_state.disable(&act, key, reason, at - core.options.disable_after).await {
         Ok(true) => {
             // Waiting deliveries are skipped, even if they were held.
-            hold_writer::refresh(&core, key.application_id).await;
-            tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");
+            hold_writer::refresh(&core, key.origin).await;
+            tracing::warn!(endpoint.id = %key.id, application.id = %key.origin, reason = reason.as_str(), "endpoint disabled");
         }
-        Ok(false) => {}
+        Ok(false) => {
+            if reason == DisabledReason::KeptFailing {
+                // Another node has recorded a success or disabled the target: the cached state is out of date.
+                core.health().forget(key.id);
+                core.origins.forget(key.origin);
+            }
+        }
         // The next attempt reports the same reason again.
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %key.id, "could not disable an endpoint"),
     }

@@ -43,15 +43,15 @@ impl Handle {
     /// # Errors
     /// If the message or the endpoint does not exist, the payload has expired or the store fails.
     pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId, again: Again) -> Result<usize, RetryError> {
-        let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
-        let origin_id = OriginId::from(routes.application.id);
+        let routes = self.core.applications.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
+        let origin_id = OriginId::from(routes.id());
         let detail = self.core.store.message(tenant, origin_id, message_id).await?.ok_or(RetryError::NotFound)?;
         let Again { endpoint: only, failed_only } = again;
         if only.is_some_and(|only| routes.endpoint(only).is_none()) {
             return Err(RetryError::EndpointNotFound);
         }
         let now = self.core.now();
-        let selected = routes.endpoints.iter().map(|route| &route.endpoint);
+        let selected = routes.endpoints().map(|route| route.endpoint);
         let wanting = selected.filter(|endpoint| only.is_none_or(|only| endpoint.id == only));
         let message = &detail.message;
         let wanting = wanting.filter(|endpoint| endpoint.skips(now).is_none() && endpoint.wants(&message.event_type, &message.channels));

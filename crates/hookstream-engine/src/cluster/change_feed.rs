@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hookstream_model::base::ids::OriginId;
 use hookstream_store::{
     Error,
     db::{changes::Feed, listeners::Change},
@@ -61,7 +62,8 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
         None => {
             *feed = Some(Feed::start(&*core.store).await?);
             // State cached before the feed began may be older.
-            core.routes.forget_all();
+            core.origins.forget_all();
+            core.event_types.forget_all();
         }
         Some(feed) => {
             for change in feed.next(&*core.store).await? {
@@ -76,17 +78,19 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
 pub(crate) fn apply(core: &Arc<Core>, change: Change) {
     match change {
         Change::Application(application) => {
-            core.routes.forget(application);
+            let origin = OriginId::from(application);
+            core.origins.forget(origin);
             // Lanes in memory take the new configuration.
             let task_core = Arc::clone(core);
-            core.tasks.spawn(async move { hold_writer::refresh(&task_core, application).await });
+            core.tasks.spawn(async move { hold_writer::refresh(&task_core, origin).await });
         }
         Change::Environment(environment) => {
-            core.routes.forget_schemas(environment);
+            core.event_types.forget(environment);
             core.installation_changed();
         }
         Change::Several => {
-            core.routes.forget_all();
+            core.origins.forget_all();
+            core.event_types.forget_all();
             core.installation_changed();
         }
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    base::ids::{ApplicationId, TargetId},
+    base::ids::{LimitScopeId, TargetId},
     delivery::queue::{Backlog, Shards},
 };
 use hookstream_store::{
@@ -19,7 +19,7 @@ use crate::{
     cluster::lease::{RENEWALS, reliable},
     core::Core,
     queues::{requeue, schedule},
-    routing::route::target_of,
+    routing::target::target_of,
 };
 
 /// Interval between reports of a node on a store without leases.
@@ -127,18 +127,14 @@ async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u
     }
     // Deliveries on their way into the lanes have arrived, and no more of these shards follow.
     drop(core.backlog_claims.lock().await);
-    let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Backlog::of_target(application, target).shard());
-    let evict = core
-        .lanes()
-        .evict(|delivery| !of_leaving(ApplicationId::from(delivery.message.origin_id), target_of(delivery.route_id)), Instant::now());
+    let of_leaving = |scope: LimitScopeId| leaving.contains(Backlog::of_target(scope, TargetId::from_bytes([0; 16])).shard());
+    // All backlogs of a scope are in one shard, independent of the target.
+    let evict = core.lanes().evict(|policy, _| !of_leaving(policy.scope), Instant::now());
     requeue::requeue(core, evict).await;
-    // All backlogs of an application are in one shard, independent of the target.
     let is_in_flight = {
         let now = core.now();
         let lanes = core.lanes();
-        lanes
-            .policies_at_work()
-            .any(|policy| policy.restrictions(false, now).bind_to_shard() && of_leaving(policy.application, TargetId::from_bytes([0; 16])))
+        lanes.policies_at_work().any(|policy| policy.restrictions(false, now).bind_to_shard() && of_leaving(policy.scope))
     };
     // A claim with an unknown result counts as in flight too: the next owner of the shards would pass its deliveries
     // by.
@@ -166,7 +162,7 @@ pub(crate) async fn expire(core: &Arc<Core>, owner: Owner) -> Result<(), Error> 
     let evict = {
         let mut lanes = core.lanes();
         let now = Instant::now();
-        let evict = lanes.evict(|delivery: &Claimed| delivery.owner != owner, now);
+        let evict = lanes.evict(|_, delivery: &Claimed| delivery.owner != owner, now);
         let backlogs = evict.iter().filter_map(|delivery| Some((target_of(delivery.route_id), delivery.backlog?)));
         backlogs.for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
         let mut lease = core.lease();

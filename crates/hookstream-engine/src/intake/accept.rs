@@ -5,14 +5,10 @@ use std::{sync::Arc, time::Duration};
 use hookstream_model::{
     InvalidField,
     base::{
-        ids::{ApplicationId, EndpointId, MessageId, RouteId},
+        ids::{ApplicationId, EndpointId, MessageId},
         time::Timestamp,
     },
-    delivery::{
-        placement::{self, Placement, Source},
-        queue::Backlog,
-        state::Trigger,
-    },
+    delivery::state::Trigger,
     identity::tenancy::Tenant,
     outbound::{
         application::ApplicationStatus,
@@ -23,19 +19,15 @@ use hookstream_model::{
     },
 };
 use hookstream_store::delivery::{
-    deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Owner, PackedIndex, Publication, Published, Versions},
+    deliveries::{IdempotencyKey, Owner, Publication, Published, Versions},
     messages::Message as Found,
 };
 
 use crate::{
     Handle,
-    cluster::owner_in_use::InUse,
     core::Core,
-    queues::{
-        lanes::LanePolicy,
-        schedule::{self, Offered},
-    },
-    routing::route::{ApplicationRoutes, Route, target_of},
+    intake::publish::{First, publish},
+    routing::origin::ApplicationRoutes,
     upkeep::{
         budgets::Full,
         quotas::{Reached, Reservation},
@@ -205,8 +197,11 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
     for time in 0..MAX_ATTEMPTS {
-        let routes =
-            if is_fresh { core.routes.resolve_now(tenant, application).await? } else { core.routes.resolve(tenant, application).await? };
+        let routes = if is_fresh {
+            core.applications.resolve_now(tenant, application).await?
+        } else {
+            core.applications.resolve(tenant, application).await?
+        };
         let decided = match routes {
             None => Err(SendError::ApplicationNotFound),
             Some(routes) => decide(core, tenant, &routes, &event_type, &channels, &payload, to).await.map(|decided| (routes, decided)),
@@ -216,12 +211,12 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Err(refusal) if is_fresh => return Err(refusal),
             Err(_) => {
                 is_fresh = true;
-                core.routes.forget_schemas(tenant.environment);
+                core.event_types.forget(tenant.environment);
                 continue;
             }
         };
-        let application_id = routes.application.id;
-        let reservation = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Reservation::uncounted()) };
+        let application_id = routes.id();
+        let reservation = if is_event { routes.origin().meter.take(id.timestamp()) } else { Ok(Reservation::uncounted()) };
         let reservation = match reservation {
             Ok(reservation) => reservation,
             Err(reached) => return over_quota(core, tenant, application_id, idempotency, id, reached).await,
@@ -249,7 +244,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         // A separate task: a sender that hangs up must not stop the work between the commit and the lanes.
         let published = core
             .tasks
-            .spawn(store_and_offer(Arc::clone(core), publication, ours, reservation))
+            .spawn(publish(Arc::clone(core), publication, ours, reservation))
             .await
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
@@ -271,8 +266,8 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Published::KeyReused => return Err(SendError::KeyReused),
             Published::DuplicateEventId { message_id } => return Err(SendError::DuplicateEventId(message_id)),
             Published::Stale => {
-                core.routes.forget(application_id);
-                core.routes.forget_schemas(tenant.environment);
+                core.origins.forget(application_id.into());
+                core.event_types.forget(tenant.environment);
                 if time >= IMMEDIATE_ATTEMPTS {
                     tokio::time::sleep(PAUSE * time).await;
                 }
@@ -311,27 +306,27 @@ async fn decide(
     payload: &Payload,
     to: Recipients,
 ) -> Result<Decided, SendError> {
-    if routes.application.status == ApplicationStatus::Disabled {
+    if routes.application().status == ApplicationStatus::Disabled {
         return Err(SendError::ApplicationDisabled);
     }
-    let (now, owner) = (core.now(), core.owner());
+    let (origin, now, owner) = (routes.origin(), core.now(), core.owner());
     let deliveries = match to {
         Recipients::Wanting => {
-            let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type, channels));
-            wanting.map(|route| first_state(core, route, payload, now)).collect()
+            let wanting = origin.routes.iter().filter(|route| route.wants(event_type, channels));
+            wanting.map(|route| First::of(core, route, payload, now)).collect()
         }
         Recipients::Only(id) => {
-            let route = routes.endpoint(id).ok_or(SendError::EndpointNotFound)?;
-            if let Some(reason) = route.endpoint.skips(now) {
+            let route = origin.route(id.into()).ok_or(SendError::EndpointNotFound)?;
+            if let Some(reason) = route.target.skips(now) {
                 return Err(SendError::EndpointSkips(reason.as_str()));
             }
-            if route.endpoint.is_paused() {
+            if route.target.policy.is_paused {
                 return Err(SendError::EndpointSkips("endpoint_paused"));
             }
-            vec![first_state(core, route, payload, now)]
+            vec![First::of(core, route, payload, now)]
         }
     };
-    let (of_event_types, schema) = core.routes.schema(tenant, event_type).await?;
+    let (of_event_types, schema) = core.event_types.schema(tenant, event_type).await?;
     if let Some(schema) = schema {
         match core.checks.check(tenant.organization, schema, payload).await? {
             Checked::Valid => {}
@@ -340,91 +335,8 @@ async fn decide(
             Checked::Unreadable(problem) => return Err(SendError::PayloadUnreadable(problem)),
         }
     }
-    let seen = Versions { origin: routes.version, environment: of_event_types };
+    let seen = Versions { origin: origin.version, environment: of_event_types };
     Ok(Decided { seen, owner, deliveries })
-}
-
-/// New delivery, with its lane if this process takes it.
-struct First {
-    delivery: NewDelivery,
-    ours: Option<Ours>,
-}
-
-/// Lane of a delivery that this process takes.
-struct Ours {
-    policy: Arc<LanePolicy>,
-    /// Backlog to which the delivery returns if its lane has a limit.
-    backlog: Option<Backlog>,
-}
-
-/// Returns the first state of a delivery: skipped if its endpoint is off, otherwise pending. This process owns it if it
-/// delivers, the lane has room, and no other process must send it. Otherwise the delivery waits in its backlog.
-fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) -> First {
-    let route_id = RouteId::from(route.endpoint.id);
-    if let Some(reason) = route.endpoint.skips(now) {
-        return First { delivery: NewDelivery { route_id, state: NewState::Skipped(reason) }, ours: None };
-    }
-    let restrictions = route.restrictions(0, now);
-    let bound_to = restrictions.bind_to_shard().then(|| route.backlog(payload));
-    let works_on_shard = bound_to.is_some_and(|backlog| core.works_on_backlog_since(backlog).is_some());
-    let may_begin = core.options.role.delivers() && core.may_begin();
-    let is_ours = may_begin
-        && placement::place(restrictions, Source::Accepted, works_on_shard) == Placement::Here
-        && core.lanes().has_room(target_of(route_id), &route.policy);
-    if is_ours {
-        let ours = Ours { policy: Arc::clone(&route.policy), backlog: bound_to };
-        return First { delivery: NewDelivery { route_id, state: NewState::Owned }, ours: Some(ours) };
-    }
-    // A delivering node without room leaves the delivery to its own lane; a node that does not deliver leaves it to any
-    // node.
-    let backlog = bound_to.or_else(|| may_begin.then(|| route.backlog(payload)));
-    let state = NewState::Waiting { backlog, in_order: route.policy.is_ordered };
-    First { delivery: NewDelivery { route_id, state }, ours: None }
-}
-
-async fn store_and_offer(
-    core: Arc<Core>,
-    publication: Publication,
-    ours: Vec<Option<Ours>>,
-    reservation: Reservation,
-) -> Result<Published, hookstream_store::Error> {
-    let message = Arc::clone(&publication.message);
-    let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
-    let left_to_claim = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Waiting { .. }));
-    let route_ids = publication.deliveries.iter().map(|delivery| delivery.route_id);
-    let ours: Vec<_> = route_ids.zip(ours).filter_map(|(route_id, ours)| Some((route_id, ours?))).collect();
-    let owner = publication.owner;
-    let in_use = if ours.is_empty() { None } else { InUse::of(&core, owner) };
-    if in_use.is_none() && !ours.is_empty() {
-        // The owner id was retired since the decision, so the deliveries are decided again.
-        return Ok(Published::Stale);
-    }
-    let published = match core.store.publish(publication).await {
-        Ok(published) => published,
-        Err(error) => {
-            if matches!(error, hookstream_store::Error::Unavailable { .. }) && !ours.is_empty() {
-                // The message may be stored, with deliveries that are in no memory.
-                core.suspect_owner();
-            }
-            return Err(error);
-        }
-    };
-    if published == Published::Stored {
-        reservation.keep();
-        core.budgets.accepted(environment_id, message.payload.body.len());
-        let offered = ours.into_iter().enumerate().map(|(number, (route_id, Ours { policy, backlog }))| {
-            let due_at = message.id.timestamp();
-            let (message, packed) = (Arc::clone(&message), Some(PackedIndex::new(number)));
-            let delivery = Claimed { owner, environment_id, message, route_id, backlog, attempts: 0, failed: 0, trigger, due_at, packed };
-            Offered { delivery, policy, backlog: None }
-        });
-        schedule::offer(&core, offered);
-        if left_to_claim {
-            core.note_due(message.id.timestamp());
-        }
-    }
-    drop(in_use);
-    Ok(published)
 }
 
 /// Handles a message without room in its quota: a repeated request still gets its first response.

@@ -1,4 +1,5 @@
 //! Acceptance of messages.
 
 pub(crate) mod accept;
+pub(crate) mod publish;
 pub(crate) mod schemas;

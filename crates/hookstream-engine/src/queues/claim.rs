@@ -31,7 +31,7 @@ use crate::{
         requeue::{requeue, route, works_on_shard},
         schedule::{Offered, offer},
     },
-    routing::route::{Route, target_of},
+    routing::target::{Target, target_of},
 };
 
 /// Maximum number of gathering backlogs remembered; beyond it, all start again.
@@ -253,7 +253,7 @@ fn wants(
 /// Returns the policy of a route's target, or the unrestricted one if the route does not exist.
 async fn policy(core: &Core, origin: OriginId, route_id: RouteId) -> Result<Arc<LanePolicy>, Error> {
     Ok(match route(core, origin, route_id).await? {
-        Some(route) => Arc::clone(&route.policy),
+        Some(route) => Arc::clone(&route.target.policy),
         None => core.unrestricted(origin),
     })
 }
@@ -279,11 +279,12 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
                 continue;
             }
         };
-        let backlog = route.keeps_order(delivery.failed).then_some(delivery.backlog).flatten();
+        let target = &route.target;
+        let backlog = target.keeps_order(delivery.failed).then_some(delivery.backlog).flatten();
         let is_from_backlog = delivery.backlog.is_some();
-        let may_go = is_from_backlog || may_go(core, &route, &delivery);
+        let may_go = is_from_backlog || may_go(core, target, &delivery);
         if may_go {
-            offered.push(Offered { policy: Arc::clone(&route.policy), delivery, backlog });
+            offered.push(Offered { policy: Arc::clone(&target.policy), delivery, backlog });
         } else {
             core.lease().hold(delivery.owner);
             returned.push(delivery);
@@ -294,15 +295,15 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
 }
 
 /// Returns whether a delivery from outside of backlogs may enter its lane.
-fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
-    let restrictions = route.restrictions(delivery.failed, core.now());
-    placement::place(restrictions, Source::Due, works_on_shard(core, delivery)) == Placement::Here
-        && core.lanes().has_room(target_of(delivery.route_id), &route.policy)
+fn may_go(core: &Core, target: &Target, delivery: &Claimed) -> bool {
+    let restrictions = target.restrictions(delivery.failed, core.now());
+    placement::place(restrictions, Source::Due, works_on_shard(core, target)) == Placement::Here
+        && core.lanes().has_room(target.key.id, &target.policy)
 }
 
 #[cfg(test)]
 mod tests {
-    use hookstream_model::base::ids::ApplicationId;
+    use hookstream_model::base::ids::LimitScopeId;
 
     use super::*;
 
@@ -310,7 +311,7 @@ mod tests {
     fn ordered_backlog_gathers_until_full_or_first_waited() {
         let mut look = Look::default();
         let gather = Gather { most: 4, bytes: 1_000, wait: Duration::from_millis(300) };
-        let backlog = Backlog::of_target(ApplicationId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
+        let backlog = Backlog::of_target(LimitScopeId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
         let begin = Instant::now();
         let mut ask = |length: usize, millis: u64| {
             let mut wait = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EndpointId, OriginId, RouteId},
+        ids::{OriginId, RouteId},
         time::Timestamp,
     },
     delivery::queue::Backlog,
@@ -17,7 +17,10 @@ use tokio::time::Instant;
 
 use crate::{
     core::Core,
-    routing::route::{Route, target_of},
+    routing::{
+        route::Route,
+        target::{Target, target_of},
+    },
 };
 
 /// Delay of a delivery whose application could not be read.
@@ -29,7 +32,7 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((target_of(delivery.route_id), delivery.backlog?))).collect();
     for delivery in deliveries {
         let wait = match route(core, delivery.message.origin_id, delivery.route_id).await {
-            Ok(Some(route)) => backlog_wait(&route, &delivery, core.now()),
+            Ok(Some(route)) => backlog_wait(&route.target, &delivery, core.now()),
             Ok(None) => unchanged_wait(&delivery, core.now()),
             Err(_) => unchanged_wait(&delivery, core.now() + UNREADABLE_DELAY),
         };
@@ -63,19 +66,18 @@ pub(crate) fn unchanged_wait(delivery: &Claimed, due_at: Timestamp) -> Wait {
 }
 
 /// Returns the wait of a delivery in its backlog, to be sent when its lane allows.
-pub(crate) fn backlog_wait(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
-    let keeps_position = route.keeps_order(delivery.failed);
+pub(crate) fn backlog_wait(target: &Target, delivery: &Claimed, now: Timestamp) -> Wait {
+    let keeps_position = target.keeps_order(delivery.failed);
     let due_at = if keeps_position { Timestamp::EPOCH } else { now };
-    Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_position }
+    Wait { due_at, backlog: Some(target.backlog(&delivery.message.payload)), keeps_position }
 }
 
-/// Returns whether this node works on the shard of a delivery's target.
-pub(crate) fn works_on_shard(core: &Core, delivery: &Claimed) -> bool {
-    core.works_on_backlog_since(Backlog::of_target(ApplicationId::from(delivery.message.origin_id), target_of(delivery.route_id))).is_some()
+/// Returns whether this node works on the shard of a target.
+pub(crate) fn works_on_shard(core: &Core, target: &Target) -> bool {
+    core.works_on_backlog_since(Backlog::of_target(target.policy.scope, target.key.id)).is_some()
 }
 
 /// Returns the route of a delivery; `None` if it does not exist any more.
 pub(crate) async fn route(core: &Core, origin: OriginId, route: RouteId) -> Result<Option<Arc<Route>>, Error> {
-    let routes = core.routes.get(ApplicationId::from(origin)).await?;
-    Ok(routes.and_then(|routes| routes.endpoint(EndpointId::from(route)).cloned()))
+    Ok(core.origins.get(origin).await?.and_then(|origin| origin.route(route).cloned()))
 }

@@ -6,10 +6,7 @@ use hookstream_model::{
     base::{ids::TargetId, time::Timestamp},
     delivery::{outcome::Outcome, queue::Backlog},
 };
-use hookstream_store::{
-    delivery::deliveries::{Claimed, Owner},
-    outbound::endpoints::EndpointKey,
-};
+use hookstream_store::delivery::deliveries::{Claimed, Owner};
 use tokio::time::Instant;
 
 use crate::{
@@ -19,7 +16,7 @@ use crate::{
         lanes::{Batch, LanePolicy, Lanes, Slot},
         requeue::requeue,
     },
-    routing::route::{Route, target_of},
+    routing::{route::Route, target::target_of},
 };
 
 /// Delivery for a lane, with its target's policy.
@@ -44,7 +41,7 @@ pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>
             lease.hold(delivery.owner);
             let slot = Slot { bytes: delivery.message.payload.body.len(), is_retry: delivery.failed > 0, backlog };
             let target = target_of(delivery.route_id);
-            let since = policy.has_rate().then(|| lease.works_on(Backlog::of_target(policy.application, target).shard())).flatten();
+            let since = policy.has_rate().then(|| lease.works_on(Backlog::of_target(policy.scope, target).shard())).flatten();
             lanes.offer(target, delivery, slot, &policy, since, now);
         }
     }
@@ -81,7 +78,7 @@ pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIt
 pub(crate) fn end_attempt(
     core: &Arc<Core>,
     batch: &Batch<Claimed>,
-    attempted: Option<(&Outcome, &Route)>,
+    attempted: Option<(&Outcome, &Arc<Route>)>,
     begun: Instant,
 ) -> Option<Batch<Claimed>> {
     let may_begin = core.may_begin();
@@ -89,7 +86,7 @@ pub(crate) fn end_attempt(
     let now = core.both_clocks();
     let effect = lanes.end_attempt(target_of(batch.delivery.route_id), batch.is_retry, attempted.map(|(outcome, _)| outcome), begun, now);
     if let (Some(hold), Some((_, route))) = (effect.hold, attempted) {
-        core.holds().note(EndpointKey::from(&route.endpoint), effect.held_before, hold);
+        core.holds().note(route, effect.held_before, hold);
         core.holds_changed.notify_one();
     }
     let next = if may_begin { next(core, &mut lanes) } else { None };
@@ -163,7 +160,7 @@ async fn deliver_in_turn(core: Arc<Core>, first: Batch<Claimed>) {
         tokio::select! {
             biased;
             recorded = deliver(&core, &batch) => {
-                let attempted = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &*effect.route));
+                let attempted = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &effect.route));
                 next = end_attempt(&core, &batch, attempted, begun);
                 for recorded in recorded {
                     // Closed only if the engine has stopped; then the delivery falls due again.

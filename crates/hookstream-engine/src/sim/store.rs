@@ -53,7 +53,7 @@ use super::{
     history::{History, HistoryEvent, How, Loss},
     hub::{Hub, LEASE},
 };
-use crate::routing::route::target_of;
+use crate::routing::target::target_of;
 
 /// Faults of the store, drawn for each operation.
 pub(super) struct Faults {

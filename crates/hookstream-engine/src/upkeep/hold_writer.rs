@@ -1,21 +1,24 @@
-//! Writes holds to the store, and applies changed applications to the lanes.
+//! Writes holds to the store, and applies changed origins to the lanes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use hookstream_model::{
-    base::ids::{ApplicationId, EndpointId, TargetId},
+    base::ids::{OriginId, TargetId},
     delivery::hold::Hold,
-    identity::tenancy::Tenant,
 };
-use hookstream_store::outbound::endpoints;
 use tokio::time::Instant;
 
 use crate::{
     core::Core,
     queues::{requeue, schedule},
+    routing::route::Route,
 };
 
-/// Pause between two writes. Each write changes its applications, and publishers to them decide again; the pause gives
+/// Pause between two writes. Each write changes its origins, and publishers to them decide again; the pause gives
 /// them time if many endpoints start to fail at once.
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -25,8 +28,8 @@ pub(crate) const MAX_PER_COMMIT: usize = 200;
 /// Pause after the store refuses.
 pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
-/// Endpoint and its hold; `None` if it has ended.
-pub(crate) type Held = (EndpointId, Option<Hold>);
+/// Target and its hold; `None` if it has ended.
+pub(crate) type Held = (TargetId, Option<Hold>);
 
 /// Writes holds until the engine has stopped, then the remaining ones.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -50,13 +53,14 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 pub(crate) async fn write(core: &Arc<Core>) -> bool {
-    let mut changed: BTreeMap<ApplicationId, (Tenant, Vec<Held>)> = BTreeMap::new();
-    for (key, hold) in core.holds().changed.values() {
-        changed.entry(key.application_id).or_insert_with(|| (key.tenant, Vec::new())).1.push((key.id, *hold));
+    let mut changed: BTreeMap<OriginId, (Arc<Route>, Vec<Held>)> = BTreeMap::new();
+    for (route, hold) in core.holds().changed.values() {
+        let key = route.target.key;
+        changed.entry(key.origin).or_insert_with(|| (Arc::clone(route), Vec::new())).1.push((key.id, *hold));
     }
-    for (application, (tenant, holds)) in changed {
+    for (origin, (route, holds)) in changed {
         for holds in holds.chunks(MAX_PER_COMMIT) {
-            if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, holds).await {
+            if let Err(error) = route.target_state.record_holds(route.target.key.tenant, origin, holds).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not record the holds of endpoints; retrying");
                 return false;
             }
@@ -65,40 +69,41 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
             for (id, hold) in holds {
                 if noted.changed.get(id).is_some_and(|(_, now)| now == hold) {
                     noted.changed.remove(id);
-                    lanes.saved(TargetId::from(*id));
+                    lanes.saved(*id);
                 }
             }
         }
-        refresh(core, application).await;
+        refresh(core, origin).await;
     }
     true
 }
 
-/// Passes the changed configuration of an application to its lanes.
-pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
-    let changes = match core.routes.changes(application).await {
+/// Passes the changed configuration of an origin to its lanes.
+pub(crate) async fn refresh(core: &Arc<Core>, origin: OriginId) {
+    let changes = match core.origins.changes(origin).await {
         Ok(Some(changes)) => changes,
         Ok(None) => {
-            core.lanes().clear_hold(application, |_| false, Instant::now());
+            core.lanes().clear_hold(core.unrestricted(origin).scope, |_| false, Instant::now());
             core.note_due(core.now());
             return;
         }
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not read a changed application");
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not read a changed origin");
             return;
         }
     };
     let now = core.both_clocks();
     let evict = {
         let mut lanes = core.lanes();
-        match &changes.gone {
-            Some(gone) => lanes.clear_each_hold(gone.iter().map(|id| TargetId::from(*id)), now.monotonic),
+        match changes.gone {
+            Some(gone) => lanes.clear_each_hold(gone, now.monotonic),
             None => {
-                let exists = |target| changes.changed.binary_search_by_key(&EndpointId::from(target), |route| route.endpoint.id).is_ok();
-                lanes.clear_hold(application, exists, now.monotonic);
+                let targets: HashSet<_> = changes.changed.iter().map(|route| route.target.key.id).collect();
+                lanes.clear_hold(core.unrestricted(origin).scope, |target| targets.contains(&target), now.monotonic);
             }
         }
-        changes.changed.iter().flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
+        let policies = changes.changed.iter().map(|route| &route.target);
+        policies.flat_map(|target| lanes.set_policy(target.key.id, &target.policy, now)).collect::<Vec<_>>()
     };
     schedule::begin(core);
     requeue::requeue(core, evict).await;

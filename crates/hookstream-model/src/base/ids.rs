@@ -105,6 +105,9 @@ id_types! {
     RouteId
     /// Id of a delivery target in the engine: an endpoint, later a destination.
     TargetId
+    /// Id of the scope of a target's limits: targets of one scope share a rate, turns and a shard. The application of an
+    /// endpoint.
+    LimitScopeId
     /// Id of a job, which sends a set of deliveries again.
     JobId
     /// Id of a user.
@@ -151,6 +154,18 @@ fn before_all_at(at: Timestamp) -> [u8; 16] {
 impl From<ApplicationId> for OriginId {
     fn from(application: ApplicationId) -> Self {
         Self(application.0)
+    }
+}
+
+impl From<ApplicationId> for LimitScopeId {
+    fn from(application: ApplicationId) -> Self {
+        Self(application.0)
+    }
+}
+
+impl From<LimitScopeId> for ApplicationId {
+    fn from(scope: LimitScopeId) -> Self {
+        Self(scope.0)
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::base::ids::{ApplicationId, TargetId};
+use crate::base::ids::{LimitScopeId, TargetId};
 
 /// Number of shards. It must never change: the backlog ids in the store depend on it.
 pub const SHARDS: u8 = 64;
@@ -21,18 +21,18 @@ pub struct Backlog(i64);
 
 impl Backlog {
     /// Returns the backlog of a target.
-    pub fn of_target(application: ApplicationId, target: TargetId) -> Self {
-        Self::new(application, &[target.as_bytes()])
+    pub fn of_target(scope: LimitScopeId, target: TargetId) -> Self {
+        Self::new(scope, &[target.as_bytes()])
     }
 
     /// Returns the backlog of one ordering key of a target.
-    pub fn of_key(application: ApplicationId, target: TargetId, key: &[u8]) -> Self {
-        Self::new(application, &[target.as_bytes(), key])
+    pub fn of_key(scope: LimitScopeId, target: TargetId, key: &[u8]) -> Self {
+        Self::new(scope, &[target.as_bytes(), key])
     }
 
-    /// Puts all backlogs of an application into one shard, because a rate limit may apply to all of them.
-    fn new(application: ApplicationId, parts: &[&[u8]]) -> Self {
-        let shard = u64::from(Sha256::digest(application.as_bytes())[0] % SHARDS);
+    /// Puts all backlogs of a scope into one shard, because a rate limit may apply to all of them.
+    fn new(scope: LimitScopeId, parts: &[&[u8]]) -> Self {
+        let shard = u64::from(Sha256::digest(scope.as_bytes())[0] % SHARDS);
         let mut hash = Sha256::new();
         parts.iter().for_each(|part| hash.update(part));
         let hash: [u8; 32] = hash.finalize().into();
@@ -136,28 +136,28 @@ impl fmt::Debug for Shards {
 mod tests {
     use super::*;
 
-    fn application(n: u8) -> ApplicationId {
-        ApplicationId::from_bytes([n; 16])
+    fn scope(n: u8) -> LimitScopeId {
+        LimitScopeId::from_bytes([n; 16])
     }
 
     #[test]
     fn backlog_number_is_stable() {
         let target = TargetId::from_bytes([9; 16]);
         // These numbers are persisted in stores: a change would separate pending deliveries from their backlog.
-        assert_eq!(Backlog::of_target(application(7), target).number(), PINNED[0]);
-        assert_eq!(Backlog::of_key(application(7), target, b"a").number(), PINNED[1]);
+        assert_eq!(Backlog::of_target(scope(7), target).number(), PINNED[0]);
+        assert_eq!(Backlog::of_key(scope(7), target, b"a").number(), PINNED[1]);
     }
 
     const PINNED: [i64; 2] = [-3_318_104_360_943_449_781, -3_337_142_575_296_788_582];
 
     #[test]
-    fn backlogs_of_an_application_share_a_shard_and_differ() {
+    fn backlogs_of_a_scope_share_a_shard_and_differ() {
         for n in 0..=255 {
             let backlogs = [
-                Backlog::of_target(application(n), TargetId::from_bytes([1; 16])),
-                Backlog::of_target(application(n), TargetId::from_bytes([2; 16])),
-                Backlog::of_key(application(n), TargetId::from_bytes([2; 16]), b"a"),
-                Backlog::of_key(application(n), TargetId::from_bytes([2; 16]), b"b"),
+                Backlog::of_target(scope(n), TargetId::from_bytes([1; 16])),
+                Backlog::of_target(scope(n), TargetId::from_bytes([2; 16])),
+                Backlog::of_key(scope(n), TargetId::from_bytes([2; 16]), b"a"),
+                Backlog::of_key(scope(n), TargetId::from_bytes([2; 16]), b"b"),
             ];
             assert!(backlogs.iter().all(|backlog| backlog.shard() == backlogs[0].shard()));
             for (index, backlog) in backlogs.iter().enumerate() {

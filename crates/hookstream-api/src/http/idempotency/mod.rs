@@ -164,12 +164,12 @@ async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
     let params: Vec<_> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let application = params.iter().find(|(name, _)| name == "appId").map(|(_, value)| value);
     let routes = match (tenant, application) {
-        (Some(tenant), Some(application)) => api.engine.routes().resolve(tenant, application).await?,
+        (Some(tenant), Some(application)) => api.engine.applications().resolve(tenant, application).await?,
         _ => None,
     };
     for (name, value) in &params {
         let id = match (&routes, name.as_str()) {
-            (Some(routes), "appId") => Some(routes.application.id.to_string()),
+            (Some(routes), "appId") => Some(routes.id().to_string()),
             (Some(routes), "id") => routes.endpoint_by_reference(value).map(|route| route.endpoint.id.to_string()),
             _ => None,
         };

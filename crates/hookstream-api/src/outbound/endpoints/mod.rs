@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 async fn key(api: &Api, scope: &ApplicationScope, endpoint: &str) -> Result<EndpointKey, ApiError> {
     let (routes, id) = scope.endpoint(api, endpoint).await?;
-    Ok(EndpointKey { tenant: scope.tenant, application_id: routes.application.id, id })
+    Ok(EndpointKey { tenant: scope.tenant, application_id: routes.id(), id })
 }
 
 fn not_found() -> ApiError {

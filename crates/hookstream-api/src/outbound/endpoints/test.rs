@@ -72,7 +72,7 @@ pub(crate) async fn test(
     // Receivers cannot distinguish a test from a message, so a customer's test has a fixed type and payload.
     scope.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
     let (routes, endpoint) = scope.endpoint(&api, &endpoint).await?;
-    let application_id = routes.application.id;
+    let application_id = routes.id();
     if let Requester::Customer = scope.requester {
         let rate_limit = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
         if let Some(wait) = rate_limit.wait {

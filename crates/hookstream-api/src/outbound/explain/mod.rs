@@ -6,7 +6,7 @@
 mod sentences;
 
 use axum::{Json, extract::State};
-use hookstream_engine::{ApplicationRoutes, Route};
+use hookstream_engine::{ApplicationRoutes, EndpointRoute};
 use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
@@ -148,10 +148,9 @@ pub(crate) async fn explain(
     caller: Caller,
     PathParams((app, message)): PathParams<(String, String)>,
 ) -> Result<Json<ExplanationAnswer>, ApiError> {
-    let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let routes = api.engine.applications().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let message = id(&message, "Message")?;
-    let found =
-        api.store.message(caller.tenant, routes.application.id.into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    let found = api.store.message(caller.tenant, routes.id().into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(ExplanationAnswer { explanation: explanation(&routes, found, api.now()) }))
 }
 
@@ -175,11 +174,12 @@ pub(crate) async fn explain_by_id(
 fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp) -> Explanation {
     let MessageDetail { message, attempts, deliveries } = found;
     let matched = deliveries.iter().map(|delivery| explain_delivery(routes, &message, delivery, &attempts, now));
-    let has_delivery = |route: &Route| deliveries.iter().any(|delivery| EndpointId::from(delivery.route_id) == route.endpoint.id);
+    let has_delivery =
+        |route: &EndpointRoute<'_>| deliveries.iter().any(|delivery| EndpointId::from(delivery.route_id) == route.endpoint.id);
     let is_test = attempts.iter().map(|attempt| attempt.trigger).chain(deliveries.iter().filter_map(trigger)).any(|t| t == Trigger::Test);
-    let unmatched: Vec<_> = routes.endpoints.iter().filter(|route| !has_delivery(route)).collect();
-    let shown = unmatched.iter().take(UNMATCHED_SHOWN).map(|route| explain_unmatched(route, &message, is_test, now));
-    let statements = sentences::summary(&message, &deliveries, routes.endpoints.is_empty(), now);
+    let unmatched: Vec<_> = routes.endpoints().filter(|route| !has_delivery(route)).collect();
+    let shown = unmatched.iter().take(UNMATCHED_SHOWN).map(|route| explain_unmatched(*route, &message, is_test, now));
+    let statements = sentences::summary(&message, &deliveries, routes.endpoints().next().is_none(), now);
     Explanation {
         summary: sentences::text(&statements),
         statements,
@@ -213,13 +213,13 @@ fn explain_delivery(
 ) -> ExplainedEndpoint {
     let id = EndpointId::from(delivery.route_id);
     let route = routes.endpoint(id);
-    let endpoint = route.map(|route| &route.endpoint);
+    let endpoint = route.map(|route| route.endpoint);
     let attempts: Vec<_> = attempts.iter().filter(|attempt| attempt.route_id == delivery.route_id).collect();
     let step = match (delivery.pending, route) {
-        (Some(PendingDetail { failed, trigger, .. }), Some(route)) => Some(next_step(trigger, failed, &route.schedule)),
+        (Some(PendingDetail { failed, trigger, .. }), Some(route)) => Some(next_step(trigger, failed, route.schedule)),
         (None, _) | (_, None) => None,
     };
-    let has_rate = routes.application.rate_limit.is_some_and(|rate| rate > 0);
+    let has_rate = routes.application().rate_limit.is_some_and(|rate| rate > 0);
     let kept_back = endpoint.and_then(|endpoint| kept_back(endpoint, has_rate, now));
     let subject = Subject { message, endpoint: id, now };
     let remedy = remedy(Some(delivery.state), endpoint, message.as_sent(), now);
@@ -246,12 +246,12 @@ fn explain_delivery(
             _ => None,
         },
         ended_at: delivery.ended_at.map(|at| at.to_string()),
-        attempts: attempts.into_iter().map(|attempt| show_attempt(routes.application.tenant, routes, attempt.clone())).collect(),
+        attempts: attempts.into_iter().map(|attempt| show_attempt(routes.application().tenant, routes, attempt.clone())).collect(),
     }
 }
 
-fn explain_unmatched(route: &Route, message: &Message, is_test: bool, now: Timestamp) -> ExplainedEndpoint {
-    let endpoint = &route.endpoint;
+fn explain_unmatched(route: EndpointRoute<'_>, message: &Message, is_test: bool, now: Timestamp) -> ExplainedEndpoint {
+    let endpoint = route.endpoint;
     let reason = why_unmatched(endpoint, message.as_sent(), message.id.timestamp(), is_test);
     let subject = Subject { message, endpoint: endpoint.id, now };
     let why = sentences::why_unmatched(subject, endpoint, reason);

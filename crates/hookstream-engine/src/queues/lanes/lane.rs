@@ -383,10 +383,10 @@ impl<D> Lane<D> {
     }
 
     /// Removes and returns the waiting deliveries that `keep` rejects.
-    pub(super) fn evict(&mut self, keep: &impl Fn(&D) -> bool) -> Vec<D> {
-        let mut evict = Vec::new();
+    pub(super) fn evict(&mut self, keep: &impl Fn(&LanePolicy, &D) -> bool) -> Vec<D> {
+        let (mut evict, policy) = (Vec::new(), Arc::clone(&self.policy));
         let mut take_rejected = |queue: &mut VecDeque<(D, usize)>| {
-            let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(|(delivery, _)| keep(delivery));
+            let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(|(delivery, _)| keep(&policy, delivery));
             queue.extend(kept);
             let count = gone.len();
             evict.extend(gone);
@@ -434,7 +434,7 @@ impl<D> Lane<D> {
         let hold = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
         LaneView {
             target,
-            application: self.policy.application,
+            scope: self.policy.scope,
             queued: self.queued,
             in_flight: self.in_flight,
             at_once: self.concurrency.allowed(),

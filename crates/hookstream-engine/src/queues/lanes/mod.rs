@@ -1,7 +1,7 @@
 //! Lanes: one in-memory queue per target, served in turns.
 //!
-//! Nothing here waits or sends. Environments take turns, as many in a row as their weight; applications take turns
-//! within an environment, and lanes within an application. A lane has a turn while it has something to send and neither
+//! Nothing here waits or sends. Environments take turns, as many in a row as their weight; scopes take turns
+//! within an environment, and lanes within a scope. A lane has a turn while it has something to send and neither
 //! its order, its rate, a hold nor its concurrency limit blocks it. A lane blocked by a rate gets its turn back when
 //! the rate allows ([`Lanes::next_timer`]).
 //!
@@ -24,7 +24,7 @@ use std::{
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, TargetId},
+        ids::{EnvironmentId, LimitScopeId, TargetId},
         time::Timestamp,
     },
     delivery::{
@@ -50,9 +50,9 @@ const MAX_SPARE: usize = 16;
 /// Divisor: one lane may use at most a quarter of the free slots.
 const LANE_SHARE: usize = 4;
 
-/// Multiplier: an application may use at most this many times the free slots, which is seven eighths of all if it is
-/// alone. The rest stays free for other applications, even if many of its endpoints do not respond.
-const APPLICATION_SHARE: usize = 7;
+/// Multiplier: a scope may use at most this many times the free slots, which is seven eighths of all if it is
+/// alone. The rest stays free for other scopes, even if many of its endpoints do not respond.
+const SCOPE_SHARE: usize = 7;
 
 /// Divisor: first attempts and retries each leave one eighth of the slots to the other kind.
 const RESERVED: usize = 8;
@@ -84,12 +84,12 @@ pub(crate) struct Lanes<D> {
     interrupted: Option<(EnvironmentId, u32)>,
     /// Lanes that use their share of the free slots and wait for more.
     over_lane_share: VecDeque<TargetId>,
-    /// Lanes of applications that use their share.
-    over_application_share: Turns,
-    /// Attempts under way for each application.
-    open_of: Map<ApplicationId, usize>,
-    /// Send times of each application with a rate.
-    applications: Map<ApplicationId, Window>,
+    /// Lanes of scopes that use their share.
+    over_scope_share: Turns,
+    /// Attempts under way for each scope.
+    open_of: Map<LimitScopeId, usize>,
+    /// Send times of each scope with a rate.
+    scopes: Map<LimitScopeId, Window>,
     /// Lanes blocked by a rate, with the end of the block.
     timers: BTreeSet<(Instant, TargetId)>,
     timer_moved: bool,
@@ -113,36 +113,36 @@ struct Share {
     left: u32,
 }
 
-/// Lanes in the order of their turns. Applications take turns, and lanes within each: an application with many
+/// Lanes in the order of their turns. Scopes take turns, and lanes within each: a scope with many
 /// endpoints has no more turns than one with a single endpoint.
 #[derive(Debug, Default)]
 struct Turns {
-    applications: VecDeque<ApplicationId>,
-    lanes: Map<ApplicationId, VecDeque<TargetId>>,
-    /// Empty queues for reuse: under load an application has one turn after the other.
+    scopes: VecDeque<LimitScopeId>,
+    lanes: Map<LimitScopeId, VecDeque<TargetId>>,
+    /// Empty queues for reuse: under load a scope has one turn after the other.
     spare: Vec<VecDeque<TargetId>>,
 }
 
 impl Turns {
     fn is_empty(&self) -> bool {
-        self.applications.is_empty()
+        self.scopes.is_empty()
     }
 
-    fn push(&mut self, application: ApplicationId, target: TargetId) {
-        let of_application = self.lanes.entry(application).or_insert_with(|| self.spare.pop().unwrap_or_default());
-        if of_application.is_empty() {
-            self.applications.push_back(application);
+    fn push(&mut self, scope: LimitScopeId, target: TargetId) {
+        let of_scope = self.lanes.entry(scope).or_insert_with(|| self.spare.pop().unwrap_or_default());
+        if of_scope.is_empty() {
+            self.scopes.push_back(scope);
         }
-        of_application.push_back(target);
+        of_scope.push_back(target);
     }
 
     fn pop(&mut self) -> Option<TargetId> {
-        let application = self.applications.pop_front()?;
-        let of_application = self.lanes.get_mut(&application)?;
-        let target = of_application.pop_front();
-        if !of_application.is_empty() {
-            self.applications.push_back(application);
-        } else if let Some(empty) = self.lanes.remove(&application)
+        let scope = self.scopes.pop_front()?;
+        let of_scope = self.lanes.get_mut(&scope)?;
+        let target = of_scope.pop_front();
+        if !of_scope.is_empty() {
+            self.scopes.push_back(scope);
+        } else if let Some(empty) = self.lanes.remove(&scope)
             && self.spare.len() < MAX_SPARE
         {
             self.spare.push(empty);
@@ -180,9 +180,9 @@ impl<D> Lanes<D> {
             weights: Map::default(),
             interrupted: None,
             over_lane_share: VecDeque::new(),
-            over_application_share: Turns::default(),
+            over_scope_share: Turns::default(),
             open_of: Map::default(),
-            applications: Map::default(),
+            scopes: Map::default(),
             timers: BTreeSet::new(),
             timer_moved: false,
             with_more: Vec::new(),
@@ -259,8 +259,8 @@ impl<D> Lanes<D> {
         lane.set_policy(policy, now);
         lane.window.known_since(since);
         lane.push(delivery, slot);
-        if policy.application_rate.is_some() {
-            self.applications.entry(policy.application).or_default().known_since(since);
+        if policy.scope_rate.is_some() {
+            self.scopes.entry(policy.scope).or_default().known_since(since);
         }
         self.give_turn(target, now.monotonic);
         debug_assert_eq!(self.fault_at(target), None);
@@ -276,11 +276,11 @@ impl<D> Lanes<D> {
         evict
     }
 
-    /// Removes the holds of an application's deleted targets, so that their deliveries are cancelled when their turn
+    /// Removes the holds of a scope's deleted targets, so that their deliveries are cancelled when their turn
     /// comes.
-    pub(crate) fn clear_hold(&mut self, application: ApplicationId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
-        let of_application = self.lanes.iter().filter(|(_, lane)| lane.policy.application == application);
-        let gone: Vec<_> = of_application.map(|(target, _)| *target).filter(|target| !is_there(*target)).collect();
+    pub(crate) fn clear_hold(&mut self, scope: LimitScopeId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
+        let of_scope = self.lanes.iter().filter(|(_, lane)| lane.policy.scope == scope);
+        let gone: Vec<_> = of_scope.map(|(target, _)| *target).filter(|target| !is_there(*target)).collect();
         self.clear_each_hold(gone, now);
     }
 
@@ -342,21 +342,21 @@ impl<D> Lanes<D> {
             return None;
         }
         let lane = self.lanes.get_mut(&target).expect("lane exists: looked up above");
-        let application = lane.policy.application;
-        let of_application = self.open_of.get(&application).copied().unwrap_or(0);
-        if free.iter().all(|free| of_application >= free.saturating_mul(APPLICATION_SHARE)) {
+        let scope = lane.policy.scope;
+        let of_scope = self.open_of.get(&scope).copied().unwrap_or(0);
+        if free.iter().all(|free| of_scope >= free.saturating_mul(SCOPE_SHARE)) {
             lane.has_turn = true;
-            self.over_application_share.push(application, target);
+            self.over_scope_share.push(scope, target);
             return None;
         }
-        let kinds = free.map(|free| lane.open < free.div_ceil(LANE_SHARE) && of_application < free.saturating_mul(APPLICATION_SHARE));
+        let kinds = free.map(|free| lane.open < free.div_ceil(LANE_SHARE) && of_scope < free.saturating_mul(SCOPE_SHARE));
         let Some((turn, bytes)) = lane.pop(kinds) else {
             lane.has_turn = true;
             self.over_lane_share.push_back(target);
             return None;
         };
         self.open[usize::from(turn.is_retry)] += 1;
-        *self.open_of.entry(application).or_default() += 1;
+        *self.open_of.entry(scope).or_default() += 1;
         self.in_flight += turn.len();
         self.queued -= turn.len();
         self.queued_bytes -= bytes;
@@ -366,13 +366,13 @@ impl<D> Lanes<D> {
         Some(turn)
     }
 
-    /// Gives a turn to one lane over its share and to one of an application over its share. Returns whether there was
+    /// Gives a turn to one lane over its share and to one of a scope over its share. Returns whether there was
     /// one.
     fn readmit(&mut self) -> bool {
         let of_lanes = self.over_lane_share.pop_front();
-        let of_applications = self.over_application_share.pop();
-        let found = of_lanes.is_some() || of_applications.is_some();
-        of_lanes.into_iter().chain(of_applications).for_each(|target| self.append_turn(target));
+        let of_scopes = self.over_scope_share.pop();
+        let found = of_lanes.is_some() || of_scopes.is_some();
+        of_lanes.into_iter().chain(of_scopes).for_each(|target| self.append_turn(target));
         found
     }
 
@@ -391,11 +391,11 @@ impl<D> Lanes<D> {
         let breaker = self.breaker;
         let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
         lane.open = lane.open.saturating_sub(1);
-        let application = lane.policy.application;
-        if let Some(open) = self.open_of.get_mut(&application) {
+        let scope = lane.policy.scope;
+        if let Some(open) = self.open_of.get_mut(&scope) {
             *open = open.saturating_sub(1);
             if *open == 0 {
-                self.open_of.remove(&application);
+                self.open_of.remove(&scope);
             }
         }
         let held_before = lane.hold_reason();
@@ -428,7 +428,7 @@ impl<D> Lanes<D> {
     }
 
     /// Removes and returns the waiting deliveries that `keep` rejects.
-    pub(crate) fn evict(&mut self, keep: impl Fn(&D) -> bool, now: Instant) -> Vec<D> {
+    pub(crate) fn evict(&mut self, keep: impl Fn(&LanePolicy, &D) -> bool, now: Instant) -> Vec<D> {
         let mut all = Vec::new();
         for lane in self.lanes.values_mut() {
             let before = (lane.queued, lane.queued_bytes);
@@ -507,7 +507,7 @@ impl<D> Lanes<D> {
             return Vec::new();
         }
         let before = (lane.queued, lane.queued_bytes);
-        let evict = lane.evict(&|_| false);
+        let evict = lane.evict(&|_, _| false);
         self.queued -= before.0 - lane.queued;
         self.queued_bytes -= before.1 - lane.queued_bytes;
         evict
@@ -536,7 +536,7 @@ impl<D> Lanes<D> {
     fn append_turn(&mut self, target: TargetId) {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.has_turn = true;
-        let (environment, application) = (lane.policy.environment, lane.policy.application);
+        let (environment, scope) = (lane.policy.environment, lane.policy.scope);
         let share = self.turns_within.entry(environment).or_default();
         if share.turns.is_empty() {
             match self.interrupted.take_if(|(of, _)| *of == environment) {
@@ -550,7 +550,7 @@ impl<D> Lanes<D> {
                 }
             }
         }
-        share.turns.push(application, target);
+        share.turns.push(scope, target);
     }
 
     fn take_turn(&mut self) -> Option<TargetId> {
@@ -579,9 +579,9 @@ impl<D> Lanes<D> {
     fn rate_allows(&mut self, target: TargetId, now: Instant) -> bool {
         let Some(lane) = self.lanes.get_mut(&target) else { return false };
         let of_lane = lane.policy.rate.map(|rate| lane.window.next_at(rate, now));
-        let application = lane.policy.application;
-        let of_application = lane.policy.application_rate.map(|rate| self.applications.entry(application).or_default().next_at(rate, now));
-        match of_lane.max(of_application).filter(|at| *at > now) {
+        let scope = lane.policy.scope;
+        let of_scope = lane.policy.scope_rate.map(|rate| self.scopes.entry(scope).or_default().next_at(rate, now));
+        match of_lane.max(of_scope).filter(|at| *at > now) {
             Some(at) => {
                 self.set_timer(target, at);
                 false
@@ -595,8 +595,8 @@ impl<D> Lanes<D> {
         if lane.policy.rate.is_some() {
             lane.window.go(now);
         }
-        if lane.policy.application_rate.is_some() {
-            self.applications.entry(lane.policy.application).or_default().go(now);
+        if lane.policy.scope_rate.is_some() {
+            self.scopes.entry(lane.policy.scope).or_default().go(now);
         }
         self.needs_refill |= lane.runs_low(self.limits.queued_per_target);
     }
@@ -633,14 +633,14 @@ impl<D> Lanes<D> {
         if !lane.is_idle() {
             return;
         }
-        let of_application = self.applications.get(&lane.policy.application).and_then(Window::counts_until);
-        let counts_until = lane.window.counts_until().max(of_application).filter(|until| *until > now);
+        let of_scope = self.scopes.get(&lane.policy.scope).and_then(Window::counts_until);
+        let counts_until = lane.window.counts_until().max(of_scope).filter(|until| *until > now);
         match counts_until {
             Some(until) => self.set_timer(target, until),
             None => {
-                let application = lane.policy.application;
-                if lane.policy.application_rate.is_some() {
-                    self.applications.remove(&application);
+                let scope = lane.policy.scope;
+                if lane.policy.scope_rate.is_some() {
+                    self.scopes.remove(&scope);
                 }
                 if let Some(timer) = lane.timer {
                     self.timers.remove(&(timer, target));

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, TargetId},
+        ids::{EnvironmentId, LimitScopeId, TargetId},
         time::Timestamp,
     },
     delivery::{hold::Hold, placement::Restrictions},
@@ -16,11 +16,11 @@ pub(crate) struct LanePolicy {
     /// Grows with each change; an older policy never replaces a newer one.
     pub(crate) version: i64,
     pub(crate) environment: EnvironmentId,
-    pub(crate) application: ApplicationId,
+    pub(crate) scope: LimitScopeId,
     /// Deliveries a second to this target.
     pub(crate) rate: Option<NonZeroU32>,
-    /// Deliveries a second over all targets of the application.
-    pub(crate) application_rate: Option<NonZeroU32>,
+    /// Deliveries a second over all targets of the scope.
+    pub(crate) scope_rate: Option<NonZeroU32>,
     pub(crate) is_ordered: bool,
     /// Batching of deliveries, if configured.
     pub(crate) gather: Option<Gather>,
@@ -41,12 +41,12 @@ impl LanePolicy {
     }
 
     pub(crate) fn has_rate(&self) -> bool {
-        self.rate.is_some() || self.application_rate.is_some()
+        self.rate.is_some() || self.scope_rate.is_some()
     }
 
     /// Returns the number of deliveries that are useful in memory: those of two seconds.
     pub(super) fn useful_queue(&self) -> usize {
-        let rate = self.rate.into_iter().chain(self.application_rate).min().map_or(u32::MAX, NonZeroU32::get);
+        let rate = self.rate.into_iter().chain(self.scope_rate).min().map_or(u32::MAX, NonZeroU32::get);
         usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2 * self.batch_size()).max(16)
     }
 
@@ -71,7 +71,7 @@ pub struct LaneView {
     /// Target of the lane.
     pub target: TargetId,
     /// Application of the target.
-    pub application: ApplicationId,
+    pub scope: LimitScopeId,
     /// Deliveries waiting in memory.
     pub queued: usize,
     /// Deliveries in flight or not yet recorded.

@@ -90,9 +90,9 @@ fn policy() -> LanePolicy {
     LanePolicy {
         version: 1,
         environment: EnvironmentId::from_bytes([1; 16]),
-        application: ApplicationId::from_bytes([1; 16]),
+        scope: LimitScopeId::from_bytes([1; 16]),
         rate: None,
-        application_rate: None,
+        scope_rate: None,
         is_ordered: false,
         gather: None,
         is_paused: false,
@@ -136,7 +136,7 @@ fn environments_take_turns_independent_of_their_lane_count() {
 #[test]
 fn applications_take_turns_independent_of_their_lane_count() {
     let mut fixture = Fixture::new(&Options::default());
-    let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
+    let other = LanePolicy { scope: LimitScopeId::from_bytes([2; 16]), ..policy() };
     (0..50).for_each(|lane| fixture.offer(lane, 0, &policy()));
     (100..103).for_each(|lane| fixture.offer(lane, 0, &other));
     let begun = fixture.begin();
@@ -150,9 +150,9 @@ fn hanging_application_leaves_slots_to_others() {
     (0..200).for_each(|lane| fixture.fill(lane, 1));
     let hanging = fixture.begin();
     assert!((45..57).contains(&hanging.len()), "{}", hanging.len());
-    let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
+    let other = LanePolicy { scope: LimitScopeId::from_bytes([2; 16]), ..policy() };
     fixture.offer(250, 0, &other);
-    assert_eq!(fixture.begin(), [(250, 0)], "another application's goes at once");
+    assert_eq!(fixture.begin(), [(250, 0)], "another scope's goes at once");
     // Each attempt that ends makes room for a waiting one, once each.
     let mut seen: Vec<_> = hanging.iter().map(|(lane, _)| *lane).collect();
     let mut open = seen.clone();
@@ -304,7 +304,7 @@ fn evicted_deliveries_leave_no_turns() {
     fixture.fill(1, 3);
     fixture.fill(2, 1);
     assert_eq!(fixture.next().map(|batch| batch.delivery), Some((1, 0)));
-    let mut evict = fixture.lanes.evict(|(lane, n)| *lane == 1 && *n == 2, fixture.begin);
+    let mut evict = fixture.lanes.evict(|_, (lane, n)| *lane == 1 && *n == 2, fixture.begin);
     evict.sort_unstable();
     assert_eq!(evict, [(1, 1), (2, 0)]);
     assert_eq!((fixture.lanes.queued(), fixture.lanes.queued_bytes), (1, 1));
@@ -315,7 +315,7 @@ fn evicted_deliveries_leave_no_turns() {
     assert_eq!(fixture.begin(), [(2, 0)]);
     fixture.end(2);
     fixture.fill(3, 1);
-    fixture.lanes.evict(|_| false, fixture.begin);
+    fixture.lanes.evict(|_, _| false, fixture.begin);
     assert_eq!(fixture.begin(), []);
     assert_eq!((fixture.lanes.lanes.len(), fixture.lanes.turns.len(), fixture.lanes.turns_within.len()), (0, 0, 0));
 }
@@ -363,7 +363,7 @@ fn earlier_sends_count_after_an_eviction() {
     assert_eq!(fixture.begin().len(), 1);
     fixture.end(1);
     // As if other backlogs moved to another node.
-    fixture.lanes.evict(|_| false, fixture.now().monotonic);
+    fixture.lanes.evict(|_, _| false, fixture.now().monotonic);
     fixture.offer(1, 1, &limited);
     assert_eq!(fixture.begin().len(), 0);
     fixture.pass(1_010);
@@ -373,7 +373,7 @@ fn earlier_sends_count_after_an_eviction() {
 #[test]
 fn regained_backlog_starts_with_a_full_second() {
     let mut fixture = Fixture::new(&Options::default());
-    let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(1), application_rate: NonZeroU32::new(1), ..policy() });
+    let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(1), scope_rate: NonZeroU32::new(1), ..policy() });
     let slot = Slot { bytes: 1, is_retry: false, backlog: None };
     let offer = |fixture: &mut Fixture, n| {
         let now = fixture.now();
@@ -406,13 +406,13 @@ fn past_timer_fires_once() {
 }
 
 #[test]
-fn application_rate_covers_all_its_lanes() {
+fn scope_rate_covers_all_its_lanes() {
     let mut fixture = Fixture::new(&Options::default());
-    let limited = LanePolicy { application_rate: NonZeroU32::new(5), ..policy() };
+    let limited = LanePolicy { scope_rate: NonZeroU32::new(5), ..policy() };
     for lane in 1..=4 {
         (0..3).for_each(|n| fixture.offer(lane, n, &limited));
     }
-    let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
+    let other = LanePolicy { scope: LimitScopeId::from_bytes([2; 16]), ..policy() };
     fixture.offer(9, 0, &other);
     let begun = fixture.begin();
     assert_eq!(begun.len(), 6);
@@ -458,7 +458,7 @@ fn open_breaker_evicts_the_lane_and_probes_with_one() {
     assert_eq!(fixture.lanes.queued(), 0);
     (0..25).for_each(|_| assert!(fixture.answer(1, &failed()).hold.is_none(), "attempts in flight change nothing"));
     (0..30).for_each(|_| drop(fixture.lanes.finish(target(1), None, true, fixture.now().monotonic)));
-    let backlog = Backlog::of_target(policy().application, target(1));
+    let backlog = Backlog::of_target(policy().scope, target(1));
     assert_eq!(fixture.lanes.wants_from(target(1), backlog, &policy(), fixture.now()), 0);
 
     fixture.pass(60_000);
@@ -509,7 +509,7 @@ fn unsaved_hold_wins_over_the_stored_one() {
     fixture.fill(1, 5);
     fixture.begin();
     (0..5).for_each(|_| drop(fixture.answer(1, &failed())));
-    // Same application, read before the hold was written.
+    // Same scope, read before the hold was written.
     fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, ..never.clone() }), fixture.now());
     assert!(fixture.lanes.held_until(target(1)).is_some());
     fixture.lanes.saved(target(1));
@@ -524,7 +524,7 @@ fn unsaved_hold_wins_over_the_stored_one() {
 fn ordered_backlog_has_one_in_flight_and_failure_blocks_it() {
     let mut fixture = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..policy() };
-    let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
+    let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().scope, target(1), key));
     for n in 0..3 {
         for (index, backlog) in (0..).zip(backlogs) {
             fixture.offer_at(1, n * 10 + index, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlog) });
@@ -561,9 +561,9 @@ fn deleted_target_loses_its_hold() {
     (0..5).for_each(|_| drop(fixture.lanes.finish(target(1), None, true, fixture.now().monotonic)));
     fixture.fill(1, 3);
     assert_eq!(fixture.begin().len(), 0);
-    fixture.lanes.clear_hold(policy().application, |_| true, fixture.now().monotonic);
+    fixture.lanes.clear_hold(policy().scope, |_| true, fixture.now().monotonic);
     assert_eq!(fixture.begin().len(), 0);
-    fixture.lanes.clear_hold(policy().application, |_| false, fixture.now().monotonic);
+    fixture.lanes.clear_hold(policy().scope, |_| false, fixture.now().monotonic);
     assert_eq!(fixture.begin().len(), 3);
 }
 
@@ -621,7 +621,7 @@ fn batch_stays_within_bytes_and_has_at_least_one_delivery() {
 fn ordered_backlog_gives_one_batch_and_waits_for_all_of_it() {
     let mut fixture = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..gathering(3, 1_000, 0) };
-    let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
+    let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().scope, target(1), key));
     for n in 0..4 {
         fixture.offer_at(1, n, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[0]) });
     }

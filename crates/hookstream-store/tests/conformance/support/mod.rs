@@ -218,7 +218,7 @@ impl Fixture {
 
     /// Returns the backlog of an endpoint, which is its own route.
     pub(crate) fn backlog(&self, route: RouteId) -> Backlog {
-        Backlog::of_target(self.application, EndpointId::from(route).into())
+        Backlog::of_target(self.application.into(), EndpointId::from(route).into())
     }
 
     /// Claims everything due from an unordered backlog.
