@@ -10,7 +10,7 @@ use std::{
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EnvironmentId, IdSource, NewId, OriginId},
+        ids::{EnvironmentId, IdSource, LimitScopeId, NewId, OriginId, RouteId, TargetId},
         time::{Clock, Timestamp},
     },
     delivery::{queue::Backlog, retry::Jitter},
@@ -195,13 +195,14 @@ impl Core {
         lock(&self.holds)
     }
 
-    /// Returns the policy for a target that does not exist (any more): nothing holds its deliveries back, and they are
-    /// not sent.
-    pub(crate) fn unrestricted(&self, origin: OriginId) -> Arc<LanePolicy> {
+    /// Returns the policy for a route that does not exist (any more): nothing holds its deliveries back, and they are not
+    /// sent. They have a lane of their own, by the id of the route.
+    pub(crate) fn unrestricted(&self, origin: OriginId, route: RouteId) -> Arc<LanePolicy> {
         Arc::new(LanePolicy {
             version: -1,
+            target: TargetId::from_bytes(*route.as_bytes()),
             environment: EnvironmentId::from_bytes([0; 16]),
-            scope: ApplicationId::from(origin).into(),
+            scope: LimitScopeId::from_bytes(*origin.as_bytes()),
             rate: None,
             scope_rate: None,
             is_ordered: false,

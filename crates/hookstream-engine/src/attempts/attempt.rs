@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use hookstream_destinations::{Envelope, Sent};
 use hookstream_model::{
-    base::time::Timestamp,
+    base::{ids::TargetId, time::Timestamp},
     delivery::{
         attempt::Attempt,
         batch,
@@ -42,7 +42,7 @@ enum Decision {
 /// Handles a batch: makes one attempt of the deliveries to send and settles the others. The effect of the attempt is
 /// stored with its first delivery.
 pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingRecord> {
-    let Batch { delivery, backlog, others, .. } = batch;
+    let Batch { target: lane, delivery, backlog, others, .. } = batch;
     let origin = core.origins.get(delivery.message.origin_id).await;
     if let Err(error) = &origin {
         tracing::error!(error = error as &dyn std::error::Error, "could not read an origin to deliver for; retrying");
@@ -61,10 +61,16 @@ pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingR
             Decision::Send(_) => Next::Postponed { wait: requeue::unchanged_wait(delivery, now) },
             Decision::Settle(next) => next,
         };
-        recorded.push(PendingRecord { owner: delivery.owner, backlog, settled: settled(delivery, None, next), effect: None });
+        recorded.push(PendingRecord {
+            owner: delivery.owner,
+            target: *lane,
+            backlog,
+            settled: settled(delivery, None, next),
+            effect: None,
+        });
     }
     if let Some(route) = target {
-        recorded.extend(attempt(core, route, &to_send).await);
+        recorded.extend(attempt(core, route, *lane, &to_send).await);
     }
     recorded
 }
@@ -100,7 +106,7 @@ fn decide(
 }
 
 /// Makes one attempt of deliveries to one target, each with its backlog.
-async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Backlog>)]) -> Vec<PendingRecord> {
+async fn attempt(core: &Core, route: Arc<Route>, lane: TargetId, deliveries: &[(&Claimed, Option<Backlog>)]) -> Vec<PendingRecord> {
     let target = &route.target;
     let began_at = core.now();
     let began = Instant::now();
@@ -124,7 +130,7 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
             tracing::info!(message.id = %delivery.message.id, endpoint.id = %target.key.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
         let settled = settled(delivery, Some(describe(core, delivery, &exchange)), next);
-        recorded.push(PendingRecord { owner: delivery.owner, backlog: *backlog, settled, effect: None });
+        recorded.push(PendingRecord { owner: delivery.owner, target: lane, backlog: *backlog, settled, effect: None });
     }
     if let Some(first) = recorded.first_mut() {
         first.effect = Some(Effect { outcome: exchange.sent.outcome, disable, at: now, route });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hookstream_model::{
-    base::time::Timestamp,
+    base::{ids::TargetId, time::Timestamp},
     delivery::{outcome::Outcome, queue::Backlog, state::DisabledReason},
 };
 use hookstream_store::delivery::deliveries::{Owner, Settled};
@@ -14,6 +14,8 @@ use crate::routing::route::Route;
 pub(crate) struct PendingRecord {
     /// Owner of the delivery.
     pub(crate) owner: Owner,
+    /// Target of its lane.
+    pub(crate) target: TargetId,
     /// Backlog in which it blocks the deliveries behind it.
     pub(crate) backlog: Option<Backlog>,
     pub(crate) settled: Settled,

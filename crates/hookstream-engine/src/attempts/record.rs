@@ -21,7 +21,7 @@ use crate::{
     attempts::pending_record::{Effect, PendingRecord},
     core::Core,
     queues::schedule::{self, Finished},
-    routing::{route::Route, target::target_of},
+    routing::route::Route,
     upkeep::hold_writer,
 };
 
@@ -157,17 +157,18 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
     let next_due = part.iter().filter_map(|recorded| due_at(&recorded.settled)).min();
     let mut settled = Vec::with_capacity(part.len());
     let mut effects = Vec::with_capacity(part.len());
-    for PendingRecord { backlog, settled: row, effect, owner: _ } in part {
+    for PendingRecord { target, backlog, settled: row, effect, owner: _ } in part {
         settled.push(row);
-        effects.push((backlog, effect));
+        effects.push((target, backlog, effect));
     }
     let settled = Arc::new(settled);
     if let Err(error) = core.store.settle(owner, Arc::clone(&settled)).await {
         let settled = Arc::try_unwrap(settled).unwrap_or_else(|shared| shared.to_vec());
-        let back = settled.into_iter().zip(effects).map(|(settled, (backlog, effect))| PendingRecord { owner, backlog, settled, effect });
+        let back = settled.into_iter().zip(effects);
+        let back = back.map(|(settled, (target, backlog, effect))| PendingRecord { owner, target, backlog, settled, effect });
         return Err((error, back.collect()));
     }
-    for effect in effects.into_iter().filter_map(|(_, effect)| effect) {
+    for effect in effects.into_iter().filter_map(|(.., effect)| effect) {
         apply(core, effect);
     }
     if let Some(due) = next_due {
@@ -181,7 +182,7 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
 /// the text behind the error's code. If the store refuses even that, the cause is elsewhere and the row comes back
 /// complete.
 async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) -> Result<(), PendingRecord> {
-    let (message, target) = (row.settled.message_id, target_of(row.settled.route_id));
+    let (message, target) = (row.settled.message_id, row.target);
     let Some(complete) = row.settled.attempt.clone() else { return Err(row) };
     // Alone and complete first: other rows may have caused the refusal.
     match try_settle_as(core, owner, row, complete.clone()).await {
@@ -226,7 +227,7 @@ fn finished(recorded: &PendingRecord) -> Finished {
         Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_position,
         Next::Succeeded | Next::Ended(..) => true,
     };
-    Finished { target: target_of(recorded.settled.route_id), backlog: recorded.backlog, moves_on }
+    Finished { target: recorded.target, backlog: recorded.backlog, moves_on }
 }
 
 /// Returns the due time of a delivery that stays pending.

@@ -19,7 +19,6 @@ use crate::{
     cluster::lease::{RENEWALS, reliable},
     core::Core,
     queues::{requeue, schedule},
-    routing::target::target_of,
 };
 
 /// Interval between reports of a node on a store without leases.
@@ -130,6 +129,7 @@ async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u
     let of_leaving = |scope: LimitScopeId| leaving.contains(Backlog::of_target(scope, TargetId::from_bytes([0; 16])).shard());
     // All backlogs of a scope are in one shard, independent of the target.
     let evict = core.lanes().evict(|policy, _| !of_leaving(policy.scope), Instant::now());
+    let evict = evict.into_iter().map(|(_, delivery)| delivery).collect();
     requeue::requeue(core, evict).await;
     let is_in_flight = {
         let now = core.now();
@@ -163,7 +163,7 @@ pub(crate) async fn expire(core: &Arc<Core>, owner: Owner) -> Result<(), Error> 
         let mut lanes = core.lanes();
         let now = Instant::now();
         let evict = lanes.evict(|_, delivery: &Claimed| delivery.owner != owner, now);
-        let backlogs = evict.iter().filter_map(|delivery| Some((target_of(delivery.route_id), delivery.backlog?)));
+        let backlogs = evict.iter().filter_map(|(target, delivery)| Some((*target, delivery.backlog?)));
         backlogs.for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
         let mut lease = core.lease();
         (0..evict.len()).for_each(|_| lease.release(owner));

@@ -31,7 +31,7 @@ use crate::{
         requeue::{requeue, route, works_on_shard},
         schedule::{Offered, offer},
     },
-    routing::target::{Target, target_of},
+    routing::target::Target,
 };
 
 /// Maximum number of gathering backlogs remembered; beyond it, all start again.
@@ -223,7 +223,7 @@ fn wants(
             *wait = (*wait).min(due_at.since(now.wall).max(QUANTUM));
             continue;
         }
-        let target = target_of(head.route_id);
+        let target = policy.target;
         with_more.push(target);
         if let Some(until) = lanes.held_until(target).filter(|until| *until > now.monotonic) {
             *wait = (*wait).min((until - now.monotonic).max(QUANTUM));
@@ -254,7 +254,7 @@ fn wants(
 async fn policy(core: &Core, origin: OriginId, route_id: RouteId) -> Result<Arc<LanePolicy>, Error> {
     Ok(match route(core, origin, route_id).await? {
         Some(route) => Arc::clone(&route.target.policy),
-        None => core.unrestricted(origin),
+        None => core.unrestricted(origin, route_id),
     })
 }
 
@@ -268,7 +268,7 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         let route = match route {
             Some(Some(route)) => route,
             Some(None) => {
-                offered.push(Offered { policy: core.unrestricted(origin), delivery, backlog: None });
+                offered.push(Offered { policy: core.unrestricted(origin, delivery.route_id), delivery, backlog: None });
                 continue;
             }
             // The target may be ordered, so the delivery returns to its position and the deliveries behind it wait too.

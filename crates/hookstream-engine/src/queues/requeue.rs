@@ -17,10 +17,7 @@ use tokio::time::Instant;
 
 use crate::{
     core::Core,
-    routing::{
-        route::Route,
-        target::{Target, target_of},
-    },
+    routing::{route::Route, target::Target},
 };
 
 /// Delay of a delivery whose application could not be read.
@@ -29,9 +26,15 @@ pub(crate) const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 /// Returns deliveries that this process holds, and counts as held, to their backlogs in the store.
 pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
-    let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((target_of(delivery.route_id), delivery.backlog?))).collect();
+    let mut backlogs = Vec::new();
     for delivery in deliveries {
-        let wait = match route(core, delivery.message.origin_id, delivery.route_id).await {
+        let route = route(core, delivery.message.origin_id, delivery.route_id).await;
+        let target = match &route {
+            Ok(Some(route)) => route.target.key.id,
+            Ok(None) | Err(_) => core.unrestricted(delivery.message.origin_id, delivery.route_id).target,
+        };
+        backlogs.extend(delivery.backlog.map(|backlog| (target, backlog)));
+        let wait = match route {
             Ok(Some(route)) => backlog_wait(&route.target, &delivery, core.now()),
             Ok(None) => unchanged_wait(&delivery, core.now()),
             Err(_) => unchanged_wait(&delivery, core.now() + UNREADABLE_DELAY),

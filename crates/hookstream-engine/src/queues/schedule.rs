@@ -16,7 +16,7 @@ use crate::{
         lanes::{Batch, LanePolicy, Lanes, Slot},
         requeue::requeue,
     },
-    routing::{route::Route, target::target_of},
+    routing::route::Route,
 };
 
 /// Delivery for a lane, with its target's policy.
@@ -40,7 +40,7 @@ pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>
             }
             lease.hold(delivery.owner);
             let slot = Slot { bytes: delivery.message.payload.body.len(), is_retry: delivery.failed > 0, backlog };
-            let target = target_of(delivery.route_id);
+            let target = policy.target;
             let since = policy.has_rate().then(|| lease.works_on(Backlog::of_target(policy.scope, target).shard())).flatten();
             lanes.offer(target, delivery, slot, &policy, since, now);
         }
@@ -84,7 +84,7 @@ pub(crate) fn end_attempt(
     let may_begin = core.may_begin();
     let mut lanes = core.lanes();
     let now = core.both_clocks();
-    let effect = lanes.end_attempt(target_of(batch.delivery.route_id), batch.is_retry, attempted.map(|(outcome, _)| outcome), begun, now);
+    let effect = lanes.end_attempt(batch.target, batch.is_retry, attempted.map(|(outcome, _)| outcome), begun, now);
     if let (Some(hold), Some((_, route))) = (effect.hold, attempted) {
         core.holds().note(route, effect.held_before, hold);
         core.holds_changed.notify_one();
@@ -121,7 +121,7 @@ pub(crate) fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Batch<Clai
     let permitted_at = tracing::enabled!(tracing::Level::TRACE).then(|| core.clock.wall().as_millis());
     let batch = lanes.next(Instant::now())?;
     if let Some(permitted_at) = permitted_at {
-        tracing::trace!(target.id = %target_of(batch.delivery.route_id), permitted_at, "attempt may begin");
+        tracing::trace!(target.id = %batch.target, permitted_at, "attempt may begin");
     }
     Some(batch)
 }

@@ -10,3 +10,5 @@ pub(crate) mod origin;
 pub(crate) mod route;
 pub(crate) mod target;
 pub(crate) mod target_state;
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,7 @@ use std::{
 
 use hookstream_destinations::Target as Receiver;
 use hookstream_model::{
-    base::{
-        ids::{EndpointId, LimitScopeId, RouteId, TargetId},
-        time::Timestamp,
-    },
+    base::{ids::LimitScopeId, time::Timestamp},
     delivery::{
         batch::BatchPolicy,
         hold::Hold,
@@ -31,11 +28,6 @@ use crate::{
     queues::lanes::{Gather, LanePolicy},
     routing::target_state::TargetKey,
 };
-
-/// Returns the target of a route that may not exist any more: an endpoint is its own route.
-pub(crate) fn target_of(route: RouteId) -> TargetId {
-    TargetId::from(EndpointId::from(route))
-}
 
 /// Value of `failing_since` for a target that does not fail.
 const NOT_FAILING: i64 = i64::MIN;
@@ -118,6 +110,7 @@ impl Target {
         Self {
             policy: Arc::new(LanePolicy {
                 version: limits.version,
+                target: key.id,
                 environment: key.tenant.environment,
                 scope: limits.scope,
                 rate: limits.rate,

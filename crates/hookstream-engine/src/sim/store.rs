@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use hookstream_model::{
     base::{
-        ids::{EnvironmentId, MessageId, OriginId, TargetId},
+        ids::{EndpointId, EnvironmentId, MessageId, OriginId, TargetId},
         time::{Clock, Day, Timestamp},
     },
     delivery::queue::{Backlog, Shards},
@@ -53,7 +53,6 @@ use super::{
     history::{History, HistoryEvent, How, Loss},
     hub::{Hub, LEASE},
 };
-use crate::routing::target::target_of;
 
 /// Faults of the store, drawn for each operation.
 pub(super) struct Faults {
@@ -195,7 +194,7 @@ impl NodeStore {
                 Next::Postponed { .. } => How::Postponed,
                 Next::Ended(..) => How::Ended,
             };
-            self.note_change((settled.message_id, target_of(settled.route_id)), how);
+            self.note_change((settled.message_id, TargetId::from(EndpointId::from(settled.route_id))), how);
         }
         if is_stale {
             let counted = counted.iter().filter(|counted| **counted).count();
@@ -303,7 +302,7 @@ impl Deliveries for NodeStore {
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let message = publication.message.id;
         let skipped = publication.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Skipped(_)));
-        let skipped: Vec<TargetId> = skipped.map(|delivery| target_of(delivery.route_id)).collect();
+        let skipped: Vec<TargetId> = skipped.map(|delivery| TargetId::from(EndpointId::from(delivery.route_id))).collect();
         let publish = async {
             let published = self.inner.publish(publication).await?;
             if published == Published::Stored {
@@ -359,7 +358,8 @@ impl Deliveries for NodeStore {
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
-        let (message, targets) = (redelivery.message_id, redelivery.routes.iter().map(|route| target_of(*route)).collect::<Vec<_>>());
+        let (message, targets) =
+            (redelivery.message_id, redelivery.routes.iter().map(|route| TargetId::from(EndpointId::from(*route))).collect::<Vec<_>>());
         let redeliver = async {
             let done = self.inner.redeliver(redelivery).await?;
             targets.into_iter().for_each(|target| self.note_change((message, target), How::Requeued));

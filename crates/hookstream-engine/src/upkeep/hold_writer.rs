@@ -7,7 +7,7 @@ use std::{
 };
 
 use hookstream_model::{
-    base::ids::{OriginId, TargetId},
+    base::ids::{LimitScopeId, OriginId, TargetId},
     delivery::hold::Hold,
 };
 use tokio::time::Instant;
@@ -83,7 +83,7 @@ pub(crate) async fn refresh(core: &Arc<Core>, origin: OriginId) {
     let changes = match core.origins.changes(origin).await {
         Ok(Some(changes)) => changes,
         Ok(None) => {
-            core.lanes().clear_hold(core.unrestricted(origin).scope, |_| false, Instant::now());
+            core.lanes().clear_hold(LimitScopeId::from_bytes(*origin.as_bytes()), |_| false, Instant::now());
             core.note_due(core.now());
             return;
         }
@@ -99,7 +99,7 @@ pub(crate) async fn refresh(core: &Arc<Core>, origin: OriginId) {
             Some(gone) => lanes.clear_each_hold(gone, now.monotonic),
             None => {
                 let targets: HashSet<_> = changes.changed.iter().map(|route| route.target.key.id).collect();
-                lanes.clear_hold(core.unrestricted(origin).scope, |target| targets.contains(&target), now.monotonic);
+                lanes.clear_hold(LimitScopeId::from_bytes(*origin.as_bytes()), |target| targets.contains(&target), now.monotonic);
             }
         }
         let policies = changes.changed.iter().map(|route| &route.target);

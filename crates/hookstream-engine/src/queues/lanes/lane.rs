@@ -41,6 +41,8 @@ pub(crate) struct Slot {
 /// Delivery whose turn it is, and the others that share its attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Batch<D> {
+    /// Target of all its deliveries.
+    pub(crate) target: TargetId,
     pub(crate) delivery: D,
     /// Backlog in which it blocks the deliveries behind it.
     pub(crate) backlog: Option<Backlog>,
@@ -260,7 +262,7 @@ impl<D> Lane<D> {
 
     /// Takes the next batch of the allowed kinds: first attempts, retries. A delivery of a backlog counts as a first
     /// attempt; the others of a batch count like its first delivery.
-    pub(super) fn pop(&mut self, kinds: [bool; 2]) -> Option<(Batch<D>, usize)> {
+    pub(super) fn pop(&mut self, target: TargetId, kinds: [bool; 2]) -> Option<(Batch<D>, usize)> {
         let (source, mut bytes) = self.source(kinds)?;
         let (delivery, backlog) = self.take(source)?;
         let is_retry = matches!(source, Source::Queue { is_retry: true });
@@ -284,7 +286,7 @@ impl<D> Lane<D> {
         self.open += 1;
         self.largest = self.largest.max(1 + others.len());
         self.gathering_since = None;
-        Some((Batch { delivery, backlog, is_retry, others }, bytes))
+        Some((Batch { target, delivery, backlog, is_retry, others }, bytes))
     }
 
     /// Returns the queue of the next delivery of these kinds, and its bytes.

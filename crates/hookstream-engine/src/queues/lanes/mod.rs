@@ -350,7 +350,7 @@ impl<D> Lanes<D> {
             return None;
         }
         let kinds = free.map(|free| lane.open < free.div_ceil(LANE_SHARE) && of_scope < free.saturating_mul(SCOPE_SHARE));
-        let Some((turn, bytes)) = lane.pop(kinds) else {
+        let Some((turn, bytes)) = lane.pop(target, kinds) else {
             lane.has_turn = true;
             self.over_lane_share.push_back(target);
             return None;
@@ -427,12 +427,12 @@ impl<D> Lanes<D> {
         evict
     }
 
-    /// Removes and returns the waiting deliveries that `keep` rejects.
-    pub(crate) fn evict(&mut self, keep: impl Fn(&LanePolicy, &D) -> bool, now: Instant) -> Vec<D> {
+    /// Removes and returns the waiting deliveries that `keep` rejects, each with its target.
+    pub(crate) fn evict(&mut self, keep: impl Fn(&LanePolicy, &D) -> bool, now: Instant) -> Vec<(TargetId, D)> {
         let mut all = Vec::new();
-        for lane in self.lanes.values_mut() {
+        for (target, lane) in &mut self.lanes {
             let before = (lane.queued, lane.queued_bytes);
-            all.extend(lane.evict(&keep));
+            all.extend(lane.evict(&keep).into_iter().map(|delivery| (*target, delivery)));
             self.queued -= before.0 - lane.queued;
             self.queued_bytes -= before.1 - lane.queued_bytes;
         }

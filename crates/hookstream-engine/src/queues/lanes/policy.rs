@@ -15,6 +15,7 @@ use hookstream_model::{
 pub(crate) struct LanePolicy {
     /// Grows with each change; an older policy never replaces a newer one.
     pub(crate) version: i64,
+    pub(crate) target: TargetId,
     pub(crate) environment: EnvironmentId,
     pub(crate) scope: LimitScopeId,
     /// Deliveries a second to this target.

@@ -88,6 +88,7 @@ fn target(n: u8) -> TargetId {
 
 fn policy() -> LanePolicy {
     LanePolicy {
+        target: target(1),
         version: 1,
         environment: EnvironmentId::from_bytes([1; 16]),
         scope: LimitScopeId::from_bytes([1; 16]),
@@ -306,7 +307,7 @@ fn evicted_deliveries_leave_no_turns() {
     assert_eq!(fixture.next().map(|batch| batch.delivery), Some((1, 0)));
     let mut evict = fixture.lanes.evict(|_, (lane, n)| *lane == 1 && *n == 2, fixture.begin);
     evict.sort_unstable();
-    assert_eq!(evict, [(1, 1), (2, 0)]);
+    assert_eq!(evict, [(target(1), (1, 1)), (target(2), (2, 0))]);
     assert_eq!((fixture.lanes.queued(), fixture.lanes.queued_bytes), (1, 1));
     assert_eq!(fixture.begin(), [(1, 2)]);
     fixture.end(1);

@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("../../db/migrations/postgres/0006_outbound.sql"),
     include_str!("../../db/migrations/postgres/0007_key_levels.sql"),
     include_str!("../../db/migrations/postgres/0008_endpoint_types.sql"),
+    include_str!("../../db/migrations/postgres/0009_origins.sql"),
 ];
 
 const CREATE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";

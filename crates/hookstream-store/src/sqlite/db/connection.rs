@@ -16,6 +16,7 @@ pub(crate) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/core/0006_outbound.sql"),
     include_str!("../../db/migrations/sqlite/core/0007_key_levels.sql"),
     include_str!("../../db/migrations/sqlite/core/0008_endpoint_types.sql"),
+    include_str!("../../db/migrations/sqlite/core/0009_origins.sql"),
 ];
 /// Schema of a day's file.
 pub(crate) const DAY_MIGRATIONS: &[&str] = &[

@@ -31,7 +31,7 @@ const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
         succeeded = succeeded + excluded.succeeded, exhausted = exhausted + excluded.exhausted, skipped = skipped + excluded.skipped,
         cancelled = cancelled + excluded.cancelled, payload_bytes = payload_bytes + excluded.payload_bytes, events = events + excluded.events";
 
-const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
+const VERSIONS: &str = "select o.version, e.version from origins o join environments e on e.id = o.environment_id where o.id = ?1";
 /// Maximum number of cached versions.
 const VERSIONS_KEPT: usize = 10_000;
 

@@ -5,7 +5,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use hookstream_model::base::time::Timestamp;
+use hookstream_model::base::{
+    ids::{EnvironmentId, OriginId},
+    time::Timestamp,
+};
+use rusqlite::params;
 use tokio::sync::broadcast;
 
 use super::{
@@ -24,6 +28,14 @@ use crate::{
 const CHANGES: &str =
     "create table changes (number integer primary key autoincrement, environment_id blob not null, application_id blob) strict";
 
+/// Origins besides the applications.
+const OTHER_ORIGINS: &str =
+    "create table other_origins (id blob not null primary key, environment_id blob not null, version integer not null) strict;
+    drop view origins;
+    create view origins as select id, environment_id, version from applications
+        union all select id, environment_id, version from other_origins";
+const ADD_ORIGIN: &str = "insert into other_origins (id, environment_id, version) values (?1, ?2, ?3)";
+
 impl SqliteStore {
     /// Creates a store in memory, which ends with this handle.
     ///
@@ -32,7 +44,9 @@ impl SqliteStore {
     pub fn in_memory() -> Result<Self, Error> {
         let known = KnownDays::none();
         let mut files = Files::in_memory(Arc::clone(&known))?;
-        files.core()?.execute_batch(CHANGES).map_err(failed("prepare a store in memory"))?;
+        for prepare in [CHANGES, OTHER_ORIGINS] {
+            files.core()?.execute_batch(prepare).map_err(failed("prepare a store in memory"))?;
+        }
         if let Some((_, error)) = files.commit().into_iter().next() {
             return Err(error);
         }
@@ -50,6 +64,20 @@ impl SqliteStore {
             _guards: None,
             space: None,
         })
+    }
+
+    /// Adds an origin that is no application.
+    ///
+    /// # Errors
+    /// Fails if the store fails.
+    pub async fn add_origin(&self, id: OriginId, environment: EnvironmentId, version: i64) -> Result<(), Error> {
+        let add = move |files: &mut Files| {
+            let values = params![id.as_bytes(), environment.as_bytes(), version];
+            files.core()?.execute(ADD_ORIGIN, values).map_err(failed("add an origin"))?;
+            files.forget_versions();
+            Ok(())
+        };
+        self.writer.run(add).await
     }
 
     /// Enlists one more owner beside the existing ones, which keep their deliveries.

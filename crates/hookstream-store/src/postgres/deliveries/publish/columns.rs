@@ -21,8 +21,8 @@ use crate::{
 /// returns the numbers of those versions.
 const STORE: &str = "with seen as (
         select s.number from unnest($1::int4[], $2::bytea[], $3::int8[], $4::int8[]) as s (number, origin, version, event_types)
-        join applications a on a.id = s.origin and a.version = s.version
-        join environments e on e.id = a.environment_id and e.version = s.event_types
+        join origins o on o.id = s.origin and o.version = s.version
+        join environments e on e.id = o.environment_id and e.version = s.event_types
     ), given as (
         select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[],
                 $38::int4[], $39::int4[], $41::int4[], $42::text[])
