@@ -94,9 +94,10 @@ pub(crate) async fn publish(
     if published == Published::Stored {
         reservation.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
+        let owned = ours.len();
         let offered = ours.into_iter().enumerate().map(|(number, (route_id, Ours { policy, backlog }))| {
             let due_at = message.id.timestamp();
-            let (message, packed) = (Arc::clone(&message), Some(PackedIndex::new(number)));
+            let (message, packed) = (Arc::clone(&message), PackedIndex::of(number, owned));
             let delivery = Claimed { owner, environment_id, message, route_id, backlog, attempts: 0, failed: 0, trigger, due_at, packed };
             Offered { delivery, policy, backlog: None }
         });

@@ -75,9 +75,12 @@ impl Publication {
         if self.deliveries.iter().all(is_skipped) { MessageStatus::Skipped } else { MessageStatus::Pending }
     }
 
-    /// Returns the packed rows of the owned deliveries.
+    /// Returns the packed rows of the owned deliveries; none for a single one, which has a row of its own.
     pub(crate) fn packed_rows(&self) -> Vec<PackedRow> {
         let owned = self.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Owned));
+        if owned.clone().count() < PackedIndex::FROM {
+            return Vec::new();
+        }
         let routes: Vec<_> = owned.map(|delivery| *delivery.route_id.as_bytes()).collect();
         let row = |(part, routes): (i32, &[[u8; 16]])| PackedRow {
             part,
@@ -100,9 +103,12 @@ impl PackedIndex {
     /// Number of deliveries in a row: one bit each, without the sign.
     pub(crate) const PER_ROW: usize = 63;
 
-    /// Builds the position of the owned delivery with this number, counted from 0.
-    pub fn new(number: usize) -> Self {
-        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    /// Number of owned deliveries from which they share rows: a single one costs less in a row of its own.
+    const FROM: usize = 2;
+
+    /// Returns the position of an owned delivery by its number among `owned` ones; `None` if it has a row of its own.
+    pub fn of(number: usize, owned: usize) -> Option<Self> {
+        (owned >= Self::FROM).then(|| Self(u32::try_from(number).unwrap_or(u32::MAX)))
     }
 
     /// Number of the row within its message.
@@ -389,7 +395,7 @@ mod tests {
     #[test]
     fn packed_positions_share_rows_of_63() {
         let check = |number, row, bit| {
-            let index = PackedIndex::new(number);
+            let index = PackedIndex::of(number, 200).expect("several are owned");
             assert_eq!((index.part(), index.bit()), (row, bit), "{number}");
         };
         check(0, 0, 1);
@@ -397,5 +403,6 @@ mod tests {
         check(62, 0, 1 << 62);
         check(63, 1, 1);
         check(130, 2, 1 << 4);
+        assert_eq!(PackedIndex::of(0, 1), None);
     }
 }

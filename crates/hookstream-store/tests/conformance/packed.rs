@@ -174,3 +174,21 @@ pub(crate) async fn message_may_have_packed_and_waiting_deliveries(world: &Fixtu
     assert_eq!(settle(world, owner, batch).await, [true; 3]);
     assert_eq!(states(&world.detail(message.id).await.deliveries), ["succeeded"; 3]);
 }
+
+pub(crate) async fn single_owned_delivery_has_a_row_of_its_own(world: &Fixture) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let mut owned = Vec::new();
+    for _ in 0..3 {
+        owned.extend(world.publish_owned(owner, NOON, &[target]).await);
+    }
+    assert!(owned.iter().all(|claimed| claimed.packed.is_none()));
+    let retry = Next::Retry { wait: Wait::until(NOON + SECOND), failed: 1 };
+    let batch = vec![success(world, &owned[0]), settled(&owned[1], Some(world.attempt(&owned[1], NOON)), retry)];
+    assert_eq!(settle(world, owner, batch).await, [true, true]);
+    assert_eq!(states(&world.detail(owned[0].message.id).await.deliveries), ["succeeded"]);
+    world.store.retire(owner, NOON).await.expect("retired");
+    let next = world.enlist().await;
+    let found: BTreeSet<_> = world.claim(next, NOON + DAY).await.iter().map(|one| (one.message.id, one.attempts)).collect();
+    assert_eq!(found, BTreeSet::from([(owned[1].message.id, 1), (owned[2].message.id, 0)]));
+}

@@ -27,7 +27,7 @@ const INSERT_MESSAGE: &str = "insert into messages (origin_id, id, environment_i
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
-    (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?4)";
+    (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
 const INSERT_PACKED: &str = "insert into packed_pending (message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const INSERT_SKIPPED: &str =
@@ -86,7 +86,9 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
     ])?;
     let StoredPayload { is_text, encoding, size, body } = publication.payload();
     connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;
-    for PackedRow { part, routes, unsettled } in publication.packed_rows() {
+    let packed_rows = publication.packed_rows();
+    let is_packed = !packed_rows.is_empty();
+    for PackedRow { part, routes, unsettled } in packed_rows {
         let owner = publication.owner.number();
         let values = params![id, part, origin, owner, accepted_at.as_millis(), publication.trigger.as_str(), routes, unsettled];
         connection.prepare_cached(INSERT_PACKED)?.execute(values)?;
@@ -94,11 +96,16 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
     for delivery in &publication.deliveries {
         let route = delivery.route_id.as_bytes();
         match delivery.state {
-            NewState::Owned => 0,
+            NewState::Owned if is_packed => 0,
+            NewState::Owned => {
+                let values =
+                    params![id, route, origin, publication.owner.number(), accepted_at.as_millis(), publication.trigger.as_str(), 0];
+                connection.prepare_cached(INSERT_PENDING)?.execute(values)?
+            }
             NewState::Waiting { backlog, in_order } => {
                 let backlog = backlog.map_or(0, Backlog::number);
                 let due_at = if in_order { position } else { accepted_at.as_millis() };
-                let values = params![id, route, origin, backlog, due_at, publication.trigger.as_str()];
+                let values = params![id, route, origin, backlog, due_at, publication.trigger.as_str(), backlog];
                 connection.prepare_cached(INSERT_PENDING)?.execute(values)?
             }
             NewState::Skipped(reason) => {

@@ -36,10 +36,10 @@ const STORE: &str = "with seen as (
         select id, environment_id, is_text, encoding, size, body from given
     ), queued as (
         insert into pending (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog)
-        select p.message_id, p.route_id, p.origin_id, p.backlog, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type,
+        select p.message_id, p.route_id, p.origin_id, p.owner, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type,
             p.backlog
-        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $19::int8[], $20::text[], $31::int8[])
-            as p (seen, message_id, route_id, origin_id, due_at, trigger_type, backlog)
+        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $52::int8[], $19::int8[], $20::text[], $31::int8[])
+            as p (seen, message_id, route_id, origin_id, owner, due_at, trigger_type, backlog)
         where p.seen in (select number from seen)
     ), packed as (
         insert into packed_pending (message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
@@ -78,11 +78,11 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
     let Columns { seen, messages, pending, packed, skipped, counts, environment_counts } = &columns;
     let values = [
         (&seen.numbers as _, Type::INT4_ARRAY),
-        (&seen.applications as _, Type::BYTEA_ARRAY),
+        (&seen.origins as _, Type::BYTEA_ARRAY),
         (&seen.versions as _, Type::INT8_ARRAY),
         (&seen.event_types as _, Type::INT8_ARRAY),
         (&messages.seen as _, Type::INT4_ARRAY),
-        (&messages.applications as _, Type::UUID_ARRAY),
+        (&messages.origins as _, Type::UUID_ARRAY),
         (&messages.ids as _, Type::UUID_ARRAY),
         (&messages.environments as _, Type::UUID_ARRAY),
         (&messages.event_types as _, Type::TEXT_ARRAY),
@@ -93,7 +93,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&pending.seen as _, Type::INT4_ARRAY),
         (&pending.messages as _, Type::UUID_ARRAY),
         (&pending.routes as _, Type::UUID_ARRAY),
-        (&pending.applications as _, Type::UUID_ARRAY),
+        (&pending.origins as _, Type::UUID_ARRAY),
         (&packed.owners as _, Type::INT8_ARRAY),
         (&pending.due_at as _, Type::INT8_ARRAY),
         (&pending.triggers as _, Type::TEXT_ARRAY),
@@ -105,7 +105,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&owner as _, Type::INT8),
         (&counts.seen as _, Type::INT4_ARRAY),
         (&counts.days as _, Type::INT8_ARRAY),
-        (&counts.applications as _, Type::UUID_ARRAY),
+        (&counts.origins as _, Type::UUID_ARRAY),
         (&counts.messages as _, Type::INT8_ARRAY),
         (&pending.backlogs as _, Type::INT8_ARRAY),
         (&environment_counts.seen as _, Type::INT4_ARRAY),
@@ -123,11 +123,12 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&packed.seen as _, Type::INT4_ARRAY),
         (&packed.messages as _, Type::UUID_ARRAY),
         (&packed.parts as _, Type::INT4_ARRAY),
-        (&packed.applications as _, Type::UUID_ARRAY),
+        (&packed.origins as _, Type::UUID_ARRAY),
         (&packed.due_at as _, Type::INT8_ARRAY),
         (&packed.triggers as _, Type::TEXT_ARRAY),
         (&packed.routes as _, Type::BYTEA_ARRAY),
         (&packed.unsettled as _, Type::INT8_ARRAY),
+        (&pending.owners as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -143,14 +144,14 @@ struct Columns<'a> {
     pending: Pending,
     packed: Packed,
     skipped: Skipped,
-    counts: PerApplication,
+    counts: PerOrigin,
     environment_counts: PerEnvironment,
 }
 
 #[derive(Default)]
 struct Seen {
     numbers: Vec<i32>,
-    applications: Vec<Vec<u8>>,
+    origins: Vec<Vec<u8>>,
     versions: Vec<i64>,
     event_types: Vec<i64>,
 }
@@ -158,7 +159,7 @@ struct Seen {
 #[derive(Default)]
 struct Messages<'a> {
     seen: Vec<i32>,
-    applications: Vec<Uuid>,
+    origins: Vec<Uuid>,
     ids: Vec<Uuid>,
     environments: Vec<Uuid>,
     event_types: Vec<&'a str>,
@@ -178,7 +179,8 @@ struct Pending {
     seen: Vec<i32>,
     messages: Vec<Uuid>,
     routes: Vec<Uuid>,
-    applications: Vec<Uuid>,
+    origins: Vec<Uuid>,
+    owners: Vec<i64>,
     /// Due times; `None` for the next position of an ordered backlog.
     due_at: Vec<Option<i64>>,
     triggers: Vec<&'static str>,
@@ -191,7 +193,7 @@ struct Packed {
     seen: Vec<i32>,
     messages: Vec<Uuid>,
     parts: Vec<i32>,
-    applications: Vec<Uuid>,
+    origins: Vec<Uuid>,
     owners: Vec<i64>,
     due_at: Vec<i64>,
     triggers: Vec<&'static str>,
@@ -210,10 +212,10 @@ struct Skipped {
 
 /// Numbers of messages.
 #[derive(Default)]
-struct PerApplication {
+struct PerOrigin {
     seen: Vec<i32>,
     days: Vec<i64>,
-    applications: Vec<Uuid>,
+    origins: Vec<Uuid>,
     messages: Vec<i64>,
 }
 
@@ -241,7 +243,7 @@ impl<'a> Columns<'a> {
             let next = i32::try_from(numbers.len()).unwrap_or(i32::MAX);
             let seen = *numbers.entry((origin_of(publication), version, event_types)).or_insert_with(|| {
                 columns.seen.numbers.push(next);
-                columns.seen.applications.push(publication.message.origin_id.as_bytes().to_vec());
+                columns.seen.origins.push(publication.message.origin_id.as_bytes().to_vec());
                 columns.seen.versions.push(version);
                 columns.seen.event_types.push(event_types);
                 next
@@ -254,7 +256,7 @@ impl<'a> Columns<'a> {
         for ((seen, day, origin), messages) in counts {
             columns.counts.seen.push(seen);
             columns.counts.days.push(day);
-            columns.counts.applications.push(origin);
+            columns.counts.origins.push(origin);
             columns.counts.messages.push(messages);
         }
         for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, events, .. }) in environment_counts {
@@ -275,7 +277,7 @@ impl<'a> Columns<'a> {
         let (id, origin) = (id_of(publication), origin_of(publication));
         let accepted_at = message.id.timestamp().as_millis();
         self.messages.seen.push(seen);
-        self.messages.applications.push(origin);
+        self.messages.origins.push(origin);
         self.messages.ids.push(id);
         self.messages.environments.push(environment_of(publication));
         self.messages.event_types.push(&message.event_type);
@@ -288,11 +290,13 @@ impl<'a> Columns<'a> {
         self.messages.bodies.push(&payload.body);
         self.messages.channels.push(publication.channels_text());
         self.messages.hops.push(i32::try_from(message.hops.count()).unwrap_or(i32::MAX));
-        for PackedRow { part, routes, unsettled } in publication.packed_rows() {
+        let packed_rows = publication.packed_rows();
+        let is_packed = !packed_rows.is_empty();
+        for PackedRow { part, routes, unsettled } in packed_rows {
             self.packed.seen.push(seen);
             self.packed.messages.push(id);
             self.packed.parts.push(part);
-            self.packed.applications.push(origin);
+            self.packed.origins.push(origin);
             self.packed.owners.push(publication.owner.number());
             self.packed.due_at.push(accepted_at);
             self.packed.triggers.push(publication.trigger.as_str());
@@ -302,15 +306,23 @@ impl<'a> Columns<'a> {
         for delivery in &publication.deliveries {
             let route = Uuid::from_bytes(*delivery.route_id.as_bytes());
             match delivery.state {
-                NewState::Owned => {}
-                NewState::Waiting { backlog, in_order } => {
+                NewState::Owned if is_packed => {}
+                NewState::Owned | NewState::Waiting { .. } => {
+                    let (owner, backlog, in_order) = match delivery.state {
+                        NewState::Waiting { backlog, in_order } => {
+                            let backlog = backlog.map_or(0, Backlog::number);
+                            (backlog, backlog, in_order)
+                        }
+                        NewState::Owned | NewState::Skipped(_) => (publication.owner.number(), 0, false),
+                    };
                     self.pending.seen.push(seen);
                     self.pending.messages.push(id);
                     self.pending.routes.push(route);
-                    self.pending.applications.push(origin);
+                    self.pending.origins.push(origin);
+                    self.pending.owners.push(owner);
                     self.pending.due_at.push((!in_order).then_some(accepted_at));
                     self.pending.triggers.push(publication.trigger.as_str());
-                    self.pending.backlogs.push(backlog.map_or(0, Backlog::number));
+                    self.pending.backlogs.push(backlog);
                 }
                 NewState::Skipped(reason) => {
                     self.skipped.seen.push(seen);

@@ -113,14 +113,14 @@ async fn reserve_keys(
     let environments: Vec<_> = keyed.iter().map(|publication| environment_of(publication)).collect();
     let keys: Vec<_> = keyed.iter().map(|publication| key_of(publication).0).collect();
     let fingerprints: Vec<_> = keyed.iter().map(|publication| key_of(publication).1.to_vec()).collect();
-    let applications: Vec<_> = keyed.iter().map(|publication| origin_of(publication)).collect();
+    let origins: Vec<_> = keyed.iter().map(|publication| origin_of(publication)).collect();
     let ids: Vec<_> = keyed.iter().map(|publication| id_of(publication)).collect();
     let statuses: Vec<_> = keyed.iter().map(|publication| publication.first_status().as_str()).collect();
     let values = [
         (&environments as _, Type::UUID_ARRAY),
         (&keys as _, Type::TEXT_ARRAY),
         (&fingerprints as _, Type::BYTEA_ARRAY),
-        (&applications as _, Type::UUID_ARRAY),
+        (&origins as _, Type::UUID_ARRAY),
         (&ids as _, Type::UUID_ARRAY),
         (&statuses as _, Type::TEXT_ARRAY),
         (&window as _, Type::UUID),
@@ -146,17 +146,13 @@ async fn reserve_event_ids(
     // A repetition needs no event id.
     let named: Vec<_> = named.iter().copied().filter(|publication| !published.contains_key(&id_of(publication))).collect();
     let event_id_of = |publication: &Sealed| publication.event_id.clone().unwrap_or_default();
-    let applications: Vec<_> = named.iter().map(|publication| origin_of(publication)).collect();
+    let origins: Vec<_> = named.iter().map(|publication| origin_of(publication)).collect();
     let event_ids: Vec<_> = named.iter().map(|publication| event_id_of(publication)).collect();
     let ids: Vec<_> = named.iter().map(|publication| id_of(publication)).collect();
-    let values = [
-        (&applications as _, Type::UUID_ARRAY),
-        (&event_ids as _, Type::TEXT_ARRAY),
-        (&ids as _, Type::UUID_ARRAY),
-        (&window as _, Type::UUID),
-    ];
+    let values =
+        [(&origins as _, Type::UUID_ARRAY), (&event_ids as _, Type::TEXT_ARRAY), (&ids as _, Type::UUID_ARRAY), (&window as _, Type::UUID)];
     connection.execute(RESERVE_EVENT_IDS, &values).await?;
-    let rows = connection.query(FIND_EVENT_IDS, &[(&applications, Type::UUID_ARRAY), (&event_ids, Type::TEXT_ARRAY)]).await?;
+    let rows = connection.query(FIND_EVENT_IDS, &[(&origins, Type::UUID_ARRAY), (&event_ids, Type::TEXT_ARRAY)]).await?;
     for row in &rows {
         let (origin, event_id, holder): (Uuid, &str, Uuid) = (row.get(0), row.get(1), row.get(2));
         let claimant = named.iter().find(|publication| origin_of(publication) == origin && event_id_of(publication) == event_id);

@@ -241,7 +241,7 @@ fn environment_of(publication: &Publication) -> Uuid {
 
 async fn find_stored(connection: &Connection, batch: &[Submission]) -> Result<HashSet<Uuid>, Error> {
     let ids: Vec<_> = batch.iter().map(|submission| id_of(&submission.publication)).collect();
-    let applications: Vec<_> = batch.iter().map(|submission| origin_of(&submission.publication)).collect();
-    let rows = connection.query(FIND_STORED, &[(&applications, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]).await?;
+    let origins: Vec<_> = batch.iter().map(|submission| origin_of(&submission.publication)).collect();
+    let rows = connection.query(FIND_STORED, &[(&origins, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
