@@ -96,7 +96,8 @@ suite! {
         unsettled_deliveries_of_a_lost_owner_are_claimed_once
         parallel_settlements_of_a_row_all_count
         packed_delivery_keeps_its_payload_and_is_not_requeued
-        message_may_have_packed_and_waiting_deliveries;
+        message_may_have_packed_and_waiting_deliveries
+        single_owned_delivery_has_a_row_of_its_own;
     jobs:
         job_keeps_all_fields_and_is_visible_to_its_tenant_only
         same_job_runs_once_at_a_time

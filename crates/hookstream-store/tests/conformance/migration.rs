@@ -38,8 +38,8 @@ fn first_version(bytes: fn(&str) -> String) -> String {
             values ({environment}, {org}, 'Production', 'production', 3, 2, 7);
         insert into api_keys (id, organization_id, environment_id, name, hash, prefix, scopes, created_at)
             values ({key}, {tenant}, 'ci', {hash}, 'hs_live_0000', 'messages:write', 3);
-        insert into applications (id, organization_id, environment_id, name, uid, metadata, status, created_at, updated_at, version)
-            values ({application}, {tenant}, 'Customer', 'customer', '{{\"plan\":\"pro\"}}', 'active', 4, 5, 6);
+        insert into applications (id, organization_id, environment_id, name, uid, metadata, status, created_at, updated_at, version, search)
+            values ({application}, {tenant}, 'Customer', 'customer', '{{\"plan\":\"pro\"}}', 'active', 4, 5, 6, 'customer');
         insert into endpoints (id, organization_id, environment_id, application_id, url, signing_algorithm, status, ordering, on_failure,
             secret, created_at, updated_at, version)
             values ({endpoint}, {tenant}, {application}, 'https://example.com/', 'hmac-sha256', 'active', 'none', 'block',
@@ -89,16 +89,8 @@ async fn check(store: &dyn Store) {
 }
 
 /// Released steps of the schema for each database. Each must migrate to the current version.
-const SQLITE_STEPS: [&str; 3] = [
-    include_str!("../../src/db/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
-    include_str!("../../src/db/migrations/sqlite/core/0002_people.sql"),
-    include_str!("../../src/db/migrations/sqlite/core/0003_audit_log.sql"),
-];
-const POSTGRES_STEPS: [&str; 3] = [
-    include_str!("../../src/db/migrations/postgres/0001_tenants_and_outbound.sql"),
-    include_str!("../../src/db/migrations/postgres/0002_people.sql"),
-    include_str!("../../src/db/migrations/postgres/0003_audit_log.sql"),
-];
+const SQLITE_STEPS: [&str; 1] = [include_str!("../../src/db/migrations/sqlite/core/0001_schema.sql")];
+const POSTGRES_STEPS: [&str; 1] = [include_str!("../../src/db/migrations/postgres/0001_schema.sql")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn directory_of_each_earlier_version_is_migrated() {

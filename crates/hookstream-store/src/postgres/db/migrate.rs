@@ -7,17 +7,7 @@ use crate::db::error::Error;
 
 /// Schema, one step per file. A released step never changes. Each step also works with the previous program version,
 /// because older nodes keep running while it is applied.
-const STEPS: &[&str] = &[
-    include_str!("../../db/migrations/postgres/0001_tenants_and_outbound.sql"),
-    include_str!("../../db/migrations/postgres/0002_people.sql"),
-    include_str!("../../db/migrations/postgres/0003_audit_log.sql"),
-    include_str!("../../db/migrations/postgres/0004_mail.sql"),
-    include_str!("../../db/migrations/postgres/0005_quotas.sql"),
-    include_str!("../../db/migrations/postgres/0006_outbound.sql"),
-    include_str!("../../db/migrations/postgres/0007_key_levels.sql"),
-    include_str!("../../db/migrations/postgres/0008_endpoint_types.sql"),
-    include_str!("../../db/migrations/postgres/0009_origins.sql"),
-];
+const STEPS: &[&str] = &[include_str!("../../db/migrations/postgres/0001_schema.sql")];
 
 const CREATE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";
 const EXISTS: &str = "select to_regclass('schema_steps') is not null";

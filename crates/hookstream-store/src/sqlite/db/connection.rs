@@ -7,23 +7,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::db::error::Error;
 
 /// Schema of `core.db`, one step per file. A released step never changes.
-pub(crate) const CORE_MIGRATIONS: &[&str] = &[
-    include_str!("../../db/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
-    include_str!("../../db/migrations/sqlite/core/0002_people.sql"),
-    include_str!("../../db/migrations/sqlite/core/0003_audit_log.sql"),
-    include_str!("../../db/migrations/sqlite/core/0004_mail.sql"),
-    include_str!("../../db/migrations/sqlite/core/0005_quotas.sql"),
-    include_str!("../../db/migrations/sqlite/core/0006_outbound.sql"),
-    include_str!("../../db/migrations/sqlite/core/0007_key_levels.sql"),
-    include_str!("../../db/migrations/sqlite/core/0008_endpoint_types.sql"),
-    include_str!("../../db/migrations/sqlite/core/0009_origins.sql"),
-];
+pub(crate) const CORE_MIGRATIONS: &[&str] = &[include_str!("../../db/migrations/sqlite/core/0001_schema.sql")];
 /// Schema of a day's file.
-pub(crate) const DAY_MIGRATIONS: &[&str] = &[
-    include_str!("../../db/migrations/sqlite/day/0001_messages.sql"),
-    include_str!("../../db/migrations/sqlite/day/0002_events.sql"),
-    include_str!("../../db/migrations/sqlite/day/0003_channels.sql"),
-];
+pub(crate) const DAY_MIGRATIONS: &[&str] = &[include_str!("../../db/migrations/sqlite/day/0001_schema.sql")];
 
 /// Log size in pages (64 MiB) at which the writer itself runs a checkpoint. This bounds the log if the background
 /// checkpoints cannot keep up.

@@ -18,8 +18,7 @@ use crate::{
 const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
     from delivery_counts where environment_id = ?1";
 const PAYLOAD_BYTES: &str = "select environment_id, payload_bytes from delivery_counts where payload_bytes > 0";
-/// Query by schema of the day's file. A file without the column `events` has seen no removal, so `messages` is the same number.
-const EVENTS: [&str; 2] = ["select environment_id, messages from delivery_counts", "select environment_id, events from delivery_counts"];
+const EVENTS: &str = "select environment_id, events from delivery_counts";
 
 pub(crate) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let mut all = Vec::new();
@@ -55,12 +54,11 @@ pub(crate) fn events(days: &Days<'_>, from: Day, before: Day) -> Result<Vec<DayE
     let mut all = Vec::new();
     for day in days.newest_first().into_iter().filter(|day| (from..before).contains(day)) {
         let of_day = |connection: &Connection| -> rusqlite::Result<Vec<_>> {
-            let schema: usize = connection.query_row("pragma user_version", [], |row| row.get(0))?;
             let read = |row: &Row<'_>| {
                 let (environment, events) = (EnvironmentId::from_bytes(row.get(0)?), row.get::<_, i64>(1)?);
                 Ok(DayEvents { environment, day, events: u64::try_from(events).unwrap_or(0) })
             };
-            connection.prepare_cached(EVENTS[usize::from(schema > 1)])?.query_map([], read)?.collect()
+            connection.prepare_cached(EVENTS)?.query_map([], read)?.collect()
         };
         let found = days.read(day, |connection| of_day(connection).map_err(failed("count events")))?;
         all.extend(found.into_iter().flatten());

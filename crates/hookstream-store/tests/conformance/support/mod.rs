@@ -202,7 +202,7 @@ impl Fixture {
             failed: 0,
             trigger: Trigger::Initial,
             due_at: message.id.timestamp(),
-            packed: Some(PackedIndex::new(number)),
+            packed: PackedIndex::of(number, targets.len()),
         };
         targets.iter().enumerate().map(claimed).collect()
     }
