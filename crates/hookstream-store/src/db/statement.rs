@@ -12,6 +12,7 @@ use crate::db::{
     error::Error,
     installation_quotas::InstallationQuotas,
     listeners::{Change, Listeners},
+    resource::stored::Stored,
     vault::Vault,
 };
 
@@ -227,6 +228,11 @@ impl Columns {
 
     pub(crate) fn optional_time(&mut self, what: &'static str) -> Result<Option<Timestamp>, Error> {
         Ok(self.optional_integer(what)?.map(Timestamp::from_millis))
+    }
+
+    /// Reads a value of a type that is stored in one column.
+    pub(crate) fn stored<T: Stored>(&mut self, what: &'static str) -> Result<T, Error> {
+        T::from_value(self.next(what)?).ok_or(Error::Unreadable { what })
     }
 
     /// Reads a text and parses it with `read`.

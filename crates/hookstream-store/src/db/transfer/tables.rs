@@ -6,29 +6,8 @@ use std::fmt;
 
 use hookstream_model::base::time::Day;
 
-/// Type of a column in SQLite and in PostgreSQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ColumnKind {
-    /// Id: blob, uuid.
-    Id,
-    /// Bytes, or an id of the configuration: blob, bytea.
-    Bytes,
-    /// 64-bit integer: integer, bigint.
-    Integer,
-    /// 32-bit integer: integer, integer.
-    Small,
-    /// Boolean: integer, boolean.
-    Boolean,
-    /// Text: text, text.
-    Text,
-}
-
-/// Column, whose name is the same in both databases.
-#[derive(Debug)]
-pub(crate) struct Column {
-    pub(crate) name: &'static str,
-    pub(crate) kind: ColumnKind,
-}
+pub(crate) use crate::db::resource::table::{Column, ColumnKind};
+use crate::outbound::{applications, event_types};
 
 /// Form of a table in one database.
 #[derive(Debug)]
@@ -237,26 +216,7 @@ pub(crate) static TABLES: &[Table] = &[
             text("level"),
         ],
     ),
-    configured(
-        "applications",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            text("name"),
-            text("uid"),
-            text("description"),
-            text("metadata"),
-            text("status"),
-            integer("rate_limit"),
-            integer("created_at"),
-            integer("updated_at"),
-            integer("version"),
-            text("search"),
-            integer("endpoints_deleted_at_version"),
-        ],
-    ),
+    configured("applications", &["id"], applications::COLUMNS),
     configured(
         "endpoints",
         &["id"],
@@ -298,22 +258,7 @@ pub(crate) static TABLES: &[Table] = &[
             text("config"),
         ],
     ),
-    configured(
-        "event_types",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            text("name"),
-            text("description"),
-            text("json_schema"),
-            text("status"),
-            integer("created_at"),
-            integer("updated_at"),
-            integer("version"),
-        ],
-    ),
+    configured("event_types", &["id"], event_types::COLUMNS),
     configured(
         "users",
         &["id"],
