@@ -70,6 +70,11 @@ impl Fields {
         self
     }
 
+    /// Returns the names of the fields, with or without a value.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// Returns the visible values; fields without a value are omitted.
     pub fn shown(&self) -> Map<String, Value> {
         let shown = self.0.iter().map(|(name, field)| ((*name).to_owned(), field.shown()));

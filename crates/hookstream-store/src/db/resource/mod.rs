@@ -7,3 +7,6 @@ pub(crate) mod fields;
 pub(crate) mod optimistic;
 pub(crate) mod stored;
 pub(crate) mod table;
+
+#[cfg(test)]
+mod audit_tests;

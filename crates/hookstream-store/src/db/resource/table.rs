@@ -51,7 +51,7 @@ pub(crate) struct ExtraColumn {
 pub(crate) enum Source {
     /// None: the statement leaves the column out.
     Omitted,
-    /// SQL expression.
+    /// SQL expression. In an insert, `{name}` stands for the value of a field's column.
     Sql(&'static str),
     /// Value that the caller gives, in the order of the columns.
     Given,
@@ -111,7 +111,11 @@ impl<R> Description<R> {
         let fields = self.fields.iter().map(|field| (field.column.name, Source::Given));
         let extra = self.extra.iter().map(|extra| (extra.column.name, extra.insert));
         let (names, values): (Vec<_>, Vec<_>) = numbered(fields.chain(extra)).unzip();
-        format!("insert into {} ({}) values ({})", self.name, names.join(", "), values.join(", "))
+        let mut values = values.join(", ");
+        for (field, number) in self.fields.iter().zip(1..) {
+            values = values.replace(&format!("{{{}}}", field.column.name), &format!("${number}"));
+        }
+        format!("insert into {} ({}) values ({values})", self.name, names.join(", "))
     }
 
     fn update_text(&self) -> String {
@@ -209,5 +213,145 @@ impl ExtraColumn {
     /// Column whose value the caller gives for an insert, and from `update` for an update.
     pub(crate) const fn given(name: &'static str, kind: ColumnKind, update: Source) -> Self {
         Self { column: Column { name, kind }, insert: Source::Given, update }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookstream_model::{base::time::Timestamp, identity::tenancy::Tenant};
+
+    use super::*;
+    use crate::{
+        db::{
+            error::Error,
+            resource::fields::resource_fields,
+            statement::{Columns, Row},
+        },
+        outbound::applications::read_tenant,
+    };
+
+    const TENANT: Tenant = Tenant {
+        organization: hookstream_model::base::ids::OrganizationId::from_bytes([1; 16]),
+        environment: hookstream_model::base::ids::EnvironmentId::from_bytes([2; 16]),
+    };
+
+    /// Resource with a field of each form.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Sample {
+        tenant: Tenant,
+        kind: String,
+        note: Option<String>,
+        limit: Option<(u32, u32)>,
+        created_at: Timestamp,
+        sealed: Option<String>,
+    }
+
+    fn read_limit(columns: &mut Columns) -> Result<Option<(u32, u32)>, Error> {
+        Ok(columns.optional_u32("limit_size")?.zip(columns.optional_u32("limit_wait")?))
+    }
+
+    resource_fields!(Sample, |sample, columns| {
+        fixed tenant = [
+            "organization_id" Bytes = sample.tenant.organization.as_bytes(),
+            "environment_id" Bytes = sample.tenant.environment.as_bytes(),
+        ] read read_tenant(columns)?;
+        fixed kind as "type": String;
+        changing note: Option<String>;
+        changing limit = [
+            "limit_size" Integer = sample.limit.map(|(size, _)| size),
+            "limit_wait" Integer = sample.limit.map(|(_, wait)| wait),
+        ] read read_limit(columns)?;
+        fixed created_at: Timestamp;
+        later sealed = None;
+    });
+
+    const DESCRIPTION: Description<Sample> = Description {
+        name: "samples",
+        key: &["environment_id", "type"],
+        fields: FIELDS,
+        extra: &[
+            ExtraColumn::given("sealed", ColumnKind::Text, Source::Given),
+            ExtraColumn::given("secret", ColumnKind::Text, Source::Omitted),
+            ExtraColumn::version(Source::Sql("version + 1")),
+            ExtraColumn {
+                column: Column { name: "changed_at", kind: ColumnKind::Integer },
+                insert: Source::Sql("(select max(version) from kinds where type = {type})"),
+                update: Source::Omitted,
+            },
+        ],
+    };
+    static TABLE: Table<Sample> = Table::new(DESCRIPTION, || DESCRIPTION.texts());
+
+    fn sample() -> Sample {
+        Sample {
+            tenant: TENANT,
+            kind: "a".to_owned(),
+            note: Some("b".to_owned()),
+            limit: Some((3, 4)),
+            created_at: Timestamp::from_millis(5),
+            sealed: None,
+        }
+    }
+
+    #[test]
+    fn columns_are_those_of_the_fields_and_the_extra_ones() {
+        let columns = DESCRIPTION.columns::<{ DESCRIPTION.width() }>().map(|column| (column.name, column.kind));
+        let expected = [
+            ("organization_id", ColumnKind::Bytes),
+            ("environment_id", ColumnKind::Bytes),
+            ("type", ColumnKind::Text),
+            ("note", ColumnKind::Text),
+            ("limit_size", ColumnKind::Integer),
+            ("limit_wait", ColumnKind::Integer),
+            ("created_at", ColumnKind::Integer),
+            ("sealed", ColumnKind::Text),
+            ("secret", ColumnKind::Text),
+            ("version", ColumnKind::Integer),
+            ("changed_at", ColumnKind::Integer),
+        ];
+        assert_eq!(columns, expected);
+    }
+
+    #[test]
+    fn select_lists_the_fields_and_the_wanted_columns() {
+        let expected = "select organization_id, environment_id, type, note, limit_size, limit_wait, created_at, version \
+                        from samples where type = $1";
+        assert_eq!(TABLE.select("version", "type = $1"), expected);
+        assert!(TABLE.select_list("s.").starts_with("s.organization_id, s.environment_id, s.type"));
+    }
+
+    #[test]
+    fn insert_writes_all_fields_and_the_given_columns() {
+        let statement = TABLE.insert(&sample(), ["sealed".into(), "secret".into()]);
+        let expected = "insert into samples (organization_id, environment_id, type, note, limit_size, limit_wait, created_at, \
+                        sealed, secret, version, changed_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, \
+                        (select max(version) from kinds where type = $3))";
+        assert_eq!(statement.sql, expected);
+        let tenant = [Value::Blob(vec![1; 16]), Value::Blob(vec![2; 16])];
+        let fields = ["a".into(), "b".into(), Value::Integer(3), Value::Integer(4), Value::Integer(5)];
+        assert_eq!(statement.values, [&tenant[..], &fields, &["sealed".into(), "secret".into()]].concat());
+    }
+
+    #[test]
+    fn update_writes_only_what_changes_under_the_key_and_version() {
+        let statement = TABLE.update(&sample(), 7, ["sealed".into()]);
+        let expected = "update samples set note = $1, limit_size = $2, limit_wait = $3, sealed = $4, version = version + 1 \
+                        where environment_id = $5 and type = $6 and version = $7";
+        assert_eq!(statement.sql, expected);
+        let written = ["b".into(), Value::Integer(3), Value::Integer(4), "sealed".into()];
+        assert_eq!(statement.values, [&written[..], &[Value::Blob(vec![2; 16]), "a".into(), Value::Integer(7)]].concat());
+    }
+
+    #[test]
+    fn deletion_requires_the_key_and_version() {
+        let statement = TABLE.delete(&sample(), 7);
+        assert_eq!(statement.sql, "delete from samples where environment_id = $1 and type = $2 and version = $3");
+        assert_eq!(statement.values, [Value::Blob(vec![2; 16]), "a".into(), Value::Integer(7)]);
+    }
+
+    #[test]
+    fn resource_is_read_from_its_values() {
+        let row = Row(TABLE.insert(&sample(), []).values);
+        assert_eq!(read_fields(&mut row.columns()).expect("a row"), sample());
     }
 }

@@ -7,7 +7,10 @@ use std::fmt;
 use hookstream_model::base::time::Day;
 
 pub(crate) use crate::db::resource::table::{Column, ColumnKind};
-use crate::outbound::{applications, event_types};
+use crate::{
+    identity::environments,
+    outbound::{applications, endpoints, event_types},
+};
 
 /// Form of a table in one database.
 #[derive(Debug)]
@@ -178,24 +181,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("quota_retention_days"),
         ],
     ),
-    configured(
-        "environments",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            text("name"),
-            text("slug"),
-            integer("retention_days"),
-            integer("payload_retention_days"),
-            integer("max_payload_bytes"),
-            integer("weight"),
-            integer("portal_reveal_secrets"),
-            integer("created_at"),
-            integer("version"),
-            integer("deleted_at"),
-        ],
-    ),
+    configured("environments", &["id"], environments::COLUMNS),
     configured(
         "api_keys",
         &["id"],
@@ -217,47 +203,7 @@ pub(crate) static TABLES: &[Table] = &[
         ],
     ),
     configured("applications", &["id"], applications::COLUMNS),
-    configured(
-        "endpoints",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            bytes("application_id"),
-            text("url"),
-            text("description"),
-            text("signing_algorithm"),
-            text("status"),
-            text("disabled_reason"),
-            text("filter_types"),
-            integer("rate_limit_per_second"),
-            integer("expires_at"),
-            text("headers"),
-            text("retry_schedule"),
-            integer("timeout_ms"),
-            text("ordering"),
-            text("ordering_key"),
-            text("on_failure"),
-            integer("batch_max_size"),
-            integer("batch_max_wait_ms"),
-            integer("failing_since"),
-            integer("held_until"),
-            text("hold_reason"),
-            text("secret"),
-            text("previous_secret"),
-            integer("previous_secret_until"),
-            integer("created_at"),
-            integer("updated_at"),
-            integer("version"),
-            text("uid"),
-            text("metadata"),
-            text("channels"),
-            integer("changed_at_version"),
-            text("type"),
-            text("config"),
-        ],
-    ),
+    configured("endpoints", &["id"], endpoints::COLUMNS),
     configured("event_types", &["id"], event_types::COLUMNS),
     configured(
         "users",
