@@ -6,6 +6,7 @@ mod fields;
 pub(crate) mod read;
 pub(crate) mod reset;
 pub(crate) mod secrets;
+mod settings;
 mod target;
 pub(crate) mod test;
 pub(crate) mod update;

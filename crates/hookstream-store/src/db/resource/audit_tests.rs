@@ -7,14 +7,12 @@ use hookstream_model::{
         ids::{ApplicationId, EndpointId, EnvironmentId, EventTypeId, OrganizationId},
         time::Timestamp,
     },
-    delivery::ordering::{OnFailure, Ordering},
     identity::{environment::Environment, tenancy::Tenant},
     operations::{audit_log::fields::Audited, quota::Quotas},
     outbound::{
         application::{Application, ApplicationStatus},
-        endpoint::{Endpoint, EndpointStatus, EndpointUrl},
+        endpoint::{Endpoint, EndpointUrl},
         event_type::{EventType, EventTypeStatus},
-        signature::SigningAlgorithm,
         target::TargetKind,
     },
 };
@@ -71,34 +69,9 @@ fn audit_log_shows_the_columns_of_an_event_type() {
 
 #[test]
 fn audit_log_shows_the_columns_of_an_endpoint() {
-    let endpoint = Endpoint {
-        id: EndpointId::from_bytes([4; 16]),
-        tenant: TENANT,
-        application_id: ApplicationId::from_bytes([3; 16]),
-        kind: TargetKind::Http,
-        url: EndpointUrl::parse("https://example.com/").expect("a URL"),
-        config: None,
-        description: None,
-        signing_algorithm: SigningAlgorithm::HmacSha256,
-        status: EndpointStatus::Active,
-        disabled_reason: None,
-        uid: None,
-        metadata: None,
-        channels: None,
-        filter_types: None,
-        rate_limit_per_second: None,
-        expires_at: None,
-        headers: None,
-        retry_schedule: None,
-        timeout_ms: None,
-        ordering: Ordering::None,
-        on_failure: OnFailure::Block,
-        batch: None,
-        failing_since: None,
-        hold: None,
-        created_at: Timestamp::EPOCH,
-        updated_at: Timestamp::EPOCH,
-    };
+    let url = EndpointUrl::parse("https://example.com/").expect("a URL");
+    let (id, application_id) = (EndpointId::from_bytes([4; 16]), ApplicationId::from_bytes([3; 16]));
+    let endpoint = Endpoint::new(id, TENANT, application_id, TargetKind::Http, url, Timestamp::EPOCH);
     let identity = ["id", "organization_id", "environment_id", "created_at", "updated_at", "version", "changed_at_version"];
     let secrets = ["secret", "previous_secret", "previous_secret_until"];
     let findings = ["failing_since", "held_until", "hold_reason"];
