@@ -12,7 +12,6 @@ use crate::db::{
     error::Error,
     installation_quotas::InstallationQuotas,
     listeners::{Change, Listeners},
-    resource::stored::Stored,
     vault::Vault,
 };
 
@@ -167,7 +166,8 @@ impl Row {
 }
 
 impl Columns {
-    fn next(&mut self, what: &'static str) -> Result<Value, Error> {
+    /// Returns the next column's value.
+    pub(crate) fn next(&mut self, what: &'static str) -> Result<Value, Error> {
         self.0.next().ok_or(Error::Unreadable { what })
     }
 
@@ -228,11 +228,6 @@ impl Columns {
 
     pub(crate) fn optional_time(&mut self, what: &'static str) -> Result<Option<Timestamp>, Error> {
         Ok(self.optional_integer(what)?.map(Timestamp::from_millis))
-    }
-
-    /// Reads a value of a type that is stored in one column.
-    pub(crate) fn stored<T: Stored>(&mut self, what: &'static str) -> Result<T, Error> {
-        T::from_value(self.next(what)?).ok_or(Error::Unreadable { what })
     }
 
     /// Reads a text and parses it with `read`.

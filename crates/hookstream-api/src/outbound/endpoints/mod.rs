@@ -4,6 +4,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 mod fields;
 pub(crate) mod read;
+mod requests;
 pub(crate) mod reset;
 pub(crate) mod secrets;
 mod settings;

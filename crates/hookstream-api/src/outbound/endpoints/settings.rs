@@ -12,7 +12,10 @@ use hookstream_model::{
     outbound::endpoint::Endpoint as Model,
 };
 
-use super::{create::CreateEndpoint, fields, update::UpdateEndpoint};
+use super::{
+    fields,
+    requests::{CreateEndpoint, UpdateEndpoint},
+};
 use crate::{
     auth::application_scope::ApplicationScope,
     http::{body::Field, error::ApiError},

@@ -9,4 +9,4 @@ pub(crate) mod stored;
 pub(crate) mod table;
 
 #[cfg(test)]
-mod audit_tests;
+mod tests;

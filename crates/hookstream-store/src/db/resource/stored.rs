@@ -16,7 +16,11 @@ use hookstream_model::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::db::{resource::table::ColumnKind, statement::Value};
+use crate::db::{
+    error::Error,
+    resource::table::ColumnKind,
+    statement::{Columns, Value},
+};
 
 /// Type that is stored in one column.
 pub(crate) trait Stored: Sized {
@@ -28,6 +32,13 @@ pub(crate) trait Stored: Sized {
 
     /// Reads the stored form; `None` if no version of the program writes it.
     fn from_value(value: Value) -> Option<Self>;
+}
+
+impl Columns {
+    /// Reads the next column as a value of this type.
+    pub(crate) fn stored<T: Stored>(&mut self, what: &'static str) -> Result<T, Error> {
+        T::from_value(self.next(what)?).ok_or(Error::Unreadable { what })
+    }
 }
 
 impl<T: Stored> Stored for Option<T> {
