@@ -60,7 +60,7 @@ const DESCRIPTION: Description<Environment> = Description {
     extra: &[ExtraColumn::version(Source::Omitted), ExtraColumn::unwritten("deleted_at", ColumnKind::Integer)],
 };
 pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
-static TABLE: Table<Environment> = Table::new(DESCRIPTION, || DESCRIPTION.texts());
+static TABLE: Table<Environment> = Table::new(DESCRIPTION);
 
 /// Returns the text that selects environments with the quotas of their organizations.
 fn select(deleted_at: &str, rest: &str) -> String {

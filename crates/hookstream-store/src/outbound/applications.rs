@@ -62,7 +62,7 @@ const DESCRIPTION: Description<Application> = Description {
     ],
 };
 pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
-static TABLE: Table<Application> = Table::new(DESCRIPTION, || DESCRIPTION.texts());
+static TABLE: Table<Application> = Table::new(DESCRIPTION);
 
 static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id = $2"));
 static FIND_BY_UID: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and uid = $2"));

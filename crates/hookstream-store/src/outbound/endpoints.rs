@@ -116,7 +116,7 @@ const DESCRIPTION: Description<Endpoint> = Description {
     ],
 };
 pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
-static TABLE: Table<Endpoint> = Table::new(DESCRIPTION, || DESCRIPTION.texts());
+static TABLE: Table<Endpoint> = Table::new(DESCRIPTION);
 
 /// Columns of [`read`] after the fields.
 const WITH_SECRET: &str = "config, version, secret";

@@ -52,7 +52,7 @@ const DESCRIPTION: Description<EventType> = Description {
     extra: &[ExtraColumn::version(Source::Sql("version + 1"))],
 };
 pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
-static TABLE: Table<EventType> = Table::new(DESCRIPTION, || DESCRIPTION.texts());
+static TABLE: Table<EventType> = Table::new(DESCRIPTION);
 
 static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id = $2"));
 static FIND_BY_NAME: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and name = $2"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EndpointId, EnvironmentId, EventTypeId, JobId, MessageId, OrganizationId},
+        ids::{ApiKeyId, ApplicationId, EndpointId, EnvironmentId, EventTypeId, JobId, MessageId, OrganizationId},
         time::Timestamp,
     },
     delivery::{ordering::OnFailure, retry::RetrySchedule},
@@ -120,7 +120,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { ApplicationId EndpointId EnvironmentId EventTypeId JobId MessageId OrganizationId }
+ids! { ApiKeyId ApplicationId EndpointId EnvironmentId EventTypeId JobId MessageId OrganizationId }
 
 /// Implements [`Stored`] for enums that are stored as their word: type, parser.
 macro_rules! words {

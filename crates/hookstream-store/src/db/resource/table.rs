@@ -1,6 +1,6 @@
 //! Table of a resource, and the statements that follow from its description.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::db::statement::{Statement, Value};
 
@@ -70,18 +70,12 @@ pub(crate) struct Description<R: 'static> {
     pub(crate) extra: &'static [ExtraColumn],
 }
 
-/// Table of a resource, with its statements.
+/// Table of a resource, with the texts of its statements, which are built on first use.
 pub(crate) struct Table<R: 'static> {
     description: Description<R>,
-    texts: LazyLock<Texts, fn() -> Texts>,
-}
-
-/// Texts of the statements.
-#[derive(Debug)]
-pub(crate) struct Texts {
-    insert: String,
-    update: String,
-    delete: String,
+    insert: OnceLock<String>,
+    update: OnceLock<String>,
+    delete: OnceLock<String>,
 }
 
 impl<R> Description<R> {
@@ -102,12 +96,8 @@ impl<R> Description<R> {
         columns
     }
 
-    /// Builds the texts of the statements.
-    pub(crate) fn texts(&self) -> Texts {
-        Texts { insert: self.insert_text(), update: self.update_text(), delete: self.delete_text() }
-    }
-
-    fn insert_text(&self) -> String {
+    /// Builds the text of the insert.
+    pub(crate) fn insert_text(&self) -> String {
         let fields = self.fields.iter().map(|field| (field.column.name, Source::Given));
         let extra = self.extra.iter().map(|extra| (extra.column.name, extra.insert));
         let (names, values): (Vec<_>, Vec<_>) = numbered(fields.chain(extra)).unzip();
@@ -157,9 +147,9 @@ fn numbered<'a>(columns: impl Iterator<Item = (&'a str, Source)>) -> impl Iterat
 }
 
 impl<R> Table<R> {
-    /// Makes the table. `texts` calls [`Description::texts`].
-    pub(crate) const fn new(description: Description<R>, texts: fn() -> Texts) -> Self {
-        Self { description, texts: LazyLock::new(texts) }
+    /// Makes the table.
+    pub(crate) const fn new(description: Description<R>) -> Self {
+        Self { description, insert: OnceLock::new(), update: OnceLock::new(), delete: OnceLock::new() }
     }
 
     /// Returns the select list of the resource's fields, each with a prefix such as `e.`.
@@ -167,17 +157,18 @@ impl<R> Table<R> {
         self.description.fields.iter().map(|field| format!("{prefix}{}", field.column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the text that selects the fields and then the columns `extra`, with the rest of the statement from its
-    /// condition on.
+    /// Returns the text that selects the fields and then the columns `extra`, if any, with the rest of the statement
+    /// from its condition on.
     pub(crate) fn select(&self, extra: &str, rest: &str) -> String {
-        format!("select {}, {extra} from {} where {rest}", self.select_list(""), self.description.name)
+        let comma = if extra.is_empty() { "" } else { ", " };
+        format!("select {}{comma}{extra} from {} where {rest}", self.select_list(""), self.description.name)
     }
 
     /// Returns the statement that inserts a resource, with the values of its given extra columns.
     pub(crate) fn insert(&'static self, resource: &R, given: impl IntoIterator<Item = Value>) -> Statement {
         let mut values: Vec<_> = self.description.fields.iter().map(|field| (field.value)(resource)).collect();
         values.extend(given);
-        Statement::new(&self.texts.insert, values)
+        Statement::new(self.insert.get_or_init(|| self.description.insert_text()), values)
     }
 
     /// Returns the statement that writes all fields that change, if the row still has this version, with the values of
@@ -188,14 +179,14 @@ impl<R> Table<R> {
         values.extend(given);
         values.extend(self.description.key_values(resource));
         values.push(version.into());
-        Statement::new(&self.texts.update, values)
+        Statement::new(self.update.get_or_init(|| self.description.update_text()), values)
     }
 
     /// Returns the statement that deletes a resource, if its row still has this version.
     pub(crate) fn delete(&'static self, resource: &R, version: i64) -> Statement {
         let mut values: Vec<_> = self.description.key_values(resource).collect();
         values.push(version.into());
-        Statement::new(&self.texts.delete, values)
+        Statement::new(self.delete.get_or_init(|| self.description.delete_text()), values)
     }
 }
 
@@ -280,7 +271,7 @@ mod tests {
             },
         ],
     };
-    static TABLE: Table<Sample> = Table::new(DESCRIPTION, || DESCRIPTION.texts());
+    static TABLE: Table<Sample> = Table::new(DESCRIPTION);
 
     fn sample() -> Sample {
         Sample {

@@ -8,7 +8,8 @@ use hookstream_model::base::time::Day;
 
 pub(crate) use crate::db::resource::table::{Column, ColumnKind};
 use crate::{
-    identity::environments,
+    identity::{api_keys, environments, organizations},
+    operations::jobs,
     outbound::{applications, endpoints, event_types},
 };
 
@@ -165,43 +166,9 @@ const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &
 /// file of SQLite, which matters only if the process ended at that moment. Deliveries of packed rows arrive in rows of
 /// their own.
 pub(crate) static TABLES: &[Table] = &[
-    configured(
-        "organizations",
-        &["id"],
-        &[
-            bytes("id"),
-            text("name"),
-            integer("created_at"),
-            integer("deleted_at"),
-            integer("quota_events_per_month"),
-            integer("quota_applications"),
-            integer("quota_endpoints_per_application"),
-            integer("quota_event_types"),
-            integer("quota_environments"),
-            integer("quota_retention_days"),
-        ],
-    ),
+    configured("organizations", &["id"], organizations::COLUMNS),
     configured("environments", &["id"], environments::COLUMNS),
-    configured(
-        "api_keys",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            text("name"),
-            bytes("hash"),
-            text("prefix"),
-            text("scopes"),
-            text("networks"),
-            integer("expires_at"),
-            integer("created_at"),
-            integer("revoked_at"),
-            integer("last_used_at"),
-            integer("request_count"),
-            text("level"),
-        ],
-    ),
+    configured("api_keys", &["id"], api_keys::COLUMNS),
     configured("applications", &["id"], applications::COLUMNS),
     configured("endpoints", &["id"], endpoints::COLUMNS),
     configured("event_types", &["id"], event_types::COLUMNS),
@@ -284,31 +251,7 @@ pub(crate) static TABLES: &[Table] = &[
     configured("sign_in_failures", &["subject"], &[bytes("subject"), integer("failures"), integer("last_at")]),
     Table {
         name: "jobs",
-        columns: &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            bytes("application_id"),
-            bytes("endpoint_id"),
-            text("kind"),
-            integer("since"),
-            integer("until"),
-            text("statuses"),
-            text("event_types"),
-            integer("max_messages"),
-            integer("rate_limit"),
-            text("fingerprint"),
-            text("status"),
-            text("error"),
-            integer("total"),
-            integer("requeued"),
-            integer("skipped"),
-            bytes("position"),
-            integer("created_at"),
-            integer("started_at"),
-            integer("updated_at"),
-            integer("completed_at"),
-        ],
+        columns: jobs::COLUMNS,
         by_day: false,
         newest_of: &[],
         sqlite: Form::plain("jobs", &["id"]).without_owner(),
