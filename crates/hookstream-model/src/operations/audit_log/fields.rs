@@ -255,34 +255,9 @@ mod tests {
 
     fn endpoint(headers: &[(&str, &str)]) -> Endpoint {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Endpoint {
-            id: EndpointId::from_bytes([4; 16]),
-            tenant: TENANT,
-            application_id: ApplicationId::from_bytes([3; 16]),
-            kind: TargetKind::Http,
-            url: EndpointUrl::parse("https://example.com/").expect("a URL"),
-            config: None,
-            description: None,
-            signing_algorithm: SigningAlgorithm::HmacSha256,
-            status: EndpointStatus::Active,
-            disabled_reason: None,
-            uid: None,
-            metadata: None,
-            channels: None,
-            filter_types: None,
-            rate_limit_per_second: None,
-            expires_at: None,
-            headers: Some(headers),
-            retry_schedule: None,
-            timeout_ms: None,
-            ordering: Ordering::None,
-            on_failure: OnFailure::Block,
-            batch: None,
-            failing_since: None,
-            hold: None,
-            created_at: NOW,
-            updated_at: NOW,
-        }
+        let (id, application_id) = (EndpointId::from_bytes([4; 16]), ApplicationId::from_bytes([3; 16]));
+        let url = EndpointUrl::parse("https://example.com/").expect("a URL");
+        Endpoint { headers: Some(headers), ..Endpoint::new(id, TENANT, application_id, TargetKind::Http, url, NOW) }
     }
 
     fn text(change: &Change) -> (Value, Value) {
