@@ -12,7 +12,7 @@
 //! Secrets are sealed in their rows ([`db::vault`]).
 //!
 //! To add a plain resource: a table in each `migrations/` folder and in the list of [`db::transfer`], a file with its
-//! statements beside [`outbound::applications`], and a test in `tests/conformance`. To add a hot operation: a method
+//! description (`db::resource`) and statements beside [`outbound::applications`], and a test in `tests/conformance`. To add a hot operation: a method
 //! of [`Store`] that states its atomicity, a test in `tests/conformance`, then the method for each database.
 
 pub mod db;

@@ -14,7 +14,8 @@ type Module = Vec<String>;
 const MAY_IMPORT: [(&str, &str, &[&str]); 14] = [
     ("hookstream-model", "base", &[]),
     ("hookstream-destinations", "net", &[]),
-    ("hookstream-store", "db", &["identity", "operations"]),
+    // The transfer, in `db`, takes the columns of each table from its resource.
+    ("hookstream-store", "db", &["identity", "operations", "outbound"]),
     ("hookstream-store", "outbound", &["db", "delivery", "operations"]),
     ("hookstream-store", "identity", &["db", "operations", "outbound"]),
     ("hookstream-store", "operations", &["db", "delivery", "identity", "outbound"]),

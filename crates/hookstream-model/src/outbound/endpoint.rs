@@ -101,6 +101,38 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Builds an active endpoint with the default of every setting.
+    pub fn new(id: EndpointId, tenant: Tenant, application_id: ApplicationId, kind: TargetKind, url: EndpointUrl, now: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            application_id,
+            uid: None,
+            kind,
+            url,
+            config: None,
+            description: None,
+            signing_algorithm: SigningAlgorithm::HmacSha256,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            metadata: None,
+            filter_types: None,
+            channels: None,
+            rate_limit_per_second: None,
+            expires_at: None,
+            headers: None,
+            retry_schedule: None,
+            timeout_ms: None,
+            ordering: Ordering::None,
+            on_failure: OnFailure::default(),
+            batch: None,
+            failing_since: None,
+            hold: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// Returns true if the endpoint receives messages of this type on these channels.
     pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
         self.wants_type(event_type) && self.listens_to(channels)

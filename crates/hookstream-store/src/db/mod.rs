@@ -6,6 +6,7 @@ pub mod installation_quotas;
 pub mod listeners;
 pub mod lost_key;
 pub mod page;
+pub(crate) mod resource;
 pub mod sealed_write;
 pub mod settings;
 pub mod statement;

@@ -166,7 +166,8 @@ impl Row {
 }
 
 impl Columns {
-    fn next(&mut self, what: &'static str) -> Result<Value, Error> {
+    /// Returns the next column's value.
+    pub(crate) fn next(&mut self, what: &'static str) -> Result<Value, Error> {
         self.0.next().ok_or(Error::Unreadable { what })
     }
 

@@ -1,10 +1,9 @@
 //! API keys, stored as their SHA-256 hash.
 
+use std::sync::LazyLock;
+
 use hookstream_model::{
-    base::{
-        ids::{ApiKeyId, EnvironmentId, OrganizationId},
-        time::Timestamp,
-    },
+    base::{ids::ApiKeyId, time::Timestamp},
     identity::{
         scopes::Scopes,
         tenancy::{ApiKey, ApiKeyText, KeyHash, KeyLevel, Tenant, parse_networks},
@@ -17,42 +16,65 @@ use crate::{
         changes,
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
-        statement::{Columns, Database, Row, Statement, Value},
+        resource::{
+            fields::resource_fields,
+            stored::Stored,
+            table::{Column, ColumnKind, Description, ExtraColumn, Source, Table},
+        },
+        statement::{Database, Row, Statement},
     },
     operations::audit_log,
     outbound::{
-        applications::{Created, create_with_response},
+        applications::{Created, create_with_response, read_tenant},
         idempotency::NewResponse,
     },
 };
 
-macro_rules! columns {
-    () => {
-        "id, organization_id, environment_id, name, level, scopes, networks, expires_at"
+resource_fields!(ApiKey, |key, columns| {
+    fixed id: ApiKeyId;
+    fixed tenant = [
+        "organization_id" Bytes = key.tenant.organization.as_bytes(),
+        "environment_id" Bytes = key.tenant.environment.as_bytes(),
+    ] read read_tenant(columns)?;
+    fixed name: String;
+    fixed level = ["level" Text = key.level.as_str()] read columns.word("level", |text| KeyLevel::parse(text).ok())?;
+    fixed scopes = ["scopes" Text = key.scopes.to_string()] read columns.word("scopes", |text| Scopes::parse(text).ok())?;
+    fixed networks = ["networks" Text = networks_text(key).to_value()] read {
+        let texts = columns.stored::<Option<Vec<String>>>("networks")?.unwrap_or_default();
+        parse_networks("networks", &texts).map_err(|_| Error::Unreadable { what: "networks" })?
     };
-}
+    fixed expires_at: Option<Timestamp>;
+});
 
-const INSERT: &str = concat!(
-    "insert into api_keys (",
-    columns!(),
-    ", hash, prefix, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing returning id"
-);
-const FIND: &str = concat!(
-    "select ",
-    columns!(),
-    " from api_keys k where hash = $1 and revoked_at is null and exists (select 1 from environments e
-    join organizations o on o.id = e.organization_id where e.id = k.environment_id and e.deleted_at is null and o.deleted_at is null)"
-);
-const FIND_BY_ID: &str = concat!(
-    "select ",
-    columns!(),
-    ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id = $2"
-);
-const LIST: &str = concat!(
-    "select ",
-    columns!(),
-    ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id < $2 order by id desc limit $3"
-);
+const DESCRIPTION: Description<ApiKey> = Description {
+    name: "api_keys",
+    key: &["environment_id", "id"],
+    fields: FIELDS,
+    extra: &[
+        ExtraColumn::given("hash", ColumnKind::Bytes, Source::Omitted),
+        ExtraColumn::given("prefix", ColumnKind::Text, Source::Omitted),
+        ExtraColumn::given("created_at", ColumnKind::Integer, Source::Omitted),
+        ExtraColumn::unwritten("revoked_at", ColumnKind::Integer),
+        ExtraColumn::unwritten("last_used_at", ColumnKind::Integer),
+        ExtraColumn::unwritten("request_count", ColumnKind::Integer),
+    ],
+};
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
+static TABLE: Table<ApiKey> = Table::new(DESCRIPTION);
+
+/// Columns of [`read_listed`] after the fields.
+const LISTED: &str = "prefix, created_at, revoked_at, last_used_at, request_count";
+
+static INSERT: LazyLock<String> = LazyLock::new(|| format!("{} on conflict do nothing returning id", DESCRIPTION.insert_text()));
+static FIND: LazyLock<String> = LazyLock::new(|| {
+    TABLE.select(
+        "",
+        "hash = $1 and revoked_at is null and exists (select 1 from environments e join organizations o on o.id = e.organization_id
+            where e.id = api_keys.environment_id and e.deleted_at is null and o.deleted_at is null)",
+    )
+});
+static FIND_BY_ID: LazyLock<String> = LazyLock::new(|| TABLE.select(LISTED, "environment_id = $1 and id = $2"));
+static LIST: LazyLock<String> = LazyLock::new(|| TABLE.select(LISTED, "environment_id = $1 and id < $2 order by id desc limit $3"));
 const REVOKE: &str = "update api_keys set revoked_at = $3 where environment_id = $1 and id = $2 and revoked_at is null";
 /// Ends the old key of a rotation at the given time, unless it ends earlier.
 const END: &str = "update api_keys set expires_at = case when expires_at is null or expires_at > $3 then $3 else expires_at end
@@ -157,8 +179,8 @@ pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, hash: KeyHash) -> Result<Option<ApiKey>, Error> {
-    let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into()])).await?;
-    rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
+    let rows = db.read(Statement::new(&FIND, vec![hash.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read_fields(&mut row.columns())).transpose()
 }
 
 /// Returns a key of an environment, revoked or not.
@@ -166,7 +188,7 @@ pub async fn find(db: &dyn Database, hash: KeyHash) -> Result<Option<ApiKey>, Er
 /// # Errors
 /// Fails if the store fails.
 pub async fn find_listed(db: &dyn Database, tenant: Tenant, id: ApiKeyId) -> Result<Option<Listed>, Error> {
-    let rows = db.read(Statement::new(FIND_BY_ID, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    let rows = db.read(Statement::new(&FIND_BY_ID, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
     rows.into_iter().next().map(read_listed).transpose()
 }
 
@@ -177,7 +199,7 @@ pub async fn find_listed(db: &dyn Database, tenant: Tenant, id: ApiKeyId) -> Res
 pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>) -> Result<Page<Listed>, Error> {
     let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
     let values = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
-    let rows = db.read(Statement::new(LIST, values)).await?;
+    let rows = db.read(Statement::new(&LIST, values)).await?;
     let keys = rows.into_iter().map(read_listed).collect::<Result<_, _>>()?;
     Ok(Page::from_overlong(keys, page.limit))
 }
@@ -211,48 +233,19 @@ pub(crate) fn creation_entry(context: &AuditContext, key: &ApiKey) -> Statement 
 }
 
 pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {
-    let networks: Vec<_> = key.networks.iter().map(ToString::to_string).collect();
-    let networks = (!networks.is_empty()).then(|| serde_json::to_string(&networks).expect("a list of text is JSON"));
-    Statement::new(
-        INSERT,
-        vec![
-            key.id.as_bytes().into(),
-            key.tenant.organization.as_bytes().into(),
-            key.tenant.environment.as_bytes().into(),
-            key.name.as_str().into(),
-            key.level.as_str().into(),
-            key.scopes.to_string().into(),
-            networks.map_or(Value::Null, Value::Text),
-            key.expires_at.into(),
-            text.hash().as_bytes().into(),
-            text.prefix().into(),
-            now.into(),
-        ],
-    )
+    let given = [text.hash().as_bytes().into(), text.prefix().into(), now.into()];
+    Statement { sql: &INSERT, ..TABLE.insert(key, given) }
 }
 
-fn read(columns: &mut Columns) -> Result<ApiKey, Error> {
-    Ok(ApiKey {
-        id: columns.id("API key id", ApiKeyId::from_bytes)?,
-        tenant: Tenant {
-            organization: columns.id("organization id", OrganizationId::from_bytes)?,
-            environment: columns.id("environment id", EnvironmentId::from_bytes)?,
-        },
-        name: columns.text("API key name")?,
-        level: columns.word("level", |text| KeyLevel::parse(text).ok())?,
-        scopes: columns.word("scopes", |text| Scopes::parse(text).ok())?,
-        networks: {
-            let texts = columns.optional_json::<Vec<String>>("networks")?.unwrap_or_default();
-            parse_networks("networks", &texts).map_err(|_| Error::Unreadable { what: "networks" })?
-        },
-        expires_at: columns.optional_time("expires_at")?,
-    })
+/// Returns the stored form of a key's networks; `None` for any network.
+fn networks_text(key: &ApiKey) -> Option<Vec<String>> {
+    (!key.networks.is_empty()).then(|| key.networks.iter().map(ToString::to_string).collect())
 }
 
 fn read_listed(row: Row) -> Result<Listed, Error> {
     let mut columns = row.columns();
     Ok(Listed {
-        key: read(&mut columns)?,
+        key: read_fields(&mut columns)?,
         prefix: columns.text("prefix")?,
         created_at: columns.time("created_at")?,
         revoked_at: columns.optional_time("revoked_at")?,

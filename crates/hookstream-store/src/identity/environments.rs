@@ -1,7 +1,12 @@
 //! Environments: their limits, weight, and deletion.
 
+use std::sync::LazyLock;
+
 use hookstream_model::{
-    base::ids::{EnvironmentId, OrganizationId},
+    base::{
+        ids::{EnvironmentId, OrganizationId},
+        time::Timestamp,
+    },
     identity::{environment::Environment, tenancy::Tenant},
     operations::{
         audit_log::{Action, AuditContext, Change},
@@ -14,7 +19,12 @@ use crate::{
         changes,
         error::Error,
         listeners,
-        statement::{Columns, Database, Row, Statement, Value, Written},
+        resource::{
+            fields::resource_fields,
+            optimistic::{self, Updatable, Updated, Versioned},
+            table::{Column, ColumnKind, Description, ExtraColumn, Source, Table},
+        },
+        statement::{Database, Row, Statement, Written},
     },
     operations::{
         audit_log,
@@ -26,29 +36,51 @@ use crate::{
     },
 };
 
-macro_rules! columns {
-    () => {
-        "e.id, e.organization_id, e.name, e.slug, e.retention_days, e.payload_retention_days, e.max_payload_bytes, e.weight,
-            e.portal_reveal_secrets, e.created_at, e.version, o.quota_events_per_month, o.quota_applications, o.quota_endpoints_per_application, o.quota_event_types,
-            o.quota_environments, o.quota_retention_days"
-    };
-}
+resource_fields!(Environment, |environment, columns| {
+    fixed id: EnvironmentId;
+    fixed organization_id: OrganizationId;
+    changing name: String;
+    changing slug: String;
+    changing retention_days: Option<u32>;
+    changing payload_retention_days: Option<u32>;
+    changing max_payload_bytes: Option<u64>;
+    changing weight: Option<u32>;
+    changing portal_reveal_secrets: bool;
+    fixed created_at: Timestamp;
+    // Read from other columns ([`read`]).
+    later quotas = Quotas::default();
+    later deleted_at = None;
+});
 
-macro_rules! select {
-    ($deleted_at:literal, $rest:literal) => {
-        concat!("select ", $deleted_at, ", ", columns!(), " from environments e join organizations o on o.id = e.organization_id ", $rest)
-    };
+const DESCRIPTION: Description<Environment> = Description {
+    name: "environments",
+    key: &["organization_id", "id"],
+    fields: FIELDS,
+    // The statements that accompany each change increase the version ([`changes::of_environment`]).
+    extra: &[ExtraColumn::version(Source::Omitted), ExtraColumn::unwritten("deleted_at", ColumnKind::Integer)],
+};
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
+static TABLE: Table<Environment> = Table::new(DESCRIPTION);
+
+/// Returns the text that selects environments with the quotas of their organizations.
+fn select(deleted_at: &str, rest: &str) -> String {
+    let fields = TABLE.select_list("e.");
+    format!(
+        "select {fields}, e.version, {deleted_at}, o.quota_events_per_month, o.quota_applications, o.quota_endpoints_per_application,
+            o.quota_event_types, o.quota_environments, o.quota_retention_days
+            from environments e join organizations o on o.id = e.organization_id {rest}"
+    )
 }
 
 /// Maximum number of listed environments of an organization.
 const MAX_LISTED: i64 = 1_000;
 
-const LIST: &str = select!("e.deleted_at", "where e.organization_id = $1 order by e.id limit $2");
-const FIND: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.id = $2");
-const FIND_ANY: &str = select!("e.deleted_at", "where e.id = $1");
-const OLDEST: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.deleted_at is null order by e.id limit 1");
-const ALL: &str = select!("coalesce(e.deleted_at, o.deleted_at)", "order by e.id");
-const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
+static LIST: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 order by e.id limit $2"));
+static FIND: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 and e.id = $2"));
+static FIND_ANY: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.id = $1"));
+static OLDEST: LazyLock<String> =
+    LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 and e.deleted_at is null order by e.id limit 1"));
+static ALL: LazyLock<String> = LazyLock::new(|| select("coalesce(e.deleted_at, o.deleted_at)", "order by e.id"));
 /// Serializes deletions, so that one environment of an organization always remains.
 const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
 const DELETE: &str =
@@ -66,10 +98,6 @@ const EMPTY: [&str; 5] = [
     "delete from idempotency_keys where environment_id = $1",
 ];
 const REMOVE: &str = "delete from environments where id = $1";
-const UPDATE: &str = "update environments set name = $4, slug = $5, retention_days = $6, payload_retention_days = $7,
-        max_payload_bytes = $8, weight = $9, portal_reveal_secrets = $10
-    where organization_id = $1 and id = $2 and version = $3";
-
 /// Result of changing an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
@@ -86,7 +114,7 @@ pub enum Changed {
 /// # Errors
 /// Fails if the store fails.
 pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec<Environment>, Error> {
-    let rows = db.read(Statement::new(LIST, vec![organization.as_bytes().into(), MAX_LISTED.into()])).await?;
+    let rows = db.read(Statement::new(&LIST, vec![organization.as_bytes().into(), MAX_LISTED.into()])).await?;
     rows.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
 }
 
@@ -95,7 +123,7 @@ pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec
 /// # Errors
 /// Fails if the store fails.
 pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Environment>, Error> {
-    let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
+    let rows = db.read(Statement::new(&FIND_ANY, vec![id.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
 }
 
@@ -104,7 +132,7 @@ pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Env
 /// # Errors
 /// Fails if the store fails.
 pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<Option<Environment>, Error> {
-    let rows = db.read(Statement::new(OLDEST, vec![organization.as_bytes().into()])).await?;
+    let rows = db.read(Statement::new(&OLDEST, vec![organization.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
 }
 
@@ -119,17 +147,10 @@ pub async fn create(
     tenant: Tenant,
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let values = vec![
-        environment.id.as_bytes().into(),
-        environment.organization_id.as_bytes().into(),
-        environment.name.as_str().into(),
-        environment.slug.as_str().into(),
-        environment.created_at.into(),
-    ];
     let created = Tenant { organization: environment.organization_id, environment: environment.id };
     let entry = audit_log::entry(created, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
     let guard = Guard::of(db, created.organization, Quota::Environments);
-    create_with_response(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), response).await
+    create_with_response(db, "create an environment", tenant, vec![TABLE.insert(environment, []), entry], Some(guard), response).await
 }
 
 /// Result of deleting an environment.
@@ -151,7 +172,7 @@ pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant) -
     let Tenant { organization, environment } = tenant;
     let mut failed_version = None;
     loop {
-        let found = find_versioned(db, organization, environment).await?;
+        let found = Environment::find_versioned(db, tenant).await?;
         let Some((before, version)) = found.filter(|(found, _)| found.deleted_at.is_none()) else { return Ok(Deleted::NotFound) };
         // Unchanged since the deletion failed.
         if failed_version == Some(version) {
@@ -228,7 +249,8 @@ pub async fn remove(db: &dyn Database, id: EnvironmentId, events: &[DayEvents]) 
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, organization: OrganizationId, id: EnvironmentId) -> Result<Option<Environment>, Error> {
-    Ok(find_versioned(db, organization, id).await?.map(|(environment, _)| environment))
+    let tenant = Tenant { organization, environment: id };
+    Ok(Environment::find_versioned(db, tenant).await?.map(|(environment, _)| environment))
 }
 
 /// Returns all environments, for the enforcement of their limits.
@@ -236,7 +258,7 @@ pub async fn find(db: &dyn Database, organization: OrganizationId, id: Environme
 /// # Errors
 /// Fails if the store fails.
 pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
-    db.read(Statement::new(ALL, vec![])).await?.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
+    db.read(Statement::new(&ALL, vec![])).await?.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
 }
 
 /// Changes an environment with `change`, which may refuse.
@@ -249,65 +271,44 @@ pub async fn update<E: From<Error>>(
     tenant: Tenant,
     change: impl Fn(&mut Environment) -> Result<(), E>,
 ) -> Result<Changed, E> {
-    let Tenant { organization, environment: id } = tenant;
-    loop {
-        let Some((before, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotFound) };
-        let mut environment = before.clone();
-        change(&mut environment)?;
-        let values = vec![
-            organization.as_bytes().into(),
-            id.as_bytes().into(),
-            version.into(),
-            environment.name.as_str().into(),
-            environment.slug.as_str().into(),
-            environment.retention_days.into(),
-            environment.payload_retention_days.into(),
-            environment.max_payload_bytes.map_or(Value::Null, |bytes| Value::Integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
-            environment.weight.into(),
-            i64::from(environment.portal_reveal_secrets).into(),
-        ];
-        let mut statements = vec![Statement::new(UPDATE, values).required()];
-        // The version increases, so that none of two concurrent changes is lost.
-        statements.extend(changes::of_environment(tenant));
-        if let Some(change) = Change::between(&before, &environment) {
-            statements.push(audit_log::entry(tenant, context, Action::EnvironmentUpdate, id.as_bytes(), &change));
-        }
-        match db.write("update an environment", statements).await {
-            Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),
-            // Changed concurrently: start again from the current state.
-            Ok(_) => {}
-            Err(Error::Conflict { .. }) => return Ok(Changed::SlugTaken),
-            Err(error) => return Err(error.into()),
-        }
+    match optimistic::update_audited(db, context, tenant, change).await? {
+        Updated::Done(environment) => Ok(Changed::Done(Box::new(environment))),
+        Updated::NotFound => Ok(Changed::NotFound),
+        Updated::Conflict(_) => Ok(Changed::SlugTaken),
     }
 }
 
-async fn find_versioned(db: &dyn Database, organization: OrganizationId, id: EnvironmentId) -> Result<Option<(Environment, i64)>, Error> {
-    let rows = db.read(Statement::new(FIND, vec![organization.as_bytes().into(), id.as_bytes().into()])).await?;
-    rows.into_iter().next().map(|row| read(db, row)).transpose()
+impl Versioned for Environment {
+    type Key = Tenant;
+
+    async fn find_versioned(db: &dyn Database, tenant: Tenant) -> Result<Option<(Self, i64)>, Error> {
+        let values = vec![tenant.organization.as_bytes().into(), tenant.environment.as_bytes().into()];
+        let rows = db.read(Statement::new(&FIND, values)).await?;
+        rows.into_iter().next().map(|row| read(db, row)).transpose()
+    }
+
+    fn entry(tenant: Tenant, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        audit_log::entry(tenant, context, action, tenant.environment.as_bytes(), change)
+    }
+}
+
+impl Updatable for Environment {
+    const OPERATION: &'static str = "update an environment";
+    const ACTION: Action = Action::EnvironmentUpdate;
+
+    fn update(&self, _: &dyn Database, tenant: Tenant, version: i64) -> Result<Vec<Statement>, Error> {
+        let mut statements = vec![TABLE.update(self, version, []).required()];
+        // The version increases, so that none of two concurrent changes is lost.
+        statements.extend(changes::of_environment(tenant));
+        Ok(statements)
+    }
 }
 
 fn read(db: &dyn Database, row: Row) -> Result<(Environment, i64), Error> {
-    let mut columns: Columns = row.columns();
-    let deleted_at = columns.optional_time("deleted_at")?;
-    let environment = Environment {
-        id: columns.id("environment id", EnvironmentId::from_bytes)?,
-        organization_id: columns.id("organization id", OrganizationId::from_bytes)?,
-        name: columns.text("name")?,
-        slug: columns.text("slug")?,
-        retention_days: columns.optional_u32("retention_days")?,
-        payload_retention_days: columns.optional_u32("payload_retention_days")?,
-        max_payload_bytes: columns
-            .optional_integer("max_payload_bytes")?
-            .map(|bytes| u64::try_from(bytes).map_err(|_| Error::Unreadable { what: "max_payload_bytes" }))
-            .transpose()?,
-        weight: columns.optional_u32("weight")?,
-        portal_reveal_secrets: columns.integer("portal_reveal_secrets")? != 0,
-        created_at: columns.time("created_at")?,
-        deleted_at,
-        quotas: Quotas::default(),
-    };
+    let mut columns = row.columns();
+    let mut environment = read_fields(&mut columns)?;
     let version = columns.integer("version")?;
-    let quotas = quotas::read(&mut columns)?.or(&db.installation_quotas().get());
-    Ok((Environment { quotas, ..environment }, version))
+    environment.deleted_at = columns.optional_time("deleted_at")?;
+    environment.quotas = quotas::read(&mut columns)?.or(&db.installation_quotas().get());
+    Ok((environment, version))
 }

@@ -1,5 +1,7 @@
 //! Organizations, each created with its first environment.
 
+use std::sync::LazyLock;
+
 use hookstream_model::{
     base::{
         ids::{EnvironmentId, OrganizationId, UserId},
@@ -14,13 +16,51 @@ use crate::{
         error::Error,
         listeners,
         page::sql_limit,
-        statement::{Columns, Database, Row, Statement},
+        resource::{
+            fields::resource_fields,
+            table::{Column, ColumnKind, Description, ExtraColumn, Table},
+        },
+        statement::{Database, Row, Statement},
     },
     identity::members,
     operations::audit_log,
 };
 
-const INSERT_ORGANIZATION: &str = "insert into organizations (id, name, created_at) values ($1, $2, $3)";
+resource_fields!(Organization, |organization, columns| {
+    fixed id: OrganizationId;
+    changing name: String;
+    fixed created_at: Timestamp;
+    changing deleted_at: Option<Timestamp>;
+});
+
+const DESCRIPTION: Description<Organization> = Description {
+    name: "organizations",
+    key: &["id"],
+    fields: FIELDS,
+    // The quotas ([`quotas`](crate::operations::quotas)); null means the installation's.
+    extra: &[
+        ExtraColumn::unwritten("quota_events_per_month", ColumnKind::Integer),
+        ExtraColumn::unwritten("quota_applications", ColumnKind::Integer),
+        ExtraColumn::unwritten("quota_endpoints_per_application", ColumnKind::Integer),
+        ExtraColumn::unwritten("quota_event_types", ColumnKind::Integer),
+        ExtraColumn::unwritten("quota_environments", ColumnKind::Integer),
+        ExtraColumn::unwritten("quota_retention_days", ColumnKind::Integer),
+    ],
+};
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
+static TABLE: Table<Organization> = Table::new(DESCRIPTION);
+
+static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select("", "id = $1"));
+static OF_USER: LazyLock<String> = LazyLock::new(|| {
+    let fields = TABLE.select_list("o.");
+    format!(
+        "select {fields}, m.role from members m join organizations o on o.id = m.organization_id
+            where m.user_id = $1 order by o.id limit 1000"
+    )
+});
+static DELETED_BEFORE: LazyLock<String> = LazyLock::new(|| {
+    TABLE.select("", "deleted_at < $1 and not exists (select 1 from environments e where e.organization_id = organizations.id) limit 1000")
+});
 const INSERT_ENVIRONMENT: &str = "insert into environments (id, organization_id, name, slug, created_at, version)
     values ($1, $2, $3, $4, $5, 1)";
 const TAKE_DEFAULT: &str = "insert into settings (name, value) values ('default_organization', $1) on conflict do nothing";
@@ -29,18 +69,12 @@ const FIRST: &str = "select e.organization_id, e.id from environments e join org
     where e.deleted_at is null and o.deleted_at is null order by e.id limit 1";
 const ANY: &str = "select id from organizations limit 1";
 const IDS: &str = "select id from organizations where deleted_at is null order by id limit $1";
-const FIND: &str = "select id, name, created_at, deleted_at from organizations where id = $1";
-const OF_USER: &str =
-    "select o.id, o.name, o.created_at, o.deleted_at, m.role from members m join organizations o on o.id = m.organization_id
-    where m.user_id = $1 order by o.id limit 1000";
 /// Renames an organization whose name is unchanged since it was read, so that the audit entry shows the former name.
 const RENAME: &str = "update organizations set name = $3 where id = $1 and name = $2 and deleted_at is null";
 const DELETE: &str = "update organizations set deleted_at = $3 where id = $1 and name = $2 and deleted_at is null";
 const RESTORE: &str = "update organizations set deleted_at = null where id = $1 and deleted_at is not null";
 /// Records changes of all environments, because cached API keys become invalid or valid again.
 const RECORD: &str = "insert into changes (environment_id) select id from environments where organization_id = $1";
-const DELETED_BEFORE: &str = "select id, name, created_at, deleted_at from organizations o where deleted_at < $1
-    and not exists (select 1 from environments e where e.organization_id = o.id) limit 1000";
 const REMOVE: [&str; 4] = [
     "delete from invitations where organization_id = $1",
     "delete from members where organization_id = $1",
@@ -96,7 +130,7 @@ pub async fn create_owned(
 fn inserts(tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> [Statement; 2] {
     let Tenant { organization, environment: environment_id } = tenant;
     [
-        Statement::new(INSERT_ORGANIZATION, vec![organization.as_bytes().into(), name.into(), now.into()]),
+        TABLE.insert(&Organization { id: organization, name: name.to_owned(), created_at: now, deleted_at: None }, []),
         Statement::new(
             INSERT_ENVIRONMENT,
             vec![environment_id.as_bytes().into(), organization.as_bytes().into(), environment.into(), environment.into(), now.into()],
@@ -135,8 +169,8 @@ pub async fn ids(db: &dyn Database, limit: usize) -> Result<Vec<OrganizationId>,
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, id: OrganizationId) -> Result<Option<Organization>, Error> {
-    let rows = db.read(Statement::new(FIND, vec![id.as_bytes().into()])).await?;
-    rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
+    let rows = db.read(Statement::new(&FIND, vec![id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read_fields(&mut row.columns())).transpose()
 }
 
 /// Returns the organizations of a user, including deleted ones, with the user's role; oldest first.
@@ -146,9 +180,9 @@ pub async fn find(db: &dyn Database, id: OrganizationId) -> Result<Option<Organi
 pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organization, Role)>, Error> {
     let read = |row: Row| {
         let mut columns = row.columns();
-        Ok((read(&mut columns)?, columns.word("role", Role::parse)?))
+        Ok((read_fields(&mut columns)?, columns.word("role", Role::parse)?))
     };
-    db.read(Statement::new(OF_USER, vec![user.as_bytes().into()])).await?.into_iter().map(read).collect()
+    db.read(Statement::new(&OF_USER, vec![user.as_bytes().into()])).await?.into_iter().map(read).collect()
 }
 
 /// Renames an organization. Returns whether it exists and is not deleted.
@@ -215,8 +249,8 @@ pub(crate) fn record(id: OrganizationId) -> Statement {
 /// Fails if the store fails.
 pub async fn remove_deleted(db: &dyn Database, before: Timestamp) -> Result<Vec<OrganizationId>, Error> {
     let mut removed = Vec::new();
-    for row in db.read(Statement::new(DELETED_BEFORE, vec![before.into()])).await? {
-        let Organization { id, .. } = read(&mut row.columns())?;
+    for row in db.read(Statement::new(&DELETED_BEFORE, vec![before.into()])).await? {
+        let Organization { id, .. } = read_fields(&mut row.columns())?;
         let statements = REMOVE.map(|sql| Statement::new(sql, vec![id.as_bytes().into()]));
         db.write("remove an organization", statements.into()).await?;
         removed.push(id);
@@ -231,15 +265,6 @@ pub async fn remove_deleted(db: &dyn Database, before: Timestamp) -> Result<Vec<
 pub async fn version(db: &dyn Database, environment: EnvironmentId) -> Result<i64, Error> {
     let rows = db.read(Statement::new(VERSION, vec![environment.as_bytes().into()])).await?;
     rows.into_iter().next().map_or(Ok(0), |row| row.columns().integer("version"))
-}
-
-fn read(columns: &mut Columns) -> Result<Organization, Error> {
-    Ok(Organization {
-        id: columns.id("organization id", OrganizationId::from_bytes)?,
-        name: columns.text("name")?,
-        created_at: columns.time("created_at")?,
-        deleted_at: columns.optional_time("deleted_at")?,
-    })
 }
 
 fn read_tenant(row: Row) -> Result<Tenant, Error> {

@@ -3,6 +3,8 @@
 //! A job's row is authoritative and names the owner that works on the job. Each slice is requeued under that owner,
 //! and only while the job runs: a cancelled job, or one that another node has taken over, requeues nothing more.
 
+use std::sync::LazyLock;
+
 use hookstream_model::{
     base::{
         ids::{ApplicationId, EndpointId, JobId, MessageId, OriginId, RouteId},
@@ -19,6 +21,11 @@ use crate::{
     db::{
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        resource::{
+            fields::resource_fields,
+            stored::Stored,
+            table::{Column, ColumnKind, Description, ExtraColumn, Source, Table},
+        },
         statement::{Columns, Database, Row, Statement, Value},
     },
     delivery::deliveries::Owner,
@@ -29,29 +36,66 @@ use crate::{
     },
 };
 
-macro_rules! columns {
-    () => {
-        "id, organization_id, environment_id, application_id, endpoint_id, kind, since, until, statuses, event_types, max_messages,
-            rate_limit, fingerprint, status, error, total, requeued, skipped, position, created_at, started_at, updated_at, completed_at"
-    };
-}
+resource_fields!(Job, |job, columns| {
+    fixed id: JobId;
+    fixed tenant = [
+        "organization_id" Bytes = job.tenant.organization.as_bytes(),
+        "environment_id" Bytes = job.tenant.environment.as_bytes(),
+    ] read read_tenant(columns)?;
+    fixed application_id: ApplicationId;
+    fixed endpoint_id: EndpointId;
+    fixed kind: JobKind;
+    fixed selection = [
+        "since" Integer = job.selection.since,
+        "until" Integer = job.selection.until,
+        "statuses" Text = job.selection.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(","),
+        "event_types" Text = job.selection.event_types.to_value(),
+        "max_messages" Integer = job.selection.max_messages,
+        "created_at" Integer = job.selection.asked_at,
+    ] read read_selection(columns)?;
+    fixed rate_limit: u32;
+    fixed fingerprint: String;
+    changing state = [
+        "status" Text = job.state.as_str(),
+        "error" Text = failure(job.state),
+        "completed_at" Integer = job.state.ended_at(),
+    ] read read_state(columns)?;
+    changing progress = [
+        "total" Integer = job.progress.total.to_value(),
+        "requeued" Integer = job.progress.requeued.to_value(),
+        "skipped" Integer = job.progress.skipped.to_value(),
+        "position" Bytes = job.progress.position.as_bytes(),
+    ] read read_progress(columns)?;
+    changing started_at: Option<Timestamp>;
+    changing updated_at: Timestamp;
+});
 
-const INSERT: &str = concat!(
-    "insert into jobs (",
-    columns!(),
-    ", owner) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 0)"
-);
-const FIND: &str = concat!("select ", columns!(), " from jobs where environment_id = $1 and id = $2");
-const FIND_SAME: &str = concat!(
-    "select ",
-    columns!(),
-    " from jobs where environment_id = $1 and endpoint_id = $2 and fingerprint = $3
-        and (status = 'running' or (status = 'completed' and created_at >= $4)) order by id desc limit 1"
-);
-const LIST: &str = concat!("select ", columns!(), " from jobs where environment_id = $1 and id < $2 order by id desc limit $3");
-const LIST_OF_STATUS: &str =
-    concat!("select ", columns!(), " from jobs where environment_id = $1 and id < $2 and status = $4 order by id desc limit $3");
-const OWNED: &str = concat!("select ", columns!(), " from jobs where status = 'running' and owner = $1 order by id limit $2");
+const DESCRIPTION: Description<Job> = Description {
+    name: "jobs",
+    key: &["environment_id", "id"],
+    fields: FIELDS,
+    extra: &[ExtraColumn {
+        column: Column { name: "owner", kind: ColumnKind::Integer },
+        insert: Source::Sql("0"),
+        update: Source::Omitted,
+    }],
+};
+/// Columns of a transfer, which leaves the owner out.
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ FIELDS.len() }>();
+static TABLE: Table<Job> = Table::new(DESCRIPTION);
+
+static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select("", "environment_id = $1 and id = $2"));
+static FIND_SAME: LazyLock<String> = LazyLock::new(|| {
+    TABLE.select(
+        "",
+        "environment_id = $1 and endpoint_id = $2 and fingerprint = $3
+            and (status = 'running' or (status = 'completed' and created_at >= $4)) order by id desc limit 1",
+    )
+});
+static LIST: LazyLock<String> = LazyLock::new(|| TABLE.select("", "environment_id = $1 and id < $2 order by id desc limit $3"));
+static LIST_OF_STATUS: LazyLock<String> =
+    LazyLock::new(|| TABLE.select("", "environment_id = $1 and id < $2 and status = $4 order by id desc limit $3"));
+static OWNED: LazyLock<String> = LazyLock::new(|| TABLE.select("", "status = 'running' and owner = $1 order by id limit $2"));
 const WAITING: &str = "select id from jobs where status = 'running' and owner <> $1 limit 1";
 const COUNT_RUNNING: &str = "select count(*) from jobs where environment_id = $1 and status = 'running'";
 const CANCEL: &str = "update jobs set status = 'cancelled', completed_at = $3, updated_at = $3
@@ -116,42 +160,12 @@ pub struct JobSlice {
 /// # Errors
 /// Fails if the store fails.
 pub async fn create(db: &dyn Database, context: &AuditContext, job: &Job, response: Option<NewResponse>) -> Result<Created, Error> {
-    let Selection { since, until, statuses, event_types, max_messages, asked_at } = &job.selection;
-    let failure = match job.state {
-        JobState::Failed { reason, .. } => Some(reason.as_str()),
-        JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => None,
-    };
-    let values = vec![
-        job.id.as_bytes().into(),
-        job.tenant.organization.as_bytes().into(),
-        job.tenant.environment.as_bytes().into(),
-        job.application_id.as_bytes().into(),
-        job.endpoint_id.as_bytes().into(),
-        job.kind.as_str().into(),
-        (*since).into(),
-        (*until).into(),
-        statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(",").into(),
-        event_types.as_ref().map(|types| serde_json::to_string(types).expect("a list of text is JSON")).into(),
-        (*max_messages).into(),
-        job.rate_limit.into(),
-        job.fingerprint.as_str().into(),
-        job.state.as_str().into(),
-        failure.into(),
-        job.progress.total.map(count).into(),
-        count(job.progress.requeued).into(),
-        count(job.progress.skipped).into(),
-        job.progress.position.as_bytes().into(),
-        (*asked_at).into(),
-        job.started_at.into(),
-        job.updated_at.into(),
-        job.state.ended_at().into(),
-    ];
     let action = match job.kind {
         JobKind::Recover => Action::JobRecover,
         JobKind::Replay => Action::JobReplay,
     };
     let entry = audit_log::entry(job.tenant, context, action, job.id.as_bytes(), &Change::made(job));
-    create_with_response(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, response).await
+    create_with_response(db, "store a job", job.tenant, vec![TABLE.insert(job, []), entry], None, response).await
 }
 
 /// Returns the job with this id.
@@ -159,7 +173,7 @@ pub async fn create(db: &dyn Database, context: &AuditContext, job: &Job, respon
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
-    let rows = db.read(Statement::new(FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    let rows = db.read(Statement::new(&FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
     rows.into_iter().next().map(read).transpose()
 }
 
@@ -170,7 +184,7 @@ pub async fn find(db: &dyn Database, tenant: Tenant, id: JobId) -> Result<Option
 pub async fn find_same(db: &dyn Database, job: &Job, since: Timestamp) -> Result<Option<Job>, Error> {
     let values =
         vec![job.tenant.environment.as_bytes().into(), job.endpoint_id.as_bytes().into(), job.fingerprint.as_str().into(), since.into()];
-    db.read(Statement::new(FIND_SAME, values)).await?.into_iter().next().map(read).transpose()
+    db.read(Statement::new(&FIND_SAME, values)).await?.into_iter().next().map(read).transpose()
 }
 
 /// Returns a page of an environment's jobs, newest first; with `status`, only jobs in that status.
@@ -183,9 +197,9 @@ pub async fn list(db: &dyn Database, tenant: Tenant, status: Option<&str>, page:
     let statement = match status {
         Some(status) => {
             values.push(status.into());
-            Statement::new(LIST_OF_STATUS, values)
+            Statement::new(&LIST_OF_STATUS, values)
         }
-        None => Statement::new(LIST, values),
+        None => Statement::new(&LIST, values),
     };
     let jobs = db.read(statement).await?.into_iter().map(read).collect::<Result<_, _>>()?;
     Ok(Page::from_overlong(jobs, page.limit))
@@ -198,7 +212,7 @@ pub async fn list(db: &dyn Database, tenant: Tenant, status: Option<&str>, page:
 pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Error> {
     let rows = db.read(Statement::new(COUNT_RUNNING, vec![tenant.environment.as_bytes().into()])).await?;
     let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
-    read_count(&mut row.columns(), "count")
+    row.columns().stored("count")
 }
 
 /// Cancels a job, if it runs: after that it requeues nothing more. Returns the job.
@@ -219,18 +233,14 @@ pub async fn cancel(db: &dyn Database, context: &AuditContext, tenant: Tenant, i
 /// # Errors
 /// Fails if the store fails.
 pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, progress: Progress) -> Result<(), Error> {
-    let failure = match state {
-        JobState::Failed { reason, .. } => Some(reason.as_str()),
-        JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => None,
-    };
     let values = vec![
         id.as_bytes().into(),
         owner.number().into(),
         state.as_str().into(),
-        failure.into(),
+        failure(state).into(),
         state.ended_at().into(),
-        progress.total.map(count).into(),
-        count(progress.skipped).into(),
+        progress.total.to_value(),
+        progress.skipped.to_value(),
     ];
     db.write("end a job", vec![Statement::new(END, values)]).await?;
     Ok(())
@@ -261,57 +271,45 @@ pub(crate) async fn waiting(db: &dyn Database, owner: Owner) -> Result<bool, Err
 
 /// Returns the jobs of `owner`, oldest first.
 pub(crate) async fn owned(db: &dyn Database, owner: Owner, limit: usize) -> Result<Vec<Job>, Error> {
-    let rows = db.read(Statement::new(OWNED, vec![owner.number().into(), sql_limit(limit).into()])).await?;
+    let rows = db.read(Statement::new(&OWNED, vec![owner.number().into(), sql_limit(limit).into()])).await?;
     rows.into_iter().map(read).collect()
 }
 
-fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// Returns the reason of a failed job.
+fn failure(state: JobState) -> Option<&'static str> {
+    match state {
+        JobState::Failed { reason, .. } => Some(reason.as_str()),
+        JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => None,
+    }
 }
 
-fn read_count(columns: &mut Columns, what: &'static str) -> Result<u64, Error> {
-    columns.integer(what)?.try_into().map_err(|_| Error::Unreadable { what })
-}
-
-fn read_statuses(words: &str) -> Option<Vec<Status>> {
-    words.split(',').map(Status::parse).collect()
-}
-
-/// Reads a row of the columns above.
-fn read(row: Row) -> Result<Job, Error> {
-    let mut columns = row.columns();
-    let id = columns.id("job id", JobId::from_bytes)?;
-    let tenant = read_tenant(&mut columns)?;
-    let application_id = columns.id("application id", ApplicationId::from_bytes)?;
-    let endpoint_id = columns.id("endpoint id", EndpointId::from_bytes)?;
-    let kind = columns.word("kind", JobKind::parse)?;
-    let (since, until) = (columns.time("since")?, columns.time("until")?);
-    let statuses = columns.word("statuses", read_statuses)?;
-    let event_types = columns.optional_json::<Vec<String>>("event_types")?;
-    let max_messages = columns.optional_u32("max_messages")?;
-    let rate_limit = columns.optional_u32("rate_limit")?.ok_or(Error::Unreadable { what: "rate_limit" })?;
-    let fingerprint = columns.text("fingerprint")?;
-    let (status, error) = (columns.text("status")?, columns.optional_text("error")?);
-    let total = columns.optional_integer("total")?.map(u64::try_from).transpose().map_err(|_| Error::Unreadable { what: "total" })?;
-    let requeued = read_count(&mut columns, "requeued")?;
-    let skipped = read_count(&mut columns, "skipped")?;
-    let position = columns.id("position", MessageId::from_bytes)?;
-    let asked_at = columns.time("created_at")?;
-    let started_at = columns.optional_time("started_at")?;
-    let updated_at = columns.time("updated_at")?;
-    let ended_at = columns.optional_time("completed_at")?;
-    Ok(Job {
-        id,
-        tenant,
-        application_id,
-        endpoint_id,
-        kind,
-        selection: Selection { since, until, statuses, event_types, max_messages, asked_at },
-        rate_limit,
-        fingerprint,
-        state: JobState::parse(&status, ended_at, error.as_deref()).ok_or(Error::Unreadable { what: "job status" })?,
-        progress: Progress { total, requeued, skipped, position },
-        started_at,
-        updated_at,
+fn read_selection(columns: &mut Columns) -> Result<Selection, Error> {
+    let read_statuses = |words: &str| words.split(',').map(Status::parse).collect::<Option<Vec<_>>>();
+    Ok(Selection {
+        since: columns.time("since")?,
+        until: columns.time("until")?,
+        statuses: columns.word("statuses", read_statuses)?,
+        event_types: columns.stored("event_types")?,
+        max_messages: columns.stored("max_messages")?,
+        asked_at: columns.time("created_at")?,
     })
+}
+
+fn read_state(columns: &mut Columns) -> Result<JobState, Error> {
+    let (status, error) = (columns.text("status")?, columns.optional_text("error")?);
+    let ended_at = columns.optional_time("completed_at")?;
+    JobState::parse(&status, ended_at, error.as_deref()).ok_or(Error::Unreadable { what: "job status" })
+}
+
+fn read_progress(columns: &mut Columns) -> Result<Progress, Error> {
+    Ok(Progress {
+        total: columns.stored("total")?,
+        requeued: columns.stored("requeued")?,
+        skipped: columns.stored("skipped")?,
+        position: columns.stored("position")?,
+    })
+}
+
+fn read(row: Row) -> Result<Job, Error> {
+    read_fields(&mut row.columns())
 }

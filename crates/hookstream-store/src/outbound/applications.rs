@@ -1,7 +1,12 @@
 //! Applications.
 
+use std::sync::LazyLock;
+
 use hookstream_model::{
-    base::ids::{ApplicationId, EnvironmentId, OrganizationId},
+    base::{
+        ids::{ApplicationId, EnvironmentId, OrganizationId},
+        time::Timestamp,
+    },
     identity::tenancy::Tenant,
     operations::{
         audit_log::{Action, AuditContext, Change},
@@ -15,6 +20,11 @@ use crate::{
         changes,
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        resource::{
+            fields::resource_fields,
+            optimistic::{self, Updatable, Updated, Versioned},
+            table::{Column, ColumnKind, Description, ExtraColumn, Source, Table},
+        },
         sealed_write,
         statement::{Columns, Database, Row, Statement, Value, Written},
     },
@@ -25,30 +35,44 @@ use crate::{
     outbound::idempotency::{self, NewResponse},
 };
 
-macro_rules! columns {
-    () => {
-        "id, organization_id, environment_id, name, uid, description, metadata, status, rate_limit, created_at, updated_at"
-    };
-}
+resource_fields!(Application, |application, columns| {
+    fixed id: ApplicationId;
+    fixed tenant = [
+        "organization_id" Bytes = application.tenant.organization.as_bytes(),
+        "environment_id" Bytes = application.tenant.environment.as_bytes(),
+    ] read read_tenant(columns)?;
+    changing name: String;
+    changing uid: Option<String>;
+    changing description: Option<String>;
+    changing metadata: Option<String>;
+    changing status: ApplicationStatus;
+    changing rate_limit: Option<u32>;
+    fixed created_at: Timestamp;
+    changing updated_at: Timestamp;
+});
 
-const INSERT: &str =
-    concat!("insert into applications (", columns!(), ", version, search) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)");
-const FIND: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and id = $2");
-const FIND_BY_UID: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and uid = $2");
+const DESCRIPTION: Description<Application> = Description {
+    name: "applications",
+    key: &["environment_id", "id"],
+    fields: FIELDS,
+    extra: &[
+        ExtraColumn::version(Source::Sql("version + 1")),
+        ExtraColumn::given("search", ColumnKind::Text, Source::Given),
+        ExtraColumn::unwritten("endpoints_deleted_at_version", ColumnKind::Integer),
+    ],
+};
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
+static TABLE: Table<Application> = Table::new(DESCRIPTION);
+
+static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id = $2"));
+static FIND_BY_UID: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and uid = $2"));
+static FIND_ANY: LazyLock<String> = LazyLock::new(|| TABLE.select("version, endpoints_deleted_at_version", "id = $1"));
+static LIST: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id < $2 order by id desc limit $3"));
+static SEARCH: LazyLock<String> =
+    LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id < $2 and search like $4 escape '\\' order by id desc limit $3"));
 const IS_OPEN: &str = "select a.status from applications a join environments e on e.id = a.environment_id
     join organizations o on o.id = e.organization_id
     where a.environment_id = $1 and a.id = $2 and e.organization_id = $3 and e.deleted_at is null and o.deleted_at is null";
-const FIND_ANY: &str = concat!("select ", columns!(), ", version, endpoints_deleted_at_version from applications where id = $1");
-const LIST: &str =
-    concat!("select ", columns!(), ", version from applications where environment_id = $1 and id < $2 order by id desc limit $3");
-const SEARCH: &str = concat!(
-    "select ",
-    columns!(),
-    ", version from applications where environment_id = $1 and id < $2 and search like $4 escape '\\' order by id desc limit $3"
-);
-const UPDATE: &str = "update applications set name = $4, description = $5, metadata = $6, status = $7, rate_limit = $8, updated_at = $9,
-    uid = $10, search = $11, version = version + 1 where environment_id = $1 and id = $2 and version = $3";
-const DELETE: &str = "delete from applications where environment_id = $1 and id = $2 and version = $3";
 const DELETE_ENDPOINTS: &str = "delete from endpoints where environment_id = $1 and application_id = $2";
 const COUNT_ENDPOINTS: &str = "select count(*) from endpoints where environment_id = $1 and application_id = $2";
 
@@ -100,23 +124,7 @@ pub async fn create(
     application: &Application,
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let insert = Statement::new(
-        INSERT,
-        vec![
-            application.id.as_bytes().into(),
-            application.tenant.organization.as_bytes().into(),
-            application.tenant.environment.as_bytes().into(),
-            application.name.as_str().into(),
-            application.uid.as_deref().into(),
-            application.description.as_deref().into(),
-            application.metadata.as_deref().into(),
-            application.status.as_str().into(),
-            application.rate_limit.into(),
-            application.created_at.into(),
-            application.updated_at.into(),
-            search_text(application).into(),
-        ],
-    );
+    let insert = TABLE.insert(application, [search_text(application).into()]);
     let change = Change::made(application);
     let entry = audit_log::entry(application.tenant, context, Action::ApplicationCreate, application.id.as_bytes(), &change);
     let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
@@ -128,7 +136,7 @@ pub async fn create(
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<Option<Application>, Error> {
-    Ok(find_versioned(db, tenant, id).await?.map(|(application, _)| application))
+    Ok(Application::find_versioned(db, (tenant, id)).await?.map(|(application, _)| application))
 }
 
 /// Returns the application with this `uid`.
@@ -136,7 +144,7 @@ pub async fn find(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Resul
 /// # Errors
 /// Fails if the store fails.
 pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result<Option<Application>, Error> {
-    let rows = db.read(Statement::new(FIND_BY_UID, vec![tenant.environment.as_bytes().into(), uid.into()])).await?;
+    let rows = db.read(Statement::new(&FIND_BY_UID, vec![tenant.environment.as_bytes().into(), uid.into()])).await?;
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
 }
 
@@ -157,7 +165,7 @@ pub struct ForEngine {
 /// # Errors
 /// Fails if the store fails.
 pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<ForEngine>, Error> {
-    let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
+    let rows = db.read(Statement::new(&FIND_ANY, vec![id.as_bytes().into()])).await?;
     let read = |row: Row| {
         let mut columns = row.columns();
         let (application, version) = read_columns(&mut columns)?;
@@ -193,9 +201,9 @@ pub async fn list(
     let statement = match search {
         Some(search) => {
             values.push(like_pattern(search).into());
-            Statement::new(SEARCH, values)
+            Statement::new(&SEARCH, values)
         }
-        None => Statement::new(LIST, values),
+        None => Statement::new(&LIST, values),
     };
     let rows = db.read(statement).await?;
     let applications = rows.into_iter().map(|row| read(row).map(|(application, _)| application)).collect::<Result<_, _>>()?;
@@ -234,35 +242,10 @@ pub async fn update<E: From<Error>>(
     id: ApplicationId,
     change: impl Fn(&mut Application) -> Result<(), E>,
 ) -> Result<Changed, E> {
-    loop {
-        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(Changed::NotFound) };
-        let mut application = before.clone();
-        change(&mut application)?;
-        let values = vec![
-            tenant.environment.as_bytes().into(),
-            id.as_bytes().into(),
-            version.into(),
-            application.name.as_str().into(),
-            application.description.as_deref().into(),
-            application.metadata.as_deref().into(),
-            application.status.as_str().into(),
-            application.rate_limit.into(),
-            application.updated_at.into(),
-            application.uid.as_deref().into(),
-            search_text(&application).into(),
-        ];
-        let mut statements = vec![Statement::new(UPDATE, values).required()];
-        statements.extend(changes::of_application(tenant, id));
-        if let Some(change) = Change::between(&before, &application) {
-            statements.push(audit_log::entry(tenant, context, Action::ApplicationUpdate, id.as_bytes(), &change));
-        }
-        match db.write("update an application", statements).await {
-            Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(application))),
-            Ok(_) => {}
-            Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
-            Err(error) => return Err(error.into()),
-        }
-        // Changed concurrently: start again from the current state.
+    match optimistic::update_audited(db, context, (tenant, id), change).await? {
+        Updated::Done(application) => Ok(Changed::Done(Box::new(application))),
+        Updated::NotFound => Ok(Changed::NotFound),
+        Updated::Conflict(_) => Ok(Changed::UidTaken),
     }
 }
 
@@ -271,19 +254,14 @@ pub async fn update<E: From<Error>>(
 /// # Errors
 /// Fails if the store fails.
 pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
-    loop {
-        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
-        let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
-        let mut versioned = values();
-        versioned.push(version.into());
-        let mut statements = vec![Statement::new(DELETE, versioned).required(), Statement::new(DELETE_ENDPOINTS, values())];
+    let deletion = ("delete an application", Action::ApplicationDelete);
+    optimistic::delete_audited(db, context, deletion, (tenant, id), |before: &Application, version| {
+        let endpoints = vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
+        let mut statements = vec![TABLE.delete(before, version).required(), Statement::new(DELETE_ENDPOINTS, endpoints)];
         statements.extend(changes::of_application(tenant, id));
-        statements.push(audit_log::entry(tenant, context, Action::ApplicationDelete, id.as_bytes(), &Change::removed(&before)));
-        if db.write("delete an application", statements).await?.is_committed() {
-            return Ok(true);
-        }
-        // Changed concurrently: the audit entry must show the final state.
-    }
+        statements
+    })
+    .await
 }
 
 /// Returns the number of an application's endpoints.
@@ -296,9 +274,28 @@ pub async fn endpoint_count(db: &dyn Database, tenant: Tenant, id: ApplicationId
     row.columns().integer("count")?.try_into().map_err(|_| Error::Unreadable { what: "count" })
 }
 
-async fn find_versioned(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<Option<(Application, i64)>, Error> {
-    let rows = db.read(Statement::new(FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
-    rows.into_iter().next().map(read).transpose()
+impl Versioned for Application {
+    type Key = (Tenant, ApplicationId);
+
+    async fn find_versioned(db: &dyn Database, (tenant, id): Self::Key) -> Result<Option<(Self, i64)>, Error> {
+        let rows = db.read(Statement::new(&FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+        rows.into_iter().next().map(read).transpose()
+    }
+
+    fn entry((tenant, id): Self::Key, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        audit_log::entry(tenant, context, action, id.as_bytes(), change)
+    }
+}
+
+impl Updatable for Application {
+    const OPERATION: &'static str = "update an application";
+    const ACTION: Action = Action::ApplicationUpdate;
+
+    fn update(&self, _: &dyn Database, (tenant, id): Self::Key, version: i64) -> Result<Vec<Statement>, Error> {
+        let mut statements = vec![TABLE.update(self, version, [search_text(self).into()]).required()];
+        statements.extend(changes::of_application(tenant, id));
+        Ok(statements)
+    }
 }
 
 /// Returns a `like` pattern that matches `text` anywhere; wildcards in the text match literally.
@@ -330,17 +327,5 @@ fn read(row: Row) -> Result<(Application, i64), Error> {
 }
 
 fn read_columns(columns: &mut Columns) -> Result<(Application, i64), Error> {
-    let application = Application {
-        id: columns.id("application id", ApplicationId::from_bytes)?,
-        tenant: read_tenant(columns)?,
-        name: columns.text("name")?,
-        uid: columns.optional_text("uid")?,
-        description: columns.optional_text("description")?,
-        metadata: columns.optional_text("metadata")?,
-        status: columns.word("status", |word| ApplicationStatus::parse(word).ok())?,
-        rate_limit: columns.optional_u32("rate_limit")?,
-        created_at: columns.time("created_at")?,
-        updated_at: columns.time("updated_at")?,
-    };
-    Ok((application, columns.integer("version")?))
+    Ok((read_fields(columns)?, columns.integer("version")?))
 }

@@ -1,6 +1,6 @@
 //! Endpoints and their signing secrets, which are sealed in their rows ([`vault`]).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use hookstream_model::{
     base::{
@@ -16,7 +16,10 @@ use hookstream_model::{
         state::DisabledReason,
     },
     identity::tenancy::Tenant,
-    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
+    operations::audit_log::{
+        Action, AuditContext, Change,
+        fields::{Audited, Fields},
+    },
     outbound::{
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
         signature::{SECRETS_IN_GRACE_MAX, SigningAlgorithm},
@@ -29,6 +32,11 @@ use crate::{
         changes,
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        resource::{
+            fields::resource_fields,
+            optimistic::{self, Updatable, Updated, Versioned},
+            table::{Column, ColumnKind, Description, ExtraColumn, Source, Table},
+        },
         sealed_write,
         statement::{Columns, Database, Row, Statement, Value, Written},
         vault::{self, Vault},
@@ -40,59 +48,100 @@ use crate::{
     },
 };
 
-macro_rules! columns {
+resource_fields!(Endpoint, |endpoint, columns| {
+    fixed id: EndpointId;
+    fixed tenant = [
+        "organization_id" Bytes = endpoint.tenant.organization.as_bytes(),
+        "environment_id" Bytes = endpoint.tenant.environment.as_bytes(),
+    ] read read_tenant(columns)?;
+    fixed application_id: ApplicationId;
+    changing uid: Option<String>;
+    fixed kind as "type": TargetKind;
+    changing url = ["url" Text = endpoint.url.as_str()] read columns.word("url", |text| EndpointUrl::parse_as(kind, text).ok())?;
+    changing description: Option<String>;
+    fixed signing_algorithm: SigningAlgorithm;
+    changing status: EndpointStatus;
+    changing disabled_reason = ["disabled_reason" Text = endpoint.disabled_reason.map(DisabledReason::as_str)]
+        read columns.optional_text("disabled_reason")?.and_then(|word| DisabledReason::parse(&word));
+    changing metadata: Option<String>;
+    changing filter_types: Option<Vec<String>>;
+    changing channels: Option<Vec<String>>;
+    changing rate_limit_per_second: Option<u32>;
+    changing expires_at: Option<Timestamp>;
+    changing headers: Option<BTreeMap<String, String>>;
+    changing retry_schedule: Option<RetrySchedule>;
+    changing timeout_ms: Option<u32>;
+    changing ordering = [
+        "ordering" Text = endpoint.ordering.as_str(),
+        "ordering_key" Text = endpoint.ordering.key_path().map(ToString::to_string),
+    ] read read_ordering(columns)?;
+    changing on_failure: OnFailure;
+    changing batch = [
+        "batch_max_size" Integer = endpoint.batch.map(BatchPolicy::max_size),
+        "batch_max_wait_ms" Integer = endpoint.batch.map(BatchPolicy::max_wait_ms),
+    ] read read_batch(columns)?;
+    changing failing_since: Option<Timestamp>;
+    changing hold = [
+        "held_until" Integer = endpoint.hold.map(|hold| hold.until),
+        "hold_reason" Text = endpoint.hold.map(|hold| hold.reason.as_str()),
+    ] read read_hold(columns)?;
+    fixed created_at: Timestamp;
+    changing updated_at: Timestamp;
+    // Sealed in a column of its own ([`seal_config`]).
+    later config = None;
+});
+
+/// Version of an endpoint's application ([`changes::touch`]).
+macro_rules! application_version {
     () => {
-        "id, organization_id, environment_id, application_id, uid, type, config, url, description, signing_algorithm, status, disabled_reason,
-            metadata, filter_types, channels, rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure,
-            batch_max_size, batch_max_wait_ms, failing_since, held_until, hold_reason, created_at, updated_at"
+        "(select a.version from applications a where a.id = endpoints.application_id)"
     };
 }
 
-const INSERT: &str = concat!(
-    "insert into endpoints (",
-    columns!(),
-    ", secret, version, changed_at_version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-        $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, 1, (select version from applications where id = $4))"
-);
-const FIND: &str =
-    concat!("select ", columns!(), ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id = $3");
-const LIST: &str = concat!(
-    "select ",
-    columns!(),
-    ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id < $3 order by id desc limit $4"
-);
-const WITH_SECRETS: &str = concat!(
-    "select ",
-    columns!(),
-    ", version, secret, previous_secret, previous_secret_until from endpoints
-        where environment_id = $1 and application_id = $2 and changed_at_version > $3 order by id"
-);
-const FIND_WITH_SECRETS: &str = concat!(
-    "select ",
-    columns!(),
-    ", version, secret, previous_secret, previous_secret_until from endpoints where environment_id = $1 and application_id = $2 and id = $3"
-);
+const DESCRIPTION: Description<Endpoint> = Description {
+    name: "endpoints",
+    key: &["environment_id", "application_id", "id"],
+    fields: FIELDS,
+    extra: &[
+        ExtraColumn::given("config", ColumnKind::Text, Source::Given),
+        ExtraColumn::given("secret", ColumnKind::Text, Source::Omitted),
+        ExtraColumn::unwritten("previous_secret", ColumnKind::Text),
+        ExtraColumn::unwritten("previous_secret_until", ColumnKind::Integer),
+        ExtraColumn::version(Source::Sql("version + 1")),
+        ExtraColumn {
+            column: Column { name: "changed_at_version", kind: ColumnKind::Integer },
+            insert: Source::Sql("(select version from applications where id = {application_id})"),
+            update: Source::Sql(application_version!()),
+        },
+    ],
+};
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
+static TABLE: Table<Endpoint> = Table::new(DESCRIPTION);
+
+/// Columns of [`read`] after the fields.
+const WITH_SECRET: &str = "config, version, secret";
+/// Columns of [`read_with_secrets`] after the fields.
+const WITH_ALL_SECRETS: &str = "config, version, secret, previous_secret, previous_secret_until";
+
+static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select(WITH_SECRET, "environment_id = $1 and application_id = $2 and id = $3"));
+static LIST: LazyLock<String> =
+    LazyLock::new(|| TABLE.select(WITH_SECRET, "environment_id = $1 and application_id = $2 and id < $3 order by id desc limit $4"));
+static WITH_SECRETS: LazyLock<String> =
+    LazyLock::new(|| TABLE.select(WITH_ALL_SECRETS, "environment_id = $1 and application_id = $2 and changed_at_version > $3 order by id"));
+static FIND_WITH_SECRETS: LazyLock<String> =
+    LazyLock::new(|| TABLE.select(WITH_ALL_SECRETS, "environment_id = $1 and application_id = $2 and id = $3"));
 const IDS: &str = "select id from endpoints where environment_id = $1 and application_id = $2 order by id";
-/// Last assignments of an update: the endpoint's version and the application's version ([`changes::touch`]).
+/// Last assignments of an update: the endpoint's version and its application's version.
 macro_rules! set_version {
     () => {
-        "version = version + 1, changed_at_version = (select a.version from applications a where a.id = endpoints.application_id)"
+        concat!("version = version + 1, changed_at_version = ", application_version!())
     };
 }
-const UPDATE: &str = concat!(
-    "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
-        rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15,
-        updated_at = $16, ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21,
-        batch_max_size = $22, batch_max_wait_ms = $23, uid = $24, metadata = $25, channels = $26, config = $27, ",
-    set_version!(),
-    " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
-);
 const ROTATE: &str = concat!(
     "update endpoints set previous_secret = $5, previous_secret_until = $6, secret = $7, updated_at = $8, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
-const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const DISABLE: &str = concat!(
     "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
     set_version!(),
@@ -187,42 +236,8 @@ pub async fn create(
     of_customer: Option<u64>,
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let insert = Statement::new(
-        INSERT,
-        vec![
-            endpoint.id.as_bytes().into(),
-            endpoint.tenant.organization.as_bytes().into(),
-            endpoint.tenant.environment.as_bytes().into(),
-            endpoint.application_id.as_bytes().into(),
-            endpoint.uid.as_deref().into(),
-            endpoint.kind.as_str().into(),
-            seal_config(db.vault(), endpoint)?.into(),
-            endpoint.url.as_str().into(),
-            endpoint.description.as_deref().into(),
-            endpoint.signing_algorithm.as_str().into(),
-            endpoint.status.as_str().into(),
-            endpoint.disabled_reason.map(DisabledReason::as_str).into(),
-            endpoint.metadata.as_deref().into(),
-            json_text(endpoint.filter_types.as_ref()).into(),
-            json_text(endpoint.channels.as_ref()).into(),
-            endpoint.rate_limit_per_second.into(),
-            endpoint.expires_at.into(),
-            json_text(endpoint.headers.as_ref()).into(),
-            json_text(endpoint.retry_schedule.as_ref().map(RetrySchedule::as_seconds)).into(),
-            endpoint.timeout_ms.into(),
-            endpoint.ordering.as_str().into(),
-            endpoint.ordering.key_path().map(ToString::to_string).into(),
-            endpoint.on_failure.as_str().into(),
-            endpoint.batch.map(BatchPolicy::max_size).into(),
-            endpoint.batch.map(BatchPolicy::max_wait_ms).into(),
-            endpoint.failing_since.into(),
-            endpoint.hold.map(|hold| hold.until).into(),
-            endpoint.hold.map(|hold| hold.reason.as_str()).into(),
-            endpoint.created_at.into(),
-            endpoint.updated_at.into(),
-            db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?.into(),
-        ],
-    );
+    let sealed = db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?;
+    let insert = TABLE.insert(endpoint, [seal_config(db.vault(), endpoint)?.into(), sealed.into()]);
     let entry = EndpointKey::from(endpoint).entry(context, Action::EndpointCreate, &Change::made(endpoint));
     let (tenant, application) = (endpoint.tenant, endpoint.application_id);
     let statements = vec![changes::touch(tenant, application), insert, changes::record(tenant, application), entry];
@@ -235,7 +250,7 @@ pub async fn create(
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, Secret)>, Error> {
-    let rows = db.read(Statement::new(FIND, key.values())).await?;
+    let rows = db.read(Statement::new(&FIND, key.values())).await?;
     Ok(rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()?.map(|(endpoint, _, secret)| (endpoint, secret)))
 }
 
@@ -252,7 +267,7 @@ pub async fn list(
     let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
     let values =
         vec![tenant.environment.as_bytes().into(), application.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
-    let rows = db.read(Statement::new(LIST, values)).await?;
+    let rows = db.read(Statement::new(&LIST, values)).await?;
     let endpoints =
         rows.into_iter().map(|row| read(db.vault(), row).map(|(endpoint, _, secret)| (endpoint, secret))).collect::<Result<_, _>>()?;
     Ok(Page::from_overlong(endpoints, page.limit))
@@ -270,7 +285,7 @@ pub async fn with_secrets_since(
     version: Option<i64>,
 ) -> Result<Vec<WithSecrets>, Error> {
     let values = vec![tenant.environment.as_bytes().into(), application.as_bytes().into(), version.unwrap_or(-1).into()];
-    let rows = db.read(Statement::new(WITH_SECRETS, values)).await?;
+    let rows = db.read(Statement::new(&WITH_SECRETS, values)).await?;
     rows.into_iter().map(|row| read_with_secrets(db.vault(), row).map(|(found, _)| found)).collect()
 }
 
@@ -341,53 +356,10 @@ pub async fn update<E: From<Error>>(
     key: EndpointKey,
     change: impl Fn(&mut Endpoint) -> Result<(), E>,
 ) -> Result<Changed, E> {
-    loop {
-        let rows = db.read(Statement::new(FIND, key.values())).await?;
-        let Some((before, version, secret)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else {
-            return Ok(Changed::NotFound);
-        };
-        let mut endpoint = before.clone();
-        change(&mut endpoint)?;
-        let mut values = key.values();
-        values.extend([
-            version.into(),
-            endpoint.url.as_str().into(),
-            endpoint.description.as_deref().into(),
-            endpoint.status.as_str().into(),
-            endpoint.disabled_reason.map(DisabledReason::as_str).into(),
-            json_text(endpoint.filter_types.as_ref()).into(),
-            endpoint.rate_limit_per_second.into(),
-            endpoint.expires_at.into(),
-            json_text(endpoint.headers.as_ref()).into(),
-            json_text(endpoint.retry_schedule.as_ref().map(RetrySchedule::as_seconds)).into(),
-            endpoint.timeout_ms.into(),
-            endpoint.failing_since.into(),
-            endpoint.updated_at.into(),
-            endpoint.ordering.as_str().into(),
-            endpoint.ordering.key_path().map(ToString::to_string).into(),
-            endpoint.on_failure.as_str().into(),
-            endpoint.hold.map(|hold| hold.until).into(),
-            endpoint.hold.map(|hold| hold.reason.as_str()).into(),
-            endpoint.batch.map(BatchPolicy::max_size).into(),
-            endpoint.batch.map(BatchPolicy::max_wait_ms).into(),
-            endpoint.uid.as_deref().into(),
-            endpoint.metadata.as_deref().into(),
-            json_text(endpoint.channels.as_ref()).into(),
-            seal_config(db.vault(), &endpoint)?.into(),
-        ]);
-        let entry = Change::between(&before, &endpoint).map(|change| key.entry(context, Action::EndpointUpdate, &change));
-        let statements = key.change(Statement::new(UPDATE, values), entry);
-        let written = match endpoint.config {
-            Some(_) => sealed_write::write(db, "update an endpoint", statements).await,
-            None => db.write("update an endpoint", statements).await,
-        };
-        match written.map(|written| written.is_committed()) {
-            Ok(true) => return Ok(Changed::Done(Box::new((endpoint, secret)))),
-            Ok(false) => {}
-            Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
-            Err(error) => return Err(error.into()),
-        }
-        // Changed concurrently: start again from the current state.
+    match optimistic::update_audited(db, context, key, |opened: &mut Opened| change(&mut opened.endpoint)).await? {
+        Updated::Done(Opened { endpoint, secret }) => Ok(Changed::Done(Box::new((endpoint, secret)))),
+        Updated::NotFound => Ok(Changed::NotFound),
+        Updated::Conflict(_) => Ok(Changed::UidTaken),
     }
 }
 
@@ -493,21 +465,15 @@ fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, T
 /// # Errors
 /// Fails if the store fails.
 pub async fn delete(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
-    loop {
-        let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
-        let mut values = key.values();
-        values.push(version.into());
-        let statements = vec![
+    let deletion = ("delete an endpoint", Action::EndpointDelete);
+    optimistic::delete_audited(db, context, deletion, key, |before: &Endpoint, version| {
+        vec![
             changes::touch_deleted(key.tenant, key.application_id),
-            Statement::new(DELETE, values).required(),
+            TABLE.delete(before, version).required(),
             changes::record(key.tenant, key.application_id),
-            key.entry(context, Action::EndpointDelete, &Change::removed(&before)),
-        ];
-        if db.write("delete an endpoint", statements).await?.is_committed() {
-            return Ok(true);
-        }
-        // Changed concurrently: the audit entry must show the final state.
-    }
+        ]
+    })
+    .await
 }
 
 /// Disables an active endpoint. Returns whether it was active.
@@ -558,17 +524,14 @@ pub async fn record_health(db: &dyn Database, health: &[(EndpointKey, Option<Tim
 /// # Errors
 /// Fails if the store fails.
 pub async fn reset_hold(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
-    loop {
-        let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
+    optimistic::change_current(db, "release an endpoint's hold", key, |before: &Endpoint, version| {
         let mut values = key.values();
         values.push(version.into());
         // Audited even if the hold has already ended.
-        let entry = key.entry(context, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
-        if key.write(db, "release an endpoint's hold", Statement::new(RESET_HOLD, values), Some(entry)).await? {
-            return Ok(true);
-        }
-        // Changed concurrently: start again from the current state.
-    }
+        let change = Change::between(&before.hold, &None::<Hold>).unwrap_or_default();
+        key.change(Statement::new(RESET_HOLD, values), Some(key.entry(context, Action::EndpointResetCircuit, &change)))
+    })
+    .await
 }
 
 /// Records the holds of one application's endpoints, or their ends. A hold is a finding of the engine and not a
@@ -595,23 +558,69 @@ pub async fn record_holds(
     Ok(())
 }
 
-/// Returns the endpoint and its version, even if its secrets cannot be opened; its `config` is then missing.
-async fn find_versioned(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, i64)>, Error> {
-    let rows = db.read(Statement::new(FIND, key.values())).await?;
-    let read = |row: Row| {
-        let mut columns = row.columns();
-        let (mut endpoint, config) = read_locked(&mut columns)?;
-        endpoint.config = match config.map(|sealed| open_config(db.vault(), &endpoint, &sealed)).transpose() {
-            Err(Error::Unopened { .. }) => None,
-            opened => opened?,
+/// Endpoint without its secrets, found even if they cannot be opened; its `config` is then missing.
+impl Versioned for Endpoint {
+    type Key = EndpointKey;
+
+    async fn find_versioned(db: &dyn Database, key: EndpointKey) -> Result<Option<(Self, i64)>, Error> {
+        let rows = db.read(Statement::new(&FIND, key.values())).await?;
+        let read = |row: Row| {
+            let mut columns = row.columns();
+            let mut endpoint = read_fields(&mut columns)?;
+            let config = columns.optional_text("config")?;
+            endpoint.config = match config.map(|sealed| open_config(db.vault(), &endpoint, &sealed)).transpose() {
+                Err(Error::Unopened { .. }) => None,
+                opened => opened?,
+            };
+            Ok((endpoint, columns.integer("version")?))
         };
-        Ok((endpoint, columns.integer("version")?))
-    };
-    rows.into_iter().next().map(read).transpose()
+        rows.into_iter().next().map(read).transpose()
+    }
+
+    fn entry(key: EndpointKey, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        key.entry(context, action, change)
+    }
 }
 
-fn json_text<T: serde::Serialize>(value: Option<T>) -> Option<String> {
-    value.map(|value| serde_json::to_string(&value).expect("lists and maps of text and numbers are JSON"))
+/// Endpoint with its current secret, both opened.
+#[derive(Debug, Clone)]
+struct Opened {
+    endpoint: Endpoint,
+    secret: Secret,
+}
+
+impl Audited for Opened {
+    fn fields(&self) -> Fields {
+        self.endpoint.fields()
+    }
+}
+
+impl Versioned for Opened {
+    type Key = EndpointKey;
+
+    async fn find_versioned(db: &dyn Database, key: EndpointKey) -> Result<Option<(Self, i64)>, Error> {
+        let rows = db.read(Statement::new(&FIND, key.values())).await?;
+        let read = |row| read(db.vault(), row).map(|(endpoint, version, secret)| (Self { endpoint, secret }, version));
+        rows.into_iter().next().map(read).transpose()
+    }
+
+    fn entry(key: EndpointKey, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        key.entry(context, action, change)
+    }
+}
+
+impl Updatable for Opened {
+    const OPERATION: &'static str = "update an endpoint";
+    const ACTION: Action = Action::EndpointUpdate;
+
+    fn update(&self, db: &dyn Database, key: EndpointKey, version: i64) -> Result<Vec<Statement>, Error> {
+        let config = seal_config(db.vault(), &self.endpoint)?;
+        Ok(key.change(TABLE.update(&self.endpoint, version, [config.into()]), None))
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.endpoint.config.is_some()
+    }
 }
 
 /// Returns the sealed `config` of an endpoint.
@@ -627,63 +636,27 @@ fn open_config(vault: &Vault, endpoint: &Endpoint, sealed: &str) -> Result<Targe
 
 /// Reads an endpoint and opens its `config`.
 fn read_endpoint(vault: &Vault, columns: &mut Columns) -> Result<Endpoint, Error> {
-    let (mut endpoint, config) = read_locked(columns)?;
+    let mut endpoint = read_fields(columns)?;
+    let config = columns.optional_text("config")?;
     endpoint.config = config.map(|sealed| open_config(vault, &endpoint, &sealed)).transpose()?;
     Ok(endpoint)
 }
 
-/// Reads an endpoint and its sealed `config`.
-fn read_locked(columns: &mut Columns) -> Result<(Endpoint, Option<String>), Error> {
-    let id = columns.id("endpoint id", EndpointId::from_bytes)?;
-    let tenant = read_tenant(columns)?;
-    let application_id = columns.id("application id", ApplicationId::from_bytes)?;
-    let uid = columns.optional_text("uid")?;
-    let kind = columns.word("type", |word| TargetKind::parse(word).ok())?;
-    let config = columns.optional_text("config")?;
-    let endpoint = Endpoint {
-        id,
-        tenant,
-        application_id,
-        uid,
-        kind,
-        config: None,
-        url: columns.word("url", |text| EndpointUrl::parse_as(kind, text).ok())?,
-        description: columns.optional_text("description")?,
-        signing_algorithm: columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?,
-        status: columns.word("status", |word| EndpointStatus::parse(word).ok())?,
-        disabled_reason: columns.optional_text("disabled_reason")?.and_then(|word| DisabledReason::parse(&word)),
-        metadata: columns.optional_text("metadata")?,
-        filter_types: columns.optional_json::<Vec<String>>("filter_types")?,
-        channels: columns.optional_json::<Vec<String>>("channels")?,
-        rate_limit_per_second: columns.optional_u32("rate_limit_per_second")?,
-        expires_at: columns.optional_time("expires_at")?,
-        headers: columns.optional_json::<BTreeMap<String, String>>("headers")?,
-        retry_schedule: columns
-            .optional_json::<Vec<u32>>("retry_schedule")?
-            .map(|seconds| RetrySchedule::from_seconds(seconds).map_err(|_| Error::Unreadable { what: "retry_schedule" }))
-            .transpose()?,
-        timeout_ms: columns.optional_u32("timeout_ms")?,
-        ordering: {
-            let word = columns.text("ordering")?;
-            let path = columns.optional_text("ordering_key")?;
-            Ordering::from_parts(&word, path.as_deref()).map_err(|_| Error::Unreadable { what: "ordering" })?
-        },
-        on_failure: columns.word("on_failure", |word| OnFailure::parse(word).ok())?,
-        batch: {
-            let (size, wait) = (columns.optional_u32("batch_max_size")?, columns.optional_u32("batch_max_wait_ms")?);
-            let policy = size.zip(wait).map(|(size, wait)| BatchPolicy::new(size, wait)).transpose();
-            policy.map_err(|_| Error::Unreadable { what: "batch" })?
-        },
-        failing_since: columns.optional_time("failing_since")?,
-        hold: {
-            let until = columns.optional_time("held_until")?;
-            let reason = columns.optional_text("hold_reason")?.and_then(|word| HoldReason::parse(&word));
-            until.zip(reason).map(|(until, reason)| Hold { until, reason })
-        },
-        created_at: columns.time("created_at")?,
-        updated_at: columns.time("updated_at")?,
-    };
-    Ok((endpoint, config))
+fn read_ordering(columns: &mut Columns) -> Result<Ordering, Error> {
+    let (word, path) = (columns.text("ordering")?, columns.optional_text("ordering_key")?);
+    Ordering::from_parts(&word, path.as_deref()).map_err(|_| Error::Unreadable { what: "ordering" })
+}
+
+fn read_batch(columns: &mut Columns) -> Result<Option<BatchPolicy>, Error> {
+    let (size, wait) = (columns.optional_u32("batch_max_size")?, columns.optional_u32("batch_max_wait_ms")?);
+    let policy = size.zip(wait).map(|(size, wait)| BatchPolicy::new(size, wait)).transpose();
+    policy.map_err(|_| Error::Unreadable { what: "batch" })
+}
+
+fn read_hold(columns: &mut Columns) -> Result<Option<Hold>, Error> {
+    let until = columns.optional_time("held_until")?;
+    let reason = columns.optional_text("hold_reason")?.and_then(|word| HoldReason::parse(&word));
+    Ok(until.zip(reason).map(|(until, reason)| Hold { until, reason }))
 }
 
 fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {
@@ -695,7 +668,7 @@ fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {
 }
 
 async fn find_versioned_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Option<(WithSecrets, i64)>, Error> {
-    let rows = db.read(Statement::new(FIND_WITH_SECRETS, key.values())).await?;
+    let rows = db.read(Statement::new(&FIND_WITH_SECRETS, key.values())).await?;
     rows.into_iter().next().map(|row| read_with_secrets(db.vault(), row)).transpose()
 }
 

@@ -1,7 +1,9 @@
 //! Event types.
 
+use std::sync::LazyLock;
+
 use hookstream_model::{
-    base::ids::EventTypeId,
+    base::{ids::EventTypeId, time::Timestamp},
     identity::tenancy::Tenant,
     operations::{
         audit_log::{Action, AuditContext, Change},
@@ -15,6 +17,11 @@ use crate::{
         changes,
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        resource::{
+            fields::resource_fields,
+            optimistic::{self, Updatable, Updated, Versioned},
+            table::{Column, Description, ExtraColumn, Source, Table},
+        },
         statement::{Database, Row, Statement},
     },
     operations::{audit_log, quotas::Guard},
@@ -24,21 +31,33 @@ use crate::{
     },
 };
 
-macro_rules! columns {
-    () => {
-        "id, organization_id, environment_id, name, description, json_schema, status, created_at, updated_at"
-    };
-}
+resource_fields!(EventType, |event_type, columns| {
+    fixed id: EventTypeId;
+    fixed tenant = [
+        "organization_id" Bytes = event_type.tenant.organization.as_bytes(),
+        "environment_id" Bytes = event_type.tenant.environment.as_bytes(),
+    ] read read_tenant(columns)?;
+    fixed name: String;
+    changing description: Option<String>;
+    changing json_schema: Option<String>;
+    changing status: EventTypeStatus;
+    fixed created_at: Timestamp;
+    changing updated_at: Timestamp;
+});
 
-const INSERT: &str = concat!("insert into event_types (", columns!(), ", version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)");
-const FIND: &str = concat!("select ", columns!(), ", version from event_types where environment_id = $1 and id = $2");
-const FIND_BY_NAME: &str = concat!("select ", columns!(), ", version from event_types where environment_id = $1 and name = $2");
-const LIST: &str =
-    concat!("select ", columns!(), ", version from event_types where environment_id = $1 and id < $2 order by id desc limit $3");
+const DESCRIPTION: Description<EventType> = Description {
+    name: "event_types",
+    key: &["environment_id", "id"],
+    fields: FIELDS,
+    extra: &[ExtraColumn::version(Source::Sql("version + 1"))],
+};
+pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
+static TABLE: Table<EventType> = Table::new(DESCRIPTION);
+
+static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id = $2"));
+static FIND_BY_NAME: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and name = $2"));
+static LIST: LazyLock<String> = LazyLock::new(|| TABLE.select("version", "environment_id = $1 and id < $2 order by id desc limit $3"));
 const NAMES: &str = "select name from event_types where environment_id = $1 order by id desc limit $2";
-const UPDATE: &str = "update event_types set description = $4, json_schema = $5, status = $6, updated_at = $7, version = version + 1
-    where environment_id = $1 and id = $2 and version = $3";
-const DELETE: &str = "delete from event_types where environment_id = $1 and id = $2 and version = $3";
 
 /// Stores an event type, unless its name is taken.
 ///
@@ -50,21 +69,7 @@ pub async fn create(
     event_type: &EventType,
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let insert = Statement::new(
-        INSERT,
-        vec![
-            event_type.id.as_bytes().into(),
-            event_type.tenant.organization.as_bytes().into(),
-            event_type.tenant.environment.as_bytes().into(),
-            event_type.name.as_str().into(),
-            event_type.description.as_deref().into(),
-            event_type.json_schema.as_deref().into(),
-            event_type.status.as_str().into(),
-            event_type.created_at.into(),
-            event_type.updated_at.into(),
-        ],
-    );
-    let mut statements = vec![insert];
+    let mut statements = vec![TABLE.insert(event_type, [])];
     statements.extend(changes::of_environment(event_type.tenant));
     let change = Change::made(event_type);
     statements.push(audit_log::entry(event_type.tenant, context, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
@@ -77,7 +82,7 @@ pub async fn create(
 /// # Errors
 /// Fails if the store fails.
 pub async fn find(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<Option<EventType>, Error> {
-    Ok(find_versioned(db, tenant, id).await?.map(|(event_type, _)| event_type))
+    Ok(EventType::find_versioned(db, (tenant, id)).await?.map(|(event_type, _)| event_type))
 }
 
 /// Returns the event type with this name.
@@ -85,7 +90,7 @@ pub async fn find(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<
 /// # Errors
 /// Fails if the store fails.
 pub async fn find_by_name(db: &dyn Database, tenant: Tenant, name: &str) -> Result<Option<EventType>, Error> {
-    let rows = db.read(Statement::new(FIND_BY_NAME, vec![tenant.environment.as_bytes().into(), name.into()])).await?;
+    let rows = db.read(Statement::new(&FIND_BY_NAME, vec![tenant.environment.as_bytes().into(), name.into()])).await?;
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(event_type, _)| event_type))
 }
 
@@ -105,7 +110,7 @@ pub async fn names(db: &dyn Database, tenant: Tenant, limit: usize) -> Result<Ve
 pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<EventTypeId>) -> Result<Page<EventType>, Error> {
     let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
     let values = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
-    let rows = db.read(Statement::new(LIST, values)).await?;
+    let rows = db.read(Statement::new(&LIST, values)).await?;
     let event_types = rows.into_iter().map(|row| read(row).map(|(event_type, _)| event_type)).collect::<Result<_, _>>()?;
     Ok(Page::from_overlong(event_types, page.limit))
 }
@@ -121,28 +126,10 @@ pub async fn update<E: From<Error>>(
     id: EventTypeId,
     change: impl Fn(&mut EventType) -> Result<(), E>,
 ) -> Result<Option<EventType>, E> {
-    loop {
-        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
-        let mut event_type = before.clone();
-        change(&mut event_type)?;
-        let values = vec![
-            tenant.environment.as_bytes().into(),
-            id.as_bytes().into(),
-            version.into(),
-            event_type.description.as_deref().into(),
-            event_type.json_schema.as_deref().into(),
-            event_type.status.as_str().into(),
-            event_type.updated_at.into(),
-        ];
-        let mut statements = vec![Statement::new(UPDATE, values).required()];
-        statements.extend(changes::of_environment(tenant));
-        if let Some(change) = Change::between(&before, &event_type) {
-            statements.push(audit_log::entry(tenant, context, Action::EventTypeUpdate, id.as_bytes(), &change));
-        }
-        if db.write("update an event type", statements).await?.is_committed() {
-            return Ok(Some(event_type));
-        }
-        // Changed concurrently: start again from the current state.
+    match optimistic::update_audited(db, context, (tenant, id), change).await? {
+        Updated::Done(event_type) => Ok(Some(event_type)),
+        Updated::NotFound => Ok(None),
+        Updated::Conflict(error) => Err(error.into()),
     }
 }
 
@@ -151,35 +138,40 @@ pub async fn update<E: From<Error>>(
 /// # Errors
 /// Fails if the store fails.
 pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
-    loop {
-        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
-        let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), version.into()]);
-        let mut statements = vec![statement.required()];
+    let deletion = ("delete an event type", Action::EventTypeDelete);
+    optimistic::delete_audited(db, context, deletion, (tenant, id), |before: &EventType, version| {
+        let mut statements = vec![TABLE.delete(before, version).required()];
         statements.extend(changes::of_environment(tenant));
-        statements.push(audit_log::entry(tenant, context, Action::EventTypeDelete, id.as_bytes(), &Change::removed(&before)));
-        if db.write("delete an event type", statements).await?.is_committed() {
-            return Ok(true);
-        }
-        // Changed concurrently: the audit entry must show the final state.
+        statements
+    })
+    .await
+}
+
+impl Versioned for EventType {
+    type Key = (Tenant, EventTypeId);
+
+    async fn find_versioned(db: &dyn Database, (tenant, id): Self::Key) -> Result<Option<(Self, i64)>, Error> {
+        let rows = db.read(Statement::new(&FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+        rows.into_iter().next().map(read).transpose()
+    }
+
+    fn entry((tenant, id): Self::Key, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        audit_log::entry(tenant, context, action, id.as_bytes(), change)
     }
 }
 
-async fn find_versioned(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<Option<(EventType, i64)>, Error> {
-    let rows = db.read(Statement::new(FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
-    rows.into_iter().next().map(read).transpose()
+impl Updatable for EventType {
+    const OPERATION: &'static str = "update an event type";
+    const ACTION: Action = Action::EventTypeUpdate;
+
+    fn update(&self, _: &dyn Database, (tenant, _): Self::Key, version: i64) -> Result<Vec<Statement>, Error> {
+        let mut statements = vec![TABLE.update(self, version, []).required()];
+        statements.extend(changes::of_environment(tenant));
+        Ok(statements)
+    }
 }
 
 fn read(row: Row) -> Result<(EventType, i64), Error> {
     let mut columns = row.columns();
-    let event_type = EventType {
-        id: columns.id("event type id", EventTypeId::from_bytes)?,
-        tenant: read_tenant(&mut columns)?,
-        name: columns.text("name")?,
-        description: columns.optional_text("description")?,
-        json_schema: columns.optional_text("json_schema")?,
-        status: columns.word("status", |word| EventTypeStatus::parse(word).ok())?,
-        created_at: columns.time("created_at")?,
-        updated_at: columns.time("updated_at")?,
-    };
-    Ok((event_type, columns.integer("version")?))
+    Ok((read_fields(&mut columns)?, columns.integer("version")?))
 }

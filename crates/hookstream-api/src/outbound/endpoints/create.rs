@@ -1,25 +1,17 @@
 //! New endpoints.
 
 use axum::{extract::State, response::Response};
-use hookstream_model::{
-    delivery::ordering::{OnFailure, Ordering},
-    outbound::{
-        application,
-        endpoint::{Endpoint as Model, EndpointStatus},
-        signature::{SigningAlgorithm, SigningKey},
-        target::TargetKind,
-    },
+use hookstream_model::outbound::{
+    endpoint::Endpoint as Model,
+    signature::{SigningAlgorithm, SigningKey},
+    target::TargetKind,
 };
 use hookstream_store::outbound::endpoints;
 use http::HeaderMap;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::{
-    fields::{
-        Batch, batch_policy, channels, check_uid, expiry, filter_types, own_headers, retry_schedule, timeout_ms, uid_taken, warnings,
-    },
+    fields::{check_uid, uid_taken, warnings},
+    requests::CreateEndpoint,
     secrets::signing_secret,
     target::{self, NewTarget},
     view::{Endpoint, EndpointAnswer},
@@ -29,108 +21,16 @@ use crate::{
         application_scope::{ApplicationScope, Requester},
         audited_caller::AuditedCaller,
     },
-    http::{
-        body::{OrText, RawBody, Whole},
-        error::ApiError,
-        idempotency,
-    },
-    outbound::applications::metadata,
+    http::{body::RawBody, error::ApiError, idempotency},
     state::Api,
 };
-
-/// New endpoint.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CreateEndpoint<'a> {
-    /// Kind of target: `http` (the default) or `rabbitmq`.
-    #[serde(rename = "type")]
-    #[schema(example = "http")]
-    kind: Option<String>,
-    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment. Required for type
-    /// `http`, refused for other types.
-    #[schema(example = "https://example.com/webhooks", format = "uri")]
-    url: Option<String>,
-    /// Settings of a type other than `http`: an object of text values, or its JSON text. For `rabbitmq`: `url` (`amqps://`, `amqp://`, or
-    /// `https://`, `http://` for the management API), `vhost` (the default is `/`), `exchange`, `routing_key`, `username`, `password`.
-    #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
-    config: Option<&'a RawValue>,
-    /// Your own id of the endpoint: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application. Every path accepts it in
-    /// place of the id.
-    #[schema(example = "main")]
-    uid: Option<String>,
-    /// Description: at most 4,096 characters.
-    #[schema(example = "Billing events")]
-    description: Option<String>,
-    /// Your own data: an object of at most 16 KiB, or its JSON text.
-    #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<&'a RawValue>,
-    /// Subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
-    #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
-    filter_types: Option<&'a RawValue>,
-    /// Channels, at most 20. The endpoint receives only messages that share a channel with it. With `null` or `[]` it receives messages
-    /// of any channel.
-    #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
-    channels: Option<&'a RawValue>,
-    /// Deliveries per second; `null` and 0 mean no limit.
-    #[schema(value_type = Option<u32>, example = 0)]
-    rate_limit_per_second: Option<Whole<u32>>,
-    /// Time after which the endpoint receives no more deliveries: ISO 8601 with an offset, in the future.
-    #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
-    expires_at: Option<String>,
-    /// Signing algorithm: `hmac-sha256` (the default) or `ed25519`.
-    #[schema(example = "hmac-sha256")]
-    signing_algorithm: Option<String>,
-    /// Existing secret, for moving an endpoint here without a change at the receiver: `whsec_` and base64 of 16 to 128 bytes, `raw:` and a
-    /// text of 16 to 128 bytes, or `whsk_` and base64 of an ed25519 key. The default is a new secret.
-    signing_secret: Option<String>,
-    /// Custom headers that each delivery carries: an object of at most 32 names and text values, or its JSON text.
-    #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
-    headers: Option<&'a RawValue>,
-    /// Delays between attempts, in seconds, in place of the installation's schedule: at most 50 of at most 604800 (7 days).
-    #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
-    retry_schedule: Option<&'a RawValue>,
-    /// Timeout of one attempt, in milliseconds: 1000 to 60000. The default is the installation's timeout.
-    #[schema(value_type = Option<u32>, minimum = 1000, maximum = 60000, example = 15000)]
-    timeout_ms: Option<Whole<u32>>,
-    /// Delivery order: `none` (the default); `strict` (one message at a time, in the order of acceptance); `key` (the same among messages
-    /// with the same key).
-    #[schema(example = "none")]
-    ordering: Option<String>,
-    /// Path of the ordering key in a payload, such as `$.customer.id`. Required if `ordering` is `key`, refused otherwise.
-    ordering_key: Option<String>,
-    /// Effect of a failed message on the messages behind it: `block` (the default; they wait until it is delivered); `skip` (they wait until
-    /// its retry schedule ends); `park` (they continue after its first failed attempt).
-    on_failure: Option<String>,
-    /// Batching: several messages in one request. `null` (the default) sends each message as a request of its own.
-    #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Batch>>, inline)]
-    batch: Option<&'a RawValue>,
-}
 
 impl CreateEndpoint<'_> {
     /// Refuses fields that a customer may not set: the type, rate, expiry, schedule, order and batching are the sender's.
     fn check_asked_by(&self, scope: &ApplicationScope) -> Result<(), ApiError> {
-        scope.refuse_of_customer(&[
-            ("type", self.kind.as_deref().is_some_and(|kind| kind != TargetKind::Http.as_str())),
-            ("config", self.config.is_some()),
-            ("uid", self.uid.is_some()),
-            ("metadata", self.metadata.is_some()),
-            ("channels", self.channels.is_some()),
-            ("rate_limit_per_second", self.rate_limit_per_second.is_some()),
-            ("expires_at", self.expires_at.is_some()),
-            ("retry_schedule", self.retry_schedule.is_some()),
-            ("timeout_ms", self.timeout_ms.is_some()),
-            ("ordering", self.ordering.is_some()),
-            ("ordering_key", self.ordering_key.is_some()),
-            ("on_failure", self.on_failure.is_some()),
-            ("batch", self.batch.is_some()),
-        ])
+        let is_other_kind = self.kind.as_deref().is_some_and(|kind| kind != TargetKind::Http.as_str());
+        scope.refuse_of_customer(&[("type", is_other_kind), ("config", self.config.is_some())])?;
+        self.refuse_reserved(scope)
     }
 }
 
@@ -154,49 +54,22 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    let input: CreateEndpoint<'_> = body.parse()?;
+    let mut input: CreateEndpoint<'_> = body.parse()?;
     input.check_asked_by(&scope)?;
     let application_id = scope.resolve(&api).await?;
     let key = idempotency::key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
-    if let Some(description) = &input.description {
-        application::check_description(description)?;
-    }
     let algorithm = input.signing_algorithm.as_deref().map(SigningAlgorithm::parse).transpose()?;
-    let secret = signing_secret(&api, algorithm, input.signing_secret)?;
+    let secret = signing_secret(&api, algorithm, input.signing_secret.take())?;
     let act = audited.act(&api);
     let now = act.at;
     if let Some(uid) = &input.uid {
         check_uid(&scope, &api, uid, None).await?;
     }
     let NewTarget { kind, url, config } = NewTarget::read(input.kind.as_deref(), input.url.as_deref(), input.config)?;
-    let endpoint = Model {
-        id: api.engine.new_id().into(),
-        tenant: scope.tenant,
-        application_id,
-        uid: input.uid,
-        kind,
-        url,
-        config,
-        description: input.description,
-        metadata: input.metadata.map(metadata).transpose()?,
-        signing_algorithm: SigningKey::parse(&secret)?.algorithm(),
-        status: EndpointStatus::Active,
-        disabled_reason: None,
-        filter_types: input.filter_types.map(filter_types).transpose()?,
-        channels: input.channels.map(channels).transpose()?,
-        rate_limit_per_second: input.rate_limit_per_second.map(Whole::number),
-        expires_at: input.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?,
-        headers: input.headers.map(|raw| own_headers(&scope, raw)).transpose()?,
-        retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
-        timeout_ms: input.timeout_ms.map(Whole::number).map(timeout_ms).transpose()?,
-        ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
-        on_failure: input.on_failure.as_deref().map_or(Ok(OnFailure::default()), OnFailure::parse)?,
-        batch: input.batch.map(batch_policy).transpose()?,
-        failing_since: None,
-        hold: None,
-        created_at: now,
-        updated_at: now,
-    };
+    let signing_algorithm = SigningKey::parse(&secret)?.algorithm();
+    let id = api.engine.new_id().into();
+    let mut endpoint = Model { config, signing_algorithm, ..Model::new(id, scope.tenant, application_id, kind, url, now) };
+    input.settings(&scope, now)?.apply(&mut endpoint);
     target::check(&api, &endpoint).await?;
     let shown = Endpoint::shown(&scope, endpoint.clone(), &secret, now);
     let warnings = warnings(&api, &scope, endpoint.filter_types.as_deref()).await?;

@@ -75,6 +75,11 @@ pub(super) async fn warnings(api: &Api, scope: &ApplicationScope, filter: Option
     Ok(filter.iter().filter(is_unknown).take(WARNINGS_MAX).map(warn).collect())
 }
 
+pub(super) fn description(text: String) -> Result<String, ApiError> {
+    application::check_description(&text)?;
+    Ok(text)
+}
+
 pub(super) fn filter_types(raw: &RawValue) -> Result<Vec<String>, ApiError> {
     let types: Vec<String> = json_value("filter_types", raw, "an array of event type names, prefixes such as invoice.*, and *")?;
     rules::check_filter_types(&types)?;

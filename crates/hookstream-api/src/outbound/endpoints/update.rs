@@ -1,32 +1,22 @@
 //! Changes of endpoints.
 
-use std::collections::BTreeMap;
+use std::mem::take;
 
 use axum::{Json, extract::State};
 use hookstream_model::{
     base::time::Timestamp,
-    delivery::{
-        batch::BatchPolicy,
-        ordering::{OnFailure, Ordering},
-        retry::RetrySchedule,
-    },
     outbound::{
-        application,
         endpoint::{Endpoint as Model, EndpointStatus, EndpointUrl},
         target::TargetKind,
     },
 };
 use hookstream_store::outbound::endpoints::{self, Changed};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::{
-    fields::{
-        Batch, batch_policy, channels, check_uid, expiry, filter_types, ordering, own_headers, retry_schedule, timeout_ms, uid_taken,
-        warnings,
-    },
+    fields::{check_uid, uid_taken, warnings},
     key, not_found,
+    requests::UpdateEndpoint,
+    settings::Settings,
     target::{self, ConfigChange, TargetChange, config_change},
     view::{Endpoint, EndpointAnswer},
 };
@@ -36,116 +26,18 @@ use crate::{
         audited_caller::AuditedCaller,
     },
     http::{
-        body::{Field, OrText, RawBody, Whole},
+        body::RawBody,
         error::ApiError,
         params::{OfId, PathParams},
     },
-    outbound::applications::metadata,
     state::Api,
 };
-
-/// Changes of an endpoint. Fields that are left out keep their values.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UpdateEndpoint<'a> {
-    /// Kind of target. It cannot be changed.
-    #[serde(default, rename = "type")]
-    #[schema(value_type = Option<String>)]
-    kind: Field<String>,
-    /// Settings of a type other than `http`: the fields to change, as text values. Fields that are left out keep their values, `null`
-    /// removes one. `password` is required if `url` names another server or protocol.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
-    config: Field<&'a RawValue>,
-    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment. Only for type
-    /// `http`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "https://example.com/webhooks", format = "uri")]
-    url: Field<String>,
-    /// Your own id of the endpoint: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application; `null` removes it.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    uid: Field<String>,
-    /// Description: at most 4,096 characters; `null` removes it.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Billing events")]
-    description: Field<String>,
-    /// Your own data: an object of at most 16 KiB, or its JSON text; `null` removes it.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
-    metadata: Field<&'a RawValue>,
-    /// Channels, at most 20. The endpoint receives only messages that share a channel with it. With `null` or `[]` it receives messages
-    /// of any channel.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
-    channels: Field<&'a RawValue>,
-    /// `active`; `paused` (deliveries stay pending until the endpoint is active again); `disabled` (deliveries are skipped).
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "active")]
-    status: Field<String>,
-    /// Subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
-    filter_types: Field<&'a RawValue>,
-    /// Deliveries per second; `null` and 0 mean no limit.
-    #[serde(default)]
-    #[schema(value_type = Option<u32>)]
-    rate_limit_per_second: Field<Whole<u32>>,
-    /// Time after which the endpoint receives no more deliveries: ISO 8601 with an offset, in the future; `null` means never.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    expires_at: Field<String>,
-    /// Custom headers that each delivery carries, in place of all current ones: an object of at most 32 names and text values, or its
-    /// JSON text; `null` removes them.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
-    headers: Field<&'a RawValue>,
-    /// Delays between attempts, in seconds: at most 50 of at most 604800 (7 days); `null` means the installation's schedule.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
-    retry_schedule: Field<&'a RawValue>,
-    /// Timeout of one attempt, in milliseconds: 1000 to 60000; `null` means the installation's timeout.
-    #[serde(default)]
-    #[schema(value_type = Option<u32>, minimum = 1000, maximum = 60000)]
-    timeout_ms: Field<Whole<u32>>,
-    /// Delivery order: `none`; `strict` (one message at a time, in the order of acceptance); `key` (the same among messages with the same
-    /// key).
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    ordering: Field<String>,
-    /// Path of the ordering key in a payload, such as `$.customer.id`. Send it together with `ordering` set to `key`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    ordering_key: Field<String>,
-    /// Effect of a failed message on the messages behind it: `block` (they wait until it is delivered); `skip` (they wait until its retry
-    /// schedule ends); `park` (they continue after its first failed attempt).
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    on_failure: Field<String>,
-    /// Batching: several messages in one request; `null` sends each message as a request of its own.
-    #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Batch>>, inline)]
-    batch: Field<&'a RawValue>,
-}
 
 impl UpdateEndpoint<'_> {
     /// Refuses fields that a customer may not set, as in a new endpoint.
     fn check_asked_by(&self, scope: &ApplicationScope) -> Result<(), ApiError> {
-        scope.refuse_of_customer(&[
-            ("type", !self.kind.is_absent()),
-            ("config", !self.config.is_absent()),
-            ("uid", !self.uid.is_absent()),
-            ("metadata", !self.metadata.is_absent()),
-            ("channels", !self.channels.is_absent()),
-            ("rate_limit_per_second", !self.rate_limit_per_second.is_absent()),
-            ("expires_at", !self.expires_at.is_absent()),
-            ("retry_schedule", !self.retry_schedule.is_absent()),
-            ("timeout_ms", !self.timeout_ms.is_absent()),
-            ("ordering", !self.ordering.is_absent()),
-            ("ordering_key", !self.ordering_key.is_absent()),
-            ("on_failure", !self.on_failure.is_absent()),
-            ("batch", !self.batch.is_absent()),
-        ])
+        scope.refuse_of_customer(&[("type", !self.kind.is_absent()), ("config", !self.config.is_absent())])?;
+        self.refuse_reserved(scope)
     }
 }
 
@@ -170,7 +62,7 @@ pub(crate) async fn update(
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let change = EndpointPatch::read(&scope, body.parse()?, api.now())?;
     let key = key(&api, &scope, &endpoint).await?;
-    if let Some(Some(uid)) = &change.uid {
+    if let Some(Some(uid)) = &change.settings.uid {
         check_uid(&scope, &api, uid, Some(key.id)).await?;
     }
     if !change.target().is_empty() {
@@ -190,9 +82,9 @@ pub(crate) async fn update(
     let (endpoint, secret) = match changed {
         Changed::Done(changed) => *changed,
         Changed::NotFound => return Err(not_found()),
-        Changed::UidTaken => return Err(uid_taken(change.uid.flatten().as_deref().unwrap_or_default())),
+        Changed::UidTaken => return Err(uid_taken(change.settings.uid.flatten().as_deref().unwrap_or_default())),
     };
-    let filter = change.filter_types.as_ref().and_then(Option::as_deref);
+    let filter = change.settings.filter_types.as_ref().and_then(Option::as_deref);
     let warnings = warnings(&api, &scope, filter).await?;
     Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&scope, endpoint, &secret, now), warnings }))
 }
@@ -200,49 +92,22 @@ pub(crate) async fn update(
 /// Checked change of an endpoint.
 struct EndpointPatch {
     kind: Option<TargetKind>,
-    config: Option<ConfigChange>,
-    uid: Option<Option<String>>,
-    metadata: Option<Option<String>>,
-    channels: Option<Option<Vec<String>>>,
     url: Option<EndpointUrl>,
-    description: Option<Option<String>>,
+    config: Option<ConfigChange>,
     status: Option<EndpointStatus>,
-    filter_types: Option<Option<Vec<String>>>,
-    rate_limit_per_second: Option<Option<u32>>,
-    expires_at: Option<Option<Timestamp>>,
-    headers: Option<Option<BTreeMap<String, String>>>,
-    retry_schedule: Option<Option<RetrySchedule>>,
-    timeout_ms: Option<Option<u32>>,
-    ordering: Option<Ordering>,
-    on_failure: Option<OnFailure>,
-    batch: Option<Option<BatchPolicy>>,
+    settings: Settings,
 }
 
 impl EndpointPatch {
-    fn read(scope: &ApplicationScope, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
+    fn read(scope: &ApplicationScope, mut input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
         input.check_asked_by(scope)?;
         let change = Self {
-            kind: input.kind.required("type")?.map(|word| TargetKind::parse(&word)).transpose()?,
-            config: input.config.try_map(config_change)?.required("config")?,
-            uid: input.uid.nullable(),
-            metadata: input.metadata.try_map(metadata)?.nullable(),
-            channels: input.channels.try_map(channels)?.nullable(),
-            url: input.url.required("url")?.map(|text| EndpointUrl::parse(&text)).transpose()?,
-            description: input.description.nullable(),
-            status: input.status.required("status")?.map(|word| EndpointStatus::parse(&word)).transpose()?,
-            filter_types: input.filter_types.try_map(filter_types)?.nullable(),
-            rate_limit_per_second: input.rate_limit_per_second.number().nullable(),
-            expires_at: input.expires_at.try_map(|text| expiry(&text, now))?.nullable(),
-            headers: input.headers.try_map(|raw| own_headers(scope, raw))?.nullable(),
-            retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
-            timeout_ms: input.timeout_ms.number().try_map(timeout_ms)?.nullable(),
-            ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
-            on_failure: input.on_failure.required("on_failure")?.map(|word| OnFailure::parse(&word)).transpose()?,
-            batch: input.batch.try_map(batch_policy)?.nullable(),
+            kind: take(&mut input.kind).required("type")?.map(|word| TargetKind::parse(&word)).transpose()?,
+            url: take(&mut input.url).required("url")?.map(|text| EndpointUrl::parse(&text)).transpose()?,
+            config: take(&mut input.config).try_map(config_change)?.required("config")?,
+            status: take(&mut input.status).required("status")?.map(|word| EndpointStatus::parse(&word)).transpose()?,
+            settings: input.settings(scope, now)?,
         };
-        if let Some(Some(description)) = &change.description {
-            application::check_description(description)?;
-        }
         if change.is_empty() { Err(ApiError::no_fields()) } else { Ok(change) }
     }
 
@@ -252,7 +117,7 @@ impl EndpointPatch {
         let moves = self.url.as_ref().is_some_and(|url| url.to_url().origin() != endpoint.url.to_url().origin());
         let has_headers = endpoint.headers.as_ref().is_some_and(|headers| !headers.is_empty());
         match scope.requester {
-            Requester::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
+            Requester::Customer if moves && has_headers && self.settings.headers.is_none() => Err(ApiError::invalid(
                 "url",
                 "can't move to another origin while the endpoint has headers whose values are hidden from you. Send `headers` in the same \
                  request: your own headers, or null to remove them",
@@ -262,42 +127,16 @@ impl EndpointPatch {
     }
 
     /// Change of the target.
-    fn target(&self) -> TargetChange<'_> {
+    const fn target(&self) -> TargetChange<'_> {
         TargetChange { kind: self.kind, url: self.url.as_ref(), config: self.config.as_ref() }
     }
 
-    fn is_empty(&self) -> bool {
-        self.target().is_empty()
-            && self.uid.is_none()
-            && self.metadata.is_none()
-            && self.channels.is_none()
-            && self.description.is_none()
-            && self.status.is_none()
-            && self.filter_types.is_none()
-            && self.rate_limit_per_second.is_none()
-            && self.expires_at.is_none()
-            && self.headers.is_none()
-            && self.retry_schedule.is_none()
-            && self.timeout_ms.is_none()
-            && self.ordering.is_none()
-            && self.on_failure.is_none()
-            && self.batch.is_none()
+    const fn is_empty(&self) -> bool {
+        self.target().is_empty() && self.status.is_none() && self.settings.is_empty()
     }
 
     fn apply(&self, endpoint: &mut Model, now: Timestamp) {
-        set(&mut endpoint.uid, self.uid.as_ref());
-        set(&mut endpoint.metadata, self.metadata.as_ref());
-        set(&mut endpoint.channels, self.channels.as_ref());
-        set(&mut endpoint.description, self.description.as_ref());
-        set(&mut endpoint.filter_types, self.filter_types.as_ref());
-        set(&mut endpoint.rate_limit_per_second, self.rate_limit_per_second.as_ref());
-        set(&mut endpoint.expires_at, self.expires_at.as_ref());
-        set(&mut endpoint.headers, self.headers.as_ref());
-        set(&mut endpoint.retry_schedule, self.retry_schedule.as_ref());
-        set(&mut endpoint.timeout_ms, self.timeout_ms.as_ref());
-        set(&mut endpoint.ordering, self.ordering.as_ref());
-        set(&mut endpoint.on_failure, self.on_failure.as_ref());
-        set(&mut endpoint.batch, self.batch.as_ref());
+        self.settings.apply(endpoint);
         if self.url.is_some() || self.config.is_some() {
             // The failures concerned the previous target.
             endpoint.hold = None;
@@ -310,11 +149,5 @@ impl EndpointPatch {
             endpoint.hold = None;
         }
         endpoint.updated_at = now;
-    }
-}
-
-fn set<T: Clone>(field: &mut T, value: Option<&T>) {
-    if let Some(value) = value {
-        field.clone_from(value);
     }
 }

@@ -70,6 +70,11 @@ impl Fields {
         self
     }
 
+    /// Returns the names of the fields, with or without a value.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// Returns the visible values; fields without a value are omitted.
     pub fn shown(&self) -> Map<String, Value> {
         let shown = self.0.iter().map(|(name, field)| ((*name).to_owned(), field.shown()));
@@ -219,15 +224,9 @@ mod tests {
     use super::*;
     use crate::{
         base::ids::{ApplicationId, EndpointId, EnvironmentId, OrganizationId},
-        delivery::ordering::{OnFailure, Ordering},
         identity::tenancy::Tenant,
         operations::audit_log::Change,
-        outbound::{
-            application::ApplicationStatus,
-            endpoint::{EndpointStatus, EndpointUrl},
-            signature::SigningAlgorithm,
-            target::TargetKind,
-        },
+        outbound::{application::ApplicationStatus, endpoint::EndpointUrl, target::TargetKind},
     };
 
     const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
@@ -250,34 +249,9 @@ mod tests {
 
     fn endpoint(headers: &[(&str, &str)]) -> Endpoint {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Endpoint {
-            id: EndpointId::from_bytes([4; 16]),
-            tenant: TENANT,
-            application_id: ApplicationId::from_bytes([3; 16]),
-            kind: TargetKind::Http,
-            url: EndpointUrl::parse("https://example.com/").expect("a URL"),
-            config: None,
-            description: None,
-            signing_algorithm: SigningAlgorithm::HmacSha256,
-            status: EndpointStatus::Active,
-            disabled_reason: None,
-            uid: None,
-            metadata: None,
-            channels: None,
-            filter_types: None,
-            rate_limit_per_second: None,
-            expires_at: None,
-            headers: Some(headers),
-            retry_schedule: None,
-            timeout_ms: None,
-            ordering: Ordering::None,
-            on_failure: OnFailure::Block,
-            batch: None,
-            failing_since: None,
-            hold: None,
-            created_at: NOW,
-            updated_at: NOW,
-        }
+        let (id, application_id) = (EndpointId::from_bytes([4; 16]), ApplicationId::from_bytes([3; 16]));
+        let url = EndpointUrl::parse("https://example.com/").expect("a URL");
+        Endpoint { headers: Some(headers), ..Endpoint::new(id, TENANT, application_id, TargetKind::Http, url, NOW) }
     }
 
     fn text(change: &Change) -> (Value, Value) {

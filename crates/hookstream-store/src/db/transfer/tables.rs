@@ -6,29 +6,12 @@ use std::fmt;
 
 use hookstream_model::base::time::Day;
 
-/// Type of a column in SQLite and in PostgreSQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ColumnKind {
-    /// Id: blob, uuid.
-    Id,
-    /// Bytes, or an id of the configuration: blob, bytea.
-    Bytes,
-    /// 64-bit integer: integer, bigint.
-    Integer,
-    /// 32-bit integer: integer, integer.
-    Small,
-    /// Boolean: integer, boolean.
-    Boolean,
-    /// Text: text, text.
-    Text,
-}
-
-/// Column, whose name is the same in both databases.
-#[derive(Debug)]
-pub(crate) struct Column {
-    pub(crate) name: &'static str,
-    pub(crate) kind: ColumnKind,
-}
+pub(crate) use crate::db::resource::table::{Column, ColumnKind};
+use crate::{
+    identity::{api_keys, environments, organizations},
+    operations::jobs,
+    outbound::{applications, endpoints, event_types},
+};
 
 /// Form of a table in one database.
 #[derive(Debug)]
@@ -183,137 +166,12 @@ const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &
 /// file of SQLite, which matters only if the process ended at that moment. Deliveries of packed rows arrive in rows of
 /// their own.
 pub(crate) static TABLES: &[Table] = &[
-    configured(
-        "organizations",
-        &["id"],
-        &[
-            bytes("id"),
-            text("name"),
-            integer("created_at"),
-            integer("deleted_at"),
-            integer("quota_events_per_month"),
-            integer("quota_applications"),
-            integer("quota_endpoints_per_application"),
-            integer("quota_event_types"),
-            integer("quota_environments"),
-            integer("quota_retention_days"),
-        ],
-    ),
-    configured(
-        "environments",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            text("name"),
-            text("slug"),
-            integer("retention_days"),
-            integer("payload_retention_days"),
-            integer("max_payload_bytes"),
-            integer("weight"),
-            integer("portal_reveal_secrets"),
-            integer("created_at"),
-            integer("version"),
-            integer("deleted_at"),
-        ],
-    ),
-    configured(
-        "api_keys",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            text("name"),
-            bytes("hash"),
-            text("prefix"),
-            text("scopes"),
-            text("networks"),
-            integer("expires_at"),
-            integer("created_at"),
-            integer("revoked_at"),
-            integer("last_used_at"),
-            integer("request_count"),
-            text("level"),
-        ],
-    ),
-    configured(
-        "applications",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            text("name"),
-            text("uid"),
-            text("description"),
-            text("metadata"),
-            text("status"),
-            integer("rate_limit"),
-            integer("created_at"),
-            integer("updated_at"),
-            integer("version"),
-            text("search"),
-            integer("endpoints_deleted_at_version"),
-        ],
-    ),
-    configured(
-        "endpoints",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            bytes("application_id"),
-            text("url"),
-            text("description"),
-            text("signing_algorithm"),
-            text("status"),
-            text("disabled_reason"),
-            text("filter_types"),
-            integer("rate_limit_per_second"),
-            integer("expires_at"),
-            text("headers"),
-            text("retry_schedule"),
-            integer("timeout_ms"),
-            text("ordering"),
-            text("ordering_key"),
-            text("on_failure"),
-            integer("batch_max_size"),
-            integer("batch_max_wait_ms"),
-            integer("failing_since"),
-            integer("held_until"),
-            text("hold_reason"),
-            text("secret"),
-            text("previous_secret"),
-            integer("previous_secret_until"),
-            integer("created_at"),
-            integer("updated_at"),
-            integer("version"),
-            text("uid"),
-            text("metadata"),
-            text("channels"),
-            integer("changed_at_version"),
-            text("type"),
-            text("config"),
-        ],
-    ),
-    configured(
-        "event_types",
-        &["id"],
-        &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            text("name"),
-            text("description"),
-            text("json_schema"),
-            text("status"),
-            integer("created_at"),
-            integer("updated_at"),
-            integer("version"),
-        ],
-    ),
+    configured("organizations", &["id"], organizations::COLUMNS),
+    configured("environments", &["id"], environments::COLUMNS),
+    configured("api_keys", &["id"], api_keys::COLUMNS),
+    configured("applications", &["id"], applications::COLUMNS),
+    configured("endpoints", &["id"], endpoints::COLUMNS),
+    configured("event_types", &["id"], event_types::COLUMNS),
     configured(
         "users",
         &["id"],
@@ -393,31 +251,7 @@ pub(crate) static TABLES: &[Table] = &[
     configured("sign_in_failures", &["subject"], &[bytes("subject"), integer("failures"), integer("last_at")]),
     Table {
         name: "jobs",
-        columns: &[
-            bytes("id"),
-            bytes("organization_id"),
-            bytes("environment_id"),
-            bytes("application_id"),
-            bytes("endpoint_id"),
-            text("kind"),
-            integer("since"),
-            integer("until"),
-            text("statuses"),
-            text("event_types"),
-            integer("max_messages"),
-            integer("rate_limit"),
-            text("fingerprint"),
-            text("status"),
-            text("error"),
-            integer("total"),
-            integer("requeued"),
-            integer("skipped"),
-            bytes("position"),
-            integer("created_at"),
-            integer("started_at"),
-            integer("updated_at"),
-            integer("completed_at"),
-        ],
+        columns: jobs::COLUMNS,
         by_day: false,
         newest_of: &[],
         sqlite: Form::plain("jobs", &["id"]).without_owner(),

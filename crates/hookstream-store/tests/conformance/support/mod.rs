@@ -18,7 +18,6 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt,
-        ordering::{OnFailure, Ordering},
         queue::Backlog,
         state::Trigger,
         timings::{Timings, Waterfall},
@@ -27,10 +26,9 @@ use hookstream_model::{
     operations::audit_log::AuditContext,
     outbound::{
         application::{Application, ApplicationStatus},
-        endpoint::{Endpoint, EndpointStatus, EndpointUrl},
+        endpoint::{Endpoint, EndpointUrl},
         hops::Hops,
         message::{ContentType, Message, Payload},
-        signature::SigningAlgorithm,
         target::TargetKind,
     },
 };
@@ -268,34 +266,8 @@ impl Fixture {
     }
 
     pub(crate) fn endpoint(&self, url: &str) -> Endpoint {
-        Endpoint {
-            id: self.new_id(NOON).into(),
-            tenant: self.tenant,
-            application_id: self.application,
-            kind: TargetKind::Http,
-            url: EndpointUrl::parse(url).expect("a URL"),
-            config: None,
-            description: None,
-            signing_algorithm: SigningAlgorithm::HmacSha256,
-            status: EndpointStatus::Active,
-            disabled_reason: None,
-            uid: None,
-            metadata: None,
-            channels: None,
-            filter_types: None,
-            rate_limit_per_second: None,
-            expires_at: None,
-            headers: None,
-            retry_schedule: None,
-            timeout_ms: None,
-            ordering: Ordering::None,
-            on_failure: OnFailure::Block,
-            batch: None,
-            failing_since: None,
-            hold: None,
-            created_at: NOON,
-            updated_at: NOON,
-        }
+        let url = EndpointUrl::parse(url).expect("a URL");
+        Endpoint::new(self.new_id(NOON).into(), self.tenant, self.application, TargetKind::Http, url, NOON)
     }
 }
 
