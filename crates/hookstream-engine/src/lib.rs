@@ -36,7 +36,7 @@ pub use self::options::{Options, Role};
 pub use crate::{
     attempts::{
         jobs::{Forecast, JobError},
-        redeliver::{Again, RetryError},
+        redeliver::{RetryError, RetrySelection},
     },
     intake::accept::{Accepted, Draft, SendError},
     queues::lanes::LaneView,
@@ -123,7 +123,7 @@ impl Handle {
     }
 
     /// Waits until no node relies on state cached before a change that is committed now.
-    pub async fn until_heard_everywhere(&self) {
+    pub async fn wait_for_every_node(&self) {
         if self.core.store.lease().is_some() {
             tokio::time::sleep(MAX_STALENESS).await;
         }

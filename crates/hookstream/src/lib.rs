@@ -8,7 +8,7 @@ mod config;
 pub mod fuzz;
 mod server;
 
-use std::process::ExitCode;
+use std::{pin::Pin, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -81,30 +81,7 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("could not start")),
     };
-    let done = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(arguments) => commands::serve::run(*arguments).await,
-            Command::Migrate(arguments) => commands::migrate::run(arguments).await,
-            Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
-            Command::Login(arguments) => commands::login::run(arguments).await,
-            Command::Logout(arguments) => commands::login::logout(&arguments),
-            Command::Whoami(arguments) => commands::login::whoami(arguments).await,
-            Command::Applications(arguments) => commands::resources::applications::run(arguments).await,
-            Command::Endpoints(arguments) => commands::resources::endpoints::run(arguments).await,
-            Command::Messages(arguments) => commands::resources::messages::run(arguments).await,
-            Command::Attempts(arguments) => commands::resources::attempts::run(arguments).await,
-            Command::Jobs(arguments) => commands::resources::jobs::run(arguments).await,
-            Command::Completions(arguments) => commands::completions::run(&arguments),
-            Command::Send(arguments) => commands::send::run(arguments).await,
-            Command::Explain(arguments) => commands::explain::run(arguments).await,
-            Command::Sink(arguments) => commands::sink::run(arguments).await,
-            Command::Transfer(arguments) => commands::transfer::run(arguments).await,
-            Command::Doctor(arguments) => commands::doctor::run(arguments).await,
-            Command::Admin(arguments) => commands::admin::run(arguments).await,
-            Command::Bench(arguments) => hookstream_trials::bench::run(arguments).await,
-            Command::Torture(arguments) => hookstream_trials::torture::run(arguments).await,
-        }
-    });
+    let done = runtime.block_on(start(cli.command));
     // A blocked thread must not delay the exit.
     runtime.shutdown_background();
     let done = done.and_then(|()| match hookstream_cli::output::fault() {
@@ -114,6 +91,32 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
+    }
+}
+
+/// Starts a command. The future is boxed here, so that the compiler builds each command once and not once per kind of runtime.
+fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
+    match command {
+        Command::Serve(arguments) => Box::pin(commands::serve::run(*arguments)),
+        Command::Migrate(arguments) => Box::pin(commands::migrate::run(arguments)),
+        Command::Quickstart(arguments) => Box::pin(commands::quickstart::run(arguments)),
+        Command::Login(arguments) => Box::pin(commands::login::run(arguments)),
+        Command::Logout(arguments) => Box::pin(async move { commands::login::logout(&arguments) }),
+        Command::Whoami(arguments) => Box::pin(commands::login::whoami(arguments)),
+        Command::Applications(arguments) => Box::pin(commands::resources::applications::run(arguments)),
+        Command::Endpoints(arguments) => Box::pin(commands::resources::endpoints::run(arguments)),
+        Command::Messages(arguments) => Box::pin(commands::resources::messages::run(arguments)),
+        Command::Attempts(arguments) => Box::pin(commands::resources::attempts::run(arguments)),
+        Command::Jobs(arguments) => Box::pin(commands::resources::jobs::run(arguments)),
+        Command::Completions(arguments) => Box::pin(async move { commands::completions::run(&arguments) }),
+        Command::Send(arguments) => Box::pin(commands::send::run(arguments)),
+        Command::Explain(arguments) => Box::pin(commands::explain::run(arguments)),
+        Command::Sink(arguments) => Box::pin(commands::sink::run(arguments)),
+        Command::Transfer(arguments) => Box::pin(commands::transfer::run(arguments)),
+        Command::Doctor(arguments) => Box::pin(commands::doctor::run(arguments)),
+        Command::Admin(arguments) => Box::pin(commands::admin::run(arguments)),
+        Command::Bench(arguments) => Box::pin(hookstream_trials::bench::run(arguments)),
+        Command::Torture(arguments) => Box::pin(hookstream_trials::torture::run(arguments)),
     }
 }
 

@@ -354,7 +354,7 @@ pub(crate) async fn rotate(
     })
     .await?;
     if overlap == 0 {
-        api.engine.until_heard_everywhere().await;
+        api.engine.wait_for_every_node().await;
     }
     Ok(answer)
 }
@@ -378,7 +378,7 @@ pub(crate) async fn revoke(
     check_grants(caller, found.key.scopes)?;
     check_level(caller, found.key.level)?;
     let was_valid = api_keys::revoke(&*api.store, &audited.act(&api), caller.tenant, key).await?;
-    api.engine.until_heard_everywhere().await;
+    api.engine.wait_for_every_node().await;
     if was_valid { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 

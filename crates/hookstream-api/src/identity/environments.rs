@@ -314,7 +314,7 @@ pub(crate) async fn delete(
             return Err(ApiError::new(ErrorCode::LastEnvironment, message));
         }
     }
-    api.engine.until_heard_everywhere().await;
+    api.engine.wait_for_every_node().await;
     Ok(Json(Success::new()))
 }
 

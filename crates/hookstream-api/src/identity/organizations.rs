@@ -221,7 +221,7 @@ pub(crate) async fn delete(
         return Err(not_found());
     }
     tracing::info!(organization.id = %id, user.id = %owner, "organization deleted");
-    api.engine.until_heard_everywhere().await;
+    api.engine.wait_for_every_node().await;
     Ok(Json(Success::new()))
 }
 

@@ -10,7 +10,7 @@ use hookstream_model::{
         member::Role,
         second_factor::recovery_hash,
         session::Method,
-        sign_in::{Counter, Familiar, counters, network},
+        sign_in::{Counter, Familiarity, counters, network},
         tenancy::KeyHash,
         user::{Email, User, check_name},
     },
@@ -120,15 +120,15 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Clien
 /// Returns the failure counters of a sign-in attempt.
 pub(crate) async fn counters_of(api: &Api, email: &Email, origin: &ClientDetails) -> Result<Vec<Counter>, ApiError> {
     let device = origin.device.as_deref().and_then(|cookie| Device::open(cookie, email, &api.sign_in_key, api.now()));
-    let familiar = match &device {
-        Some(device) => Familiar::Device(&device.id),
+    let familiarity = match &device {
+        Some(device) => Familiarity::Device(&device.id),
         None => {
             let known = sessions::addresses(&*api.store, email).await?;
             let is_known = origin.address.is_some_and(|address| known.iter().any(|one| network(*one) == network(address)));
-            if is_known { Familiar::Network } else { Familiar::No }
+            if is_known { Familiarity::Network } else { Familiarity::None }
         }
     };
-    Ok(counters(email, origin.address, familiar))
+    Ok(counters(email, origin.address, familiarity))
 }
 
 /// Refuses an attempt that must wait. Otherwise counts it as failed until it succeeds.

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use hookstream_engine::{Accepted, Again, ApplicationRoutes, Draft};
+use hookstream_engine::{Accepted, ApplicationRoutes, Draft, RetrySelection};
 use hookstream_model::{
     base::{
         ids::{EndpointId, MessageId, ResourceId, RouteId},
@@ -595,7 +595,7 @@ pub(crate) async fn retry(
             Some(route.endpoint.id)
         }
     };
-    let retried = api.engine.retry(scope.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
+    let retried = api.engine.retry(scope.tenant, &application.to_string(), message, RetrySelection { endpoint, failed_only }).await?;
     if retried > 0 {
         let fields = Fields::default()
             .with("application_id", application.to_string())

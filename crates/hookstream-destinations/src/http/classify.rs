@@ -69,7 +69,7 @@ impl HttpResponse {
         let failure = if (300..400).contains(&status) {
             Failure::new(FailureKind::RedirectRefused, redirect_detail(status, self.location.as_deref()))
         } else {
-            Failure::new(FailureKind::HttpStatus, format!("the receiver answered {status}"))
+            Failure::new(FailureKind::HttpStatus, format!("the receiver responded with {status}"))
         };
         // RFC 9110 section 15.6.4, RFC 6585 section 4: a receiver that has too much to do says when to come back.
         let failure = if matches!(status, 429 | 503) { failure.overloaded(self.retry_after) } else { failure };
@@ -84,10 +84,10 @@ impl HttpResponse {
 fn redirect_detail(status: u16, location: Option<&str>) -> String {
     match location {
         Some(location) => format!(
-            "the receiver answered {status} with a redirect to {location}; redirects are not followed. Set the endpoint's URL to the new \
+            "the receiver responded with {status} with a redirect to {location}; redirects are not followed. Set the endpoint's URL to the new \
              address if it is correct"
         ),
-        None => format!("the receiver answered {status} with a redirect; redirects are not followed"),
+        None => format!("the receiver responded with {status} with a redirect; redirects are not followed"),
     }
 }
 
@@ -180,13 +180,13 @@ mod tests {
     #[test]
     fn status_and_location_are_in_the_error() {
         let check = |response: HttpResponse, expected: &str| assert_eq!(response.outcome().error().as_deref(), Some(expected));
-        check(responded(500), "http_status: the receiver answered 500");
+        check(responded(500), "http_status: the receiver responded with 500");
         check(
             HttpResponse { location: Some("http://a.example/".into()), ..responded(302) },
-            "redirect_refused: the receiver answered 302 with a redirect to http://a.example/; redirects are not followed. Set the endpoint's \
+            "redirect_refused: the receiver responded with 302 with a redirect to http://a.example/; redirects are not followed. Set the endpoint's \
              URL to the new address if it is correct",
         );
-        check(responded(304), "redirect_refused: the receiver answered 304 with a redirect; redirects are not followed");
+        check(responded(304), "redirect_refused: the receiver responded with 304 with a redirect; redirects are not followed");
     }
 
     #[test]

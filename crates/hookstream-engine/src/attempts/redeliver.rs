@@ -29,7 +29,7 @@ pub enum RetryError {
 
 /// Selection of enabled endpoints that want a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Again {
+pub struct RetrySelection {
     /// One endpoint, or all.
     pub endpoint: Option<EndpointId>,
     /// Only endpoints whose delivery was exhausted, skipped or cancelled, or is waiting for a retry.
@@ -37,16 +37,22 @@ pub struct Again {
 }
 
 impl Handle {
-    /// Makes a message pending again, due at once, for every enabled endpoint that wants it and that `again` selects.
+    /// Makes a message pending again, due at once, for every enabled endpoint that wants it and that `selection` selects.
     /// Returns the number of endpoints.
     ///
     /// # Errors
     /// If the message or the endpoint does not exist, the payload has expired or the store fails.
-    pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId, again: Again) -> Result<usize, RetryError> {
+    pub async fn retry(
+        &self,
+        tenant: Tenant,
+        application: &str,
+        message_id: MessageId,
+        selection: RetrySelection,
+    ) -> Result<usize, RetryError> {
         let routes = self.core.applications.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
         let origin_id = OriginId::from(routes.id());
         let detail = self.core.store.message(tenant, origin_id, message_id).await?.ok_or(RetryError::NotFound)?;
-        let Again { endpoint: only, failed_only } = again;
+        let RetrySelection { endpoint: only, failed_only } = selection;
         if only.is_some_and(|only| routes.endpoint(only).is_none()) {
             return Err(RetryError::EndpointNotFound);
         }

@@ -236,8 +236,11 @@ impl Simulation {
         if let Some(node) = self.any_node() {
             self.history.note(format_args!("{message} is to be sent again"));
             let handle = self.nodes[node].handle.clone();
-            let _ =
-                tokio::time::timeout(PATIENCE, handle.retry(self.tenant, &application.to_string(), message, crate::Again::default())).await;
+            let _ = tokio::time::timeout(
+                PATIENCE,
+                handle.retry(self.tenant, &application.to_string(), message, crate::RetrySelection::default()),
+            )
+            .await;
         }
     }
 

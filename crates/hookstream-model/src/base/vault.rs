@@ -289,7 +289,7 @@ mod tests {
     fn moved_text_does_not_open() {
         let sealed = keys(&[1]).seal(&place(1), "text", NONCE);
         let elsewhere =
-            [place(2), SealContext { column: "endpoints.previous_secret", ..place(1) }, SealContext { row: vec![1; 15], ..place(1) }];
+            [place(2), SealContext { column: "endpoints.previous_secrets", ..place(1) }, SealContext { row: vec![1; 15], ..place(1) }];
         for other in elsewhere {
             assert_eq!(keys(&[1]).open(&other, &sealed), Err(Unopened::Damaged), "{other:?}");
         }

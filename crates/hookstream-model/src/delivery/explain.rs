@@ -20,7 +20,7 @@ pub enum Unmatched {
     /// The message was a test of another endpoint.
     TestOfAnother,
     /// The endpoint was created after the message was accepted.
-    MadeLater,
+    CreatedLater,
     /// The endpoint's filter does not contain the message's type.
     TypeNotWanted,
     /// The endpoint has channels, and the message is on none of them.
@@ -34,7 +34,7 @@ impl Unmatched {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TestOfAnother => "test_of_another_endpoint",
-            Self::MadeLater => "endpoint_made_later",
+            Self::CreatedLater => "endpoint_created_later",
             Self::TypeNotWanted => "type_not_wanted",
             Self::OtherChannels => "other_channels",
             Self::ChangedLater => "endpoint_changed_later",
@@ -47,7 +47,7 @@ pub fn why_unmatched(endpoint: &Endpoint, message: Sendable<'_>, accepted_at: Ti
     if is_test {
         Unmatched::TestOfAnother
     } else if endpoint.created_at > accepted_at {
-        Unmatched::MadeLater
+        Unmatched::CreatedLater
     } else if !endpoint.wants_type(message.event_type) {
         Unmatched::TypeNotWanted
     } else if !endpoint.listens_to(message.channels) {
@@ -81,7 +81,7 @@ pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> Sch
 
 /// Reason why a due delivery is not being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeptBack {
+pub enum WaitReason {
     /// The endpoint is paused.
     Paused,
     /// The endpoint's circuit breaker is open, or lets one delivery through at a time.
@@ -90,7 +90,7 @@ pub enum KeptBack {
         until: Timestamp,
     },
     /// The endpoint responded with `Retry-After`.
-    AskedForTime {
+    RetryAfter {
         /// Time before which nothing is sent.
         until: Timestamp,
     },
@@ -104,16 +104,16 @@ pub enum KeptBack {
 
 /// Returns the reason why due deliveries of an endpoint are not being sent. `has_application_rate` is true if the
 /// application has a rate limit.
-pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp) -> Option<KeptBack> {
+pub fn wait_reason(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp) -> Option<WaitReason> {
     if endpoint.is_paused() {
-        return Some(KeptBack::Paused);
+        return Some(WaitReason::Paused);
     }
     match endpoint.hold.filter(|hold| hold.holds(now)) {
-        Some(Hold { until, reason: HoldReason::Failing }) => Some(KeptBack::Failing { until }),
-        Some(Hold { until, reason: HoldReason::RetryAfter }) => Some(KeptBack::AskedForTime { until }),
-        None if endpoint.ordering != Ordering::None => Some(KeptBack::Order),
-        None if has_application_rate || endpoint.rate_limit_per_second.is_some_and(|rate| rate > 0) => Some(KeptBack::Rate),
-        None if endpoint.batch.is_some() => Some(KeptBack::Batch),
+        Some(Hold { until, reason: HoldReason::Failing }) => Some(WaitReason::Failing { until }),
+        Some(Hold { until, reason: HoldReason::RetryAfter }) => Some(WaitReason::RetryAfter { until }),
+        None if endpoint.ordering != Ordering::None => Some(WaitReason::Order),
+        None if has_application_rate || endpoint.rate_limit_per_second.is_some_and(|rate| rate > 0) => Some(WaitReason::Rate),
+        None if endpoint.batch.is_some() => Some(WaitReason::Batch),
         None => None,
     }
 }
@@ -267,19 +267,19 @@ mod tests {
     #[test]
     fn due_delivery_is_kept_back_by_the_first_matching_reason() {
         let check = |endpoint: &Endpoint, has_application_rate, expected| {
-            assert_eq!(kept_back(endpoint, has_application_rate, NOW), expected);
+            assert_eq!(wait_reason(endpoint, has_application_rate, NOW), expected);
         };
         let plain = endpoint(&[]);
         check(&plain, false, None);
-        check(&Endpoint { status: EndpointStatus::Paused, ordering: Ordering::Strict, ..plain.clone() }, true, Some(KeptBack::Paused));
-        check(&plain, true, Some(KeptBack::Rate));
+        check(&Endpoint { status: EndpointStatus::Paused, ordering: Ordering::Strict, ..plain.clone() }, true, Some(WaitReason::Paused));
+        check(&plain, true, Some(WaitReason::Rate));
         check(&Endpoint { rate_limit_per_second: Some(0), ..plain.clone() }, false, None);
-        check(&Endpoint { rate_limit_per_second: Some(1), ..plain.clone() }, false, Some(KeptBack::Rate));
-        check(&Endpoint { ordering: Ordering::Strict, ..plain.clone() }, true, Some(KeptBack::Order));
+        check(&Endpoint { rate_limit_per_second: Some(1), ..plain.clone() }, false, Some(WaitReason::Rate));
+        check(&Endpoint { ordering: Ordering::Strict, ..plain.clone() }, true, Some(WaitReason::Order));
         let held = |until, reason| Endpoint { ordering: Ordering::Strict, hold: Some(Hold { until, reason }), ..plain.clone() };
-        check(&held(NOW, HoldReason::Failing), true, Some(KeptBack::Failing { until: NOW }));
-        check(&held(NOW + MINUTE, HoldReason::RetryAfter), true, Some(KeptBack::AskedForTime { until: NOW + MINUTE }));
-        check(&held(NOW, HoldReason::RetryAfter), true, Some(KeptBack::Order));
+        check(&held(NOW, HoldReason::Failing), true, Some(WaitReason::Failing { until: NOW }));
+        check(&held(NOW + MINUTE, HoldReason::RetryAfter), true, Some(WaitReason::RetryAfter { until: NOW + MINUTE }));
+        check(&held(NOW, HoldReason::RetryAfter), true, Some(WaitReason::Order));
     }
 
     #[test]
@@ -290,8 +290,8 @@ mod tests {
         };
         check(&["user.created"], NOW + MINUTE, false, Unmatched::TypeNotWanted);
         check(&["user.created"], NOW, false, Unmatched::TypeNotWanted);
-        check(&[TYPE], NOW - MINUTE, false, Unmatched::MadeLater);
-        check(&["user.created"], NOW - MINUTE, false, Unmatched::MadeLater);
+        check(&[TYPE], NOW - MINUTE, false, Unmatched::CreatedLater);
+        check(&["user.created"], NOW - MINUTE, false, Unmatched::CreatedLater);
         check(&[], NOW + MINUTE, false, Unmatched::ChangedLater);
         check(&["user.created"], NOW + MINUTE, true, Unmatched::TestOfAnother);
     }

@@ -60,9 +60,9 @@ pub struct Counter {
 
 /// Evidence that a sign-in comes from the account's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Familiar<'a> {
+pub enum Familiarity<'a> {
     /// No evidence.
-    No,
+    None,
     /// The account has a session from the same network.
     Network,
     /// The browser has signed in to the account before; the value is its device id.
@@ -70,14 +70,14 @@ pub enum Familiar<'a> {
 }
 
 /// Returns the counters of a sign-in. A success resets the first one.
-pub fn counters(email: &Email, address: Option<IpAddr>, familiar: Familiar<'_>) -> Vec<Counter> {
+pub fn counters(email: &Email, address: Option<IpAddr>, familiarity: Familiarity<'_>) -> Vec<Counter> {
     let address = address.map(network);
-    let strict = match familiar {
-        Familiar::Device(id) => Some(Subject::Device(email, id)),
-        Familiar::Network | Familiar::No => address.map(|address| Subject::Both(email, address)),
+    let strict = match familiarity {
+        Familiarity::Device(id) => Some(Subject::Device(email, id)),
+        Familiarity::Network | Familiarity::None => address.map(|address| Subject::Both(email, address)),
     };
     // If the address is unknown, the account's counter is the only one.
-    let account = (familiar == Familiar::No || strict.is_none()).then_some(Subject::Account(email));
+    let account = (familiarity == Familiarity::None || strict.is_none()).then_some(Subject::Account(email));
     let subjects = [strict, address.map(Subject::Address), account];
     subjects.into_iter().flatten().map(Subject::counter).collect()
 }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn wait_doubles_after_the_free_failures_up_to_a_limit() {
         let email = Email::parse("ada@example.com").expect("an address");
-        let both = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiar::No)[0];
+        let both = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiarity::None)[0];
         let start = Timestamp::from_millis(1_000_000_000_000);
         let check = |failures: u32, seconds: Option<u64>| {
             assert_eq!(both.wait(failures, start, start), seconds.map(Duration::from_secs), "{failures}");
@@ -184,7 +184,9 @@ mod tests {
         let by = |byte| counters_of_invitation_mail(&grace, OrganizationId::from_bytes([byte; 16]), Some(UserId::from_bytes([7; 16])));
         assert_eq!(invited[1], by(1)[1]);
         assert_eq!(by(1)[2], by(2)[2], "the organization does not matter");
-        assert!(forgotten[0] != counters_of_reset_mail(&grace, address)[0] && forgotten[0] != counters(&ada, address, Familiar::No)[2]);
+        assert!(
+            forgotten[0] != counters_of_reset_mail(&grace, address)[0] && forgotten[0] != counters(&ada, address, Familiarity::None)[2]
+        );
         let start = Timestamp::from_millis(1_000_000_000_000);
         let check = |failures: u32, seconds: Option<u64>| {
             assert_eq!(forgotten[0].wait(failures, start, start), seconds.map(Duration::from_secs), "{failures}");
@@ -199,20 +201,20 @@ mod tests {
     fn stranger_does_not_count_against_a_familiar_browser_or_network() {
         let email = Email::parse("ada@example.com").expect("an address");
         let address = Some("192.0.2.1".parse().expect("an address"));
-        let stranger = counters(&email, Some("192.0.2.9".parse().expect("an address")), Familiar::No);
-        for familiar in [Familiar::Network, Familiar::Device("d1")] {
-            let own = counters(&email, address, familiar);
-            assert!(own.iter().all(|counter| !stranger.contains(counter)), "{familiar:?}");
-            assert_eq!(own[0].rule.free, 5, "{familiar:?}: guessing is still limited");
+        let stranger = counters(&email, Some("192.0.2.9".parse().expect("an address")), Familiarity::None);
+        for familiarity in [Familiarity::Network, Familiarity::Device("d1")] {
+            let own = counters(&email, address, familiarity);
+            assert!(own.iter().all(|counter| !stranger.contains(counter)), "{familiarity:?}");
+            assert_eq!(own[0].rule.free, 5, "{familiarity:?}: guessing is still limited");
         }
-        assert_ne!(counters(&email, address, Familiar::Device("d1"))[0], counters(&email, address, Familiar::Device("d2"))[0]);
-        assert_eq!(counters(&email, None, Familiar::Network).len(), 1, "at least one counter applies");
+        assert_ne!(counters(&email, address, Familiarity::Device("d1"))[0], counters(&email, address, Familiarity::Device("d2"))[0]);
+        assert_eq!(counters(&email, None, Familiarity::Network).len(), 1, "at least one counter applies");
     }
 
     #[test]
     fn ipv6_network_counts_as_one_address() {
         let email = Email::parse("ada@example.com").expect("an address");
-        let of = |text: &str| counters(&email, Some(text.parse().expect("an address")), Familiar::No);
+        let of = |text: &str| counters(&email, Some(text.parse().expect("an address")), Familiarity::None);
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));

@@ -38,11 +38,11 @@ const REMOVE_RESPONSE: &str = "delete from idempotency_keys where environment_id
 const USERS: &str = "select id, email, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 const REMOVE_SECOND_FACTOR: &str = "update users set totp_secret = null, totp_confirmed_at = null, totp_last_step = null,
     recovery_codes = null, updated_at = $2 where id = $1";
-const ENDPOINTS: &str = "select id, organization_id, environment_id, application_id, signing_algorithm, secret, previous_secret, config
+const ENDPOINTS: &str = "select id, organization_id, environment_id, application_id, signing_algorithm, secret, previous_secrets, config
     from endpoints where id > $1 order by id limit $2";
-const REPLACE_SECRET: &str = "update endpoints set secret = $2, previous_secret = null, previous_secret_until = null, updated_at = $3,
+const REPLACE_SECRET: &str = "update endpoints set secret = $2, previous_secrets = null, updated_at = $3,
     version = version + 1 where id = $1";
-const REMOVE_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
+const REMOVE_PREVIOUS: &str = "update endpoints set previous_secrets = null, updated_at = $2,
     version = version + 1 where id = $1";
 
 const REMOVE_CONFIG: &str = "update endpoints set config = null, updated_at = $2, version = version + 1 where id = $1";
@@ -171,11 +171,11 @@ async fn endpoints(
             let tenant = Tenant { organization, environment: columns.id("environment id", EnvironmentId::from_bytes)? };
             let application = columns.id("application id", ApplicationId::from_bytes)?;
             let algorithm = columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?;
-            let (secret, previous) = (columns.text("secret")?, columns.optional_text("previous_secret")?);
+            let (secret, previous) = (columns.text("secret")?, columns.optional_text("previous_secrets")?);
             after = id.as_bytes().to_vec();
             let keeps_secret = opens(db, &vault::secret_of(id), &secret)?;
             let keeps_previous = match &previous {
-                Some(previous) => opens(db, &vault::previous_secret_of(id), previous)?,
+                Some(previous) => opens(db, &vault::previous_secrets_of(id), previous)?,
                 None => true,
             };
             if let Some(config) = columns.optional_text("config")?

@@ -57,8 +57,8 @@ pub(crate) fn secret_of(id: EndpointId) -> SealContext {
 }
 
 /// Returns the context of an endpoint's previous secret.
-pub(crate) fn previous_secret_of(id: EndpointId) -> SealContext {
-    SealContext { column: "endpoints.previous_secret", row: id.as_bytes().to_vec() }
+pub(crate) fn previous_secrets_of(id: EndpointId) -> SealContext {
+    SealContext { column: "endpoints.previous_secrets", row: id.as_bytes().to_vec() }
 }
 
 /// Returns the context of the settings of an endpoint's target.

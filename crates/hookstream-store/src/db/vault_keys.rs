@@ -35,7 +35,7 @@ pub(crate) const REMOVE: &str = "delete from settings where name = $1";
 pub(crate) const SETTINGS: &str = "select name, value from settings
     where (name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\') and name > $1 order by name limit $2";
 
-pub(crate) const ENDPOINTS: &str = "select id, secret, previous_secret, config from endpoints where id > $1 order by id limit $2";
+pub(crate) const ENDPOINTS: &str = "select id, secret, previous_secrets, config from endpoints where id > $1 order by id limit $2";
 
 pub(crate) const USERS: &str = "select id, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 
@@ -44,8 +44,8 @@ pub(crate) const RESPONSES: &str = "select environment_id, key, body from idempo
 
 const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
 
-const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3, config = $6
-    where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 and coalesce(config, '') = $7 returning id";
+const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secrets = $3, config = $6
+    where id = $1 and secret = $4 and coalesce(previous_secrets, '') = $5 and coalesce(config, '') = $7 returning id";
 
 const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
 
@@ -322,7 +322,7 @@ impl Walk {
             let id = columns.id("endpoint id", EndpointId::from_bytes)?;
             let sealed = SealedEndpoint {
                 secret: columns.text("secret")?,
-                previous: columns.optional_text("previous_secret")?,
+                previous: columns.optional_text("previous_secrets")?,
                 config: columns.optional_text("config")?,
             };
             found.push(self.reseal_endpoint(vault, id, sealed));
@@ -336,7 +336,7 @@ impl Walk {
     fn reseal_endpoint(&self, vault: &Vault, id: EndpointId, sealed: SealedEndpoint) -> Resealed {
         let SealedEndpoint { secret, previous, config } = sealed;
         let new_secret = self.reseal(vault, &vault::secret_of(id), &secret)?;
-        let new_previous = previous.as_deref().map(|text| self.reseal(vault, &vault::previous_secret_of(id), text)).transpose()?;
+        let new_previous = previous.as_deref().map(|text| self.reseal(vault, &vault::previous_secrets_of(id), text)).transpose()?;
         let new_config = config.as_deref().map(|text| self.reseal(vault, &vault::config_of(id), text)).transpose()?;
         if new_secret == secret && new_previous == previous && new_config == config {
             return Ok(None);

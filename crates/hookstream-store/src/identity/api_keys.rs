@@ -229,7 +229,7 @@ pub async fn record_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
 
 /// Returns the audit entry of a created key.
 pub(crate) fn creation_entry(context: &AuditContext, key: &ApiKey) -> Statement {
-    audit_log::entry(key.tenant, context, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
+    audit_log::entry(key.tenant, context, Action::ApiKeyCreate, key.id.as_bytes(), &Change::created(key))
 }
 
 pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {

@@ -148,7 +148,7 @@ pub async fn create(
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let created = Tenant { organization: environment.organization_id, environment: environment.id };
-    let entry = audit_log::entry(created, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    let entry = audit_log::entry(created, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::created(environment));
     let guard = Guard::of(db, created.organization, Quota::Environments);
     create_with_response(db, "create an environment", tenant, vec![TABLE.insert(environment, []), entry], Some(guard), response).await
 }

@@ -267,7 +267,7 @@ pub async fn invite(db: &dyn Database, context: &AuditContext, invitation: &Invi
         queue(organization),
         Statement::new(DELETE_INVITATION_OF_ADDRESS, vec![organization.as_bytes().into(), email.as_str().into()]),
         Statement::new(INVITE, values),
-        entry(invitation, context, Action::InvitationCreate, &Change::made(invitation)),
+        entry(invitation, context, Action::InvitationCreate, &Change::created(invitation)),
     ];
     db.write("create an invitation", statements).await?;
     Ok(())

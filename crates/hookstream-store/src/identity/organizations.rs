@@ -122,7 +122,7 @@ pub async fn create_owned(
     let created = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
     statements.push(members::insert(tenant.organization, owner, Role::Owner, now));
-    statements.push(entry(created.id, context, Action::OrganizationCreate, &Change::made(&created)));
+    statements.push(entry(created.id, context, Action::OrganizationCreate, &Change::created(&created)));
     db.write("create an organization", statements).await?;
     Ok(created)
 }

@@ -164,7 +164,7 @@ pub async fn create(db: &dyn Database, context: &AuditContext, job: &Job, respon
         JobKind::Recover => Action::JobRecover,
         JobKind::Replay => Action::JobReplay,
     };
-    let entry = audit_log::entry(job.tenant, context, action, job.id.as_bytes(), &Change::made(job));
+    let entry = audit_log::entry(job.tenant, context, action, job.id.as_bytes(), &Change::created(job));
     create_with_response(db, "store a job", job.tenant, vec![TABLE.insert(job, []), entry], None, response).await
 }
 

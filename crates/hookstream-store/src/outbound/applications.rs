@@ -125,7 +125,7 @@ pub async fn create(
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let insert = TABLE.insert(application, [search_text(application).into()]);
-    let change = Change::made(application);
+    let change = Change::created(application);
     let entry = audit_log::entry(application.tenant, context, Action::ApplicationCreate, application.id.as_bytes(), &change);
     let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
     create_with_response(db, "store an application", application.tenant, vec![insert, entry], Some(guard), response).await

@@ -105,8 +105,7 @@ const DESCRIPTION: Description<Endpoint> = Description {
     extra: &[
         ExtraColumn::given("config", ColumnKind::Text, Source::Given),
         ExtraColumn::given("secret", ColumnKind::Text, Source::Omitted),
-        ExtraColumn::unwritten("previous_secret", ColumnKind::Text),
-        ExtraColumn::unwritten("previous_secret_until", ColumnKind::Integer),
+        ExtraColumn::unwritten("previous_secrets", ColumnKind::Text),
         ExtraColumn::version(Source::Sql("version + 1")),
         ExtraColumn {
             column: Column { name: "changed_at_version", kind: ColumnKind::Integer },
@@ -121,7 +120,7 @@ static TABLE: Table<Endpoint> = Table::new(DESCRIPTION);
 /// Columns of [`read`] after the fields.
 const WITH_SECRET: &str = "config, version, secret";
 /// Columns of [`read_with_secrets`] after the fields.
-const WITH_ALL_SECRETS: &str = "config, version, secret, previous_secret, previous_secret_until";
+const WITH_ALL_SECRETS: &str = "config, version, secret, previous_secrets";
 
 static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select(WITH_SECRET, "environment_id = $1 and application_id = $2 and id = $3"));
 static LIST: LazyLock<String> =
@@ -138,7 +137,7 @@ macro_rules! set_version {
     };
 }
 const ROTATE: &str = concat!(
-    "update endpoints set previous_secret = $5, previous_secret_until = $6, secret = $7, updated_at = $8, ",
+    "update endpoints set previous_secrets = $5, secret = $6, updated_at = $7, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
@@ -238,7 +237,7 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let sealed = db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?;
     let insert = TABLE.insert(endpoint, [seal_config(db.vault(), endpoint)?.into(), sealed.into()]);
-    let entry = EndpointKey::from(endpoint).entry(context, Action::EndpointCreate, &Change::made(endpoint));
+    let entry = EndpointKey::from(endpoint).entry(context, Action::EndpointCreate, &Change::created(endpoint));
     let (tenant, application) = (endpoint.tenant, endpoint.application_id);
     let statements = vec![changes::touch(tenant, application), insert, changes::record(tenant, application), entry];
     let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
@@ -420,15 +419,14 @@ pub async fn rotate_secret(
             let until = rotated.iter().map(|(_, until)| *until).min().unwrap_or(context.at);
             return Ok(Rotated::TooMany { until });
         }
-        let latest = rotated.iter().map(|(_, until)| *until).max();
         // A secret is sealed for its column, so the old secret is sealed again for the other column.
-        let sealed = match latest {
-            Some(_) => Some(db.vault().seal(&vault::previous_secret_of(key.id), &write_rotated(&rotated))?),
-            None => None,
+        let sealed = match rotated.as_slice() {
+            [] => None,
+            rotated => Some(db.vault().seal(&vault::previous_secrets_of(key.id), &write_rotated(rotated))?),
         };
         let new = db.vault().seal(&vault::secret_of(key.id), secret.expose())?;
         let mut values = key.values();
-        values.extend([version.into(), sealed.into(), latest.into(), new.into(), context.at.into()]);
+        values.extend([version.into(), sealed.into(), new.into(), context.at.into()]);
         let mut statements = stored.clone();
         statements.extend([
             changes::touch(key.tenant, key.application_id),
@@ -451,12 +449,9 @@ fn write_rotated(rotated: &[(Secret, Timestamp)]) -> String {
     serde_json::to_string(&pairs).expect("texts and numbers are JSON")
 }
 
-/// Reads the form of [`write_rotated`], or the single secret of earlier versions.
-fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, Timestamp)>, Error> {
-    if !text.starts_with('[') {
-        return Ok(until.map(|until| (Secret::new(text), until)).into_iter().collect());
-    }
-    let pairs: Vec<(String, i64)> = serde_json::from_str(&text).map_err(|_| Error::Unreadable { what: "previous_secret" })?;
+/// Reads the form of [`write_rotated`].
+fn read_rotated(text: &str) -> Result<Vec<(Secret, Timestamp)>, Error> {
+    let pairs: Vec<(String, i64)> = serde_json::from_str(text).map_err(|_| Error::Unreadable { what: "previous_secrets" })?;
     Ok(pairs.into_iter().map(|(secret, until)| (Secret::new(secret), Timestamp::from_millis(until))).collect())
 }
 
@@ -677,9 +672,8 @@ fn read_with_secrets(vault: &Vault, row: Row) -> Result<(WithSecrets, i64), Erro
     let endpoint = read_endpoint(vault, &mut columns)?;
     let version = columns.integer("version")?;
     let secret = Secret::new(vault.open(&vault::secret_of(endpoint.id), &columns.text("secret")?)?);
-    let sealed = columns.optional_text("previous_secret")?;
-    let opened = sealed.map(|sealed| vault.open(&vault::previous_secret_of(endpoint.id), &sealed)).transpose()?;
-    let until = columns.optional_time("previous_secret_until")?;
-    let rotated = opened.map_or_else(|| Ok(Vec::new()), |text| read_rotated(text, until))?;
+    let sealed = columns.optional_text("previous_secrets")?;
+    let opened = sealed.map(|sealed| vault.open(&vault::previous_secrets_of(endpoint.id), &sealed)).transpose()?;
+    let rotated = opened.map_or_else(|| Ok(Vec::new()), |text| read_rotated(&text))?;
     Ok((WithSecrets { endpoint, secret, rotated }, version))
 }

@@ -71,7 +71,7 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let mut statements = vec![TABLE.insert(event_type, [])];
     statements.extend(changes::of_environment(event_type.tenant));
-    let change = Change::made(event_type);
+    let change = Change::created(event_type);
     statements.push(audit_log::entry(event_type.tenant, context, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
     let guard = Guard::of(db, event_type.tenant.organization, Quota::EventTypes);
     create_with_response(db, "store an event type", event_type.tenant, statements, Some(guard), response).await

@@ -11,7 +11,7 @@ use hookstream_model::{
         password::PasswordHash,
         second_factor::SharedSecret,
         session::{Method, OVERLAP, Policy, Session, SessionText},
-        sign_in::{Familiar, RESET_AFTER, counters},
+        sign_in::{Familiarity, RESET_AFTER, counters},
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
         user::{Email, User},
     },
@@ -185,7 +185,7 @@ pub(crate) async fn only_mailed_link_verifies_an_address(world: &Fixture) {
 pub(crate) async fn failures_are_counted_and_reset(world: &Fixture) {
     let db = &*world.store;
     let email = Email::parse("ada@example.com").expect("an address");
-    let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiar::No);
+    let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiarity::None);
     let counts = async || users::failures(db, &counters).await.expect("read").iter().map(|(count, _)| *count).collect::<Vec<_>>();
     assert_eq!(counts().await, [0, 0, 0]);
     for _ in 0..3 {
@@ -453,7 +453,7 @@ pub(crate) async fn fill(world: &Fixture) {
     let ada = kept(world, "ädä@example.com").await;
     users::begin_second_factor(db, ada.id, &SharedSecret::generate(&[7; 32]), NOON).await.expect("written");
     assert!(users::identify(db, &world.context(), identity("https://google.example", "größe"), ada.id).await.expect("written"));
-    users::count_failure(db, &counters(&ada.email, None, Familiar::No), NOON).await.expect("written");
+    users::count_failure(db, &counters(&ada.email, None, Familiarity::None), NOON).await.expect("written");
     members::add(db, world.tenant.organization, ada.id, Role::Owner, NOON).await.expect("written");
     let mut session = session(world, &ada);
     sessions::create(db, &world.context(), &session, &token(1)).await.expect("written");

@@ -65,7 +65,7 @@ impl StoreLocation {
     /// Returns all texts that may contain a secret.
     async fn sealed(&self) -> Vec<String> {
         self.texts(
-            "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
+            "select secret from endpoints union all select previous_secrets from endpoints where previous_secrets is not null
             union all select config from endpoints where config is not null union all select body from idempotency_keys union all select value from settings where name like 'portal_key.%'",
         )
         .await
@@ -210,7 +210,7 @@ async fn moved_secret_does_not_open() {
         let error = endpoints::find(&*store, (&endpoint).into()).await.expect_err("sealed for another row");
         assert!(matches!(error, Error::Unopened { cause: Unopened::Damaged, .. }), "{error:?}");
         // The same holds for a former secret moved to the current one's column.
-        let swapped = "update endpoints set secret = previous_secret where url = 'https://example.com/' returning url";
+        let swapped = "update endpoints set secret = previous_secrets where url = 'https://example.com/' returning url";
         assert_eq!(place.texts(swapped).await.len(), 1);
         assert!(endpoints::find(&*store, (&endpoint).into()).await.is_err());
         store.close().await;
@@ -232,7 +232,7 @@ async fn plain_secrets_are_read_and_sealed_by_the_walk() {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for sql in [
-            "update endpoints set secret = 'whsec_marked_new', previous_secret = 'whsec_marked_old', config = '{\"password\":\"marked_password\"}'
+            "update endpoints set secret = 'whsec_marked_new', previous_secrets = 'whsec_marked_old', config = '{\"password\":\"marked_password\"}'
                 returning url",
             "update idempotency_keys set body = 'marked_answer' returning key",
             "update settings set value = 'marked_portal_key' where name like 'portal_key.%' returning name",

@@ -86,7 +86,7 @@ impl Report {
             "unverified": self.unverified,
             "accepted_per_second": self.accepted_per_second,
             "delivered_per_second": self.delivered_per_second,
-            "answer_ms": times(self.response_ms),
+            "response_ms": times(self.response_ms),
             "arrival_ms": times(self.arrival_ms),
             "server_cpu_us_per_message": self.cpu_us[0],
             "bench_cpu_us_per_message": self.cpu_us[1],

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::ground::{Ground, Stage};
+use super::test_bed::{DatabaseChoice, TestBed};
 use crate::{
     torture::{
         faults::{clocks::Clocks, fault::Fault},
@@ -46,15 +46,15 @@ pub(crate) struct Installation {
     /// Endpoint of unordered messages.
     pub(crate) endpoint: String,
     pub(crate) receiver: Receiver,
-    pub(crate) stage: Stage,
+    pub(crate) test_bed: TestBed,
 }
 
 impl Installation {
-    pub(crate) async fn build(plan: &Plan, ground: &Ground) -> anyhow::Result<Self> {
+    pub(crate) async fn build(plan: &Plan, choice: &DatabaseChoice) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&plan.directory).with_context(|| format!("could not make {}", plan.directory.display()))?;
-        let stage = Stage::build(ground, plan.fault, plan.rounds, &plan.directory, plan.shim.as_deref()).await?;
-        let environments = (0..plan.nodes).map(|node| stage.environment(node)).collect::<anyhow::Result<_>>()?;
-        let fleet = Fleet::launch(environments, stage.settings(), &plan.directory).await?;
+        let test_bed = TestBed::build(choice, plan.fault, plan.rounds, &plan.directory, plan.shim.as_deref()).await?;
+        let environments = (0..plan.nodes).map(|node| test_bed.environment(node)).collect::<anyhow::Result<_>>()?;
+        let fleet = Fleet::launch(environments, test_bed.settings(), &plan.directory).await?;
         let ledger = Arc::new(Ledger::default());
         let tasks = TaskTracker::new();
         let clocks = Arc::new(Clocks::new(plan.nodes));
@@ -64,7 +64,7 @@ impl Installation {
         let timeout_ms = (plan.fault == Fault::Receivers).then_some(TIMEOUT_MS);
         let (application, endpoint) = make_application(&ApiClient::new(server, api_key)?, &receiver.url(), timeout_ms).await?;
         let target = Target::new(fleet.addresses(), plan.nodes, api_key, &application, Arc::clone(&ledger), tasks)?;
-        Ok(Self { fleet, target: Arc::new(target), ledger, clocks, application, endpoint, receiver, stage })
+        Ok(Self { fleet, target: Arc::new(target), ledger, clocks, application, endpoint, receiver, test_bed })
     }
 
     /// Returns a client of a running node.

@@ -1,7 +1,7 @@
 //! `hookstream torture`: breaks things under load, and checks that no accepted message is lost.
 //!
 //! The nodes are the real binary in separate processes; senders and receiver run here. The possible faults depend on
-//! the nodes' database ([`ground`]). A fault's rounds ([`round`]) share one stream of messages and one ledger: every id
+//! the nodes' database ([`test_bed`]). A fault's rounds ([`round`]) share one stream of messages and one ledger: every id
 //! with a 201 response must end delivered or accounted for ([`traffic::ledger`]).
 
 pub(crate) mod database;
@@ -11,11 +11,11 @@ pub(crate) mod power;
 pub(crate) mod traffic;
 
 mod account;
-mod ground;
 mod knobs;
 mod plan;
 mod report;
 mod round;
+mod test_bed;
 
 use std::{
     num::NonZeroU32,
@@ -28,8 +28,8 @@ use hookstream_cli::say;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use self::{
-    ground::{Ground, Prevented},
     report::{Report, Tally},
+    test_bed::{DatabaseChoice, Prevented},
 };
 use crate::torture::faults::fault::Fault;
 
@@ -108,21 +108,21 @@ pub async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
 }
 
 async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Report> {
-    let ground = Ground::chosen(arguments)?;
-    let nodes = ground.nodes(arguments.nodes)?;
+    let choice = DatabaseChoice::chosen(arguments)?;
+    let nodes = choice.nodes(arguments.nodes)?;
     let seed = match arguments.seed {
         Some(seed) => seed,
         // Short enough to type again.
         None => u64::from(StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?.next_u32()),
     };
-    let mut report = Report::new(&ground, nodes, arguments.rate.get(), seed);
+    let mut report = Report::new(&choice, nodes, arguments.rate.get(), seed);
     let say = |line: String| {
         if !arguments.json {
             say!("{line}");
         }
     };
     for fault in Fault::ALL.into_iter().filter(|fault| arguments.only.contains(fault)) {
-        if let Some(Prevented::Elsewhere(reason) | Prevented::Machine(reason)) = ground.prevents(fault, arguments.shim.is_some()) {
+        if let Some(Prevented::Elsewhere(reason) | Prevented::Machine(reason)) = choice.prevents(fault, arguments.shim.is_some()) {
             anyhow::bail!("{} is not possible here: {reason}", fault.name());
         }
     }
@@ -131,7 +131,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
         if !arguments.only.is_empty() && !arguments.only.contains(&fault) {
             continue;
         }
-        match ground.prevents(fault, arguments.shim.is_some()) {
+        match choice.prevents(fault, arguments.shim.is_some()) {
             None => {}
             // The help says so.
             Some(Prevented::Elsewhere(_)) => continue,
@@ -152,7 +152,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
             directory: directory.join(fault.name()),
             shim: arguments.shim.clone(),
         };
-        if let Err(error) = round::all(&plan, &ground, &mut rng, &mut tally).await {
+        if let Err(error) = round::all(&plan, &choice, &mut rng, &mut tally).await {
             tally.failures.push(format!("{error:#}"));
         }
         say(tally.line());

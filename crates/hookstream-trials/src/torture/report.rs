@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::ground::Ground;
+use super::test_bed::DatabaseChoice;
 use crate::torture::{faults::fault::Fault, traffic::ledger::Totals};
 
 /// Result of a fault's rounds.
@@ -100,8 +100,8 @@ impl Tally {
 }
 
 impl Report {
-    pub(crate) fn new(ground: &Ground, nodes: u32, rate: u32, seed: u64) -> Self {
-        Self { database: ground.name(), nodes, rate, seed, tallies: vec![], skipped: vec![] }
+    pub(crate) fn new(choice: &DatabaseChoice, nodes: u32, rate: u32, seed: u64) -> Self {
+        Self { database: choice.name(), nodes, rate, seed, tallies: vec![], skipped: vec![] }
     }
 
     /// Returns whether all promises held.
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn table_is_aligned_and_one_failure_fails_the_run() {
-        let mut report = Report::new(&Ground::Sqlite, 1, 300, 7);
+        let mut report = Report::new(&DatabaseChoice::Sqlite, 1, 300, 7);
         let mut tally = Tally::new(Fault::RestartImmediate);
         tally.totals = Totals { accepted: 3, delivered: 2, duplicates: 1, ordered: 2, ..Totals::default() };
         tally.lost = 1;

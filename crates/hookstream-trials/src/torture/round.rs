@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use super::{
     account::account,
-    ground::Ground,
     report::{self, Tally},
+    test_bed::DatabaseChoice,
 };
 use crate::torture::{
     faults::{
@@ -26,8 +26,8 @@ use crate::torture::{
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays all rounds, up to the first that fails.
-pub(crate) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut installation = Installation::build(plan, ground).await?;
+pub(crate) async fn all(plan: &Plan, choice: &DatabaseChoice, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut installation = Installation::build(plan, choice).await?;
     let senders = Senders::start(&installation.target, plan.rate);
     let played = rounds(plan, &mut installation, rng, tally).await;
     senders.stop().await;
@@ -38,10 +38,10 @@ pub(crate) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &
     }
     tally.refused = installation.ledger.all_refused();
     installation.fleet.stop().await;
-    if let Err(error) = installation.stage.check_shim(rng) {
+    if let Err(error) = installation.test_bed.check_shim(rng) {
         tally.failures.push(format!("{error:#}"));
     }
-    match installation.stage.examine().await {
+    match installation.test_bed.examine().await {
         Ok(problems) => tally.failures.extend(problems.into_iter().map(|problem| format!("the doctor found: {problem}"))),
         Err(error) => tally.failures.push(format!("the doctor could not look: {error:#}")),
     }
@@ -77,7 +77,7 @@ async fn rounds(plan: &Plan, installation: &mut Installation, rng: &mut StdRng, 
             break;
         }
         if round < plan.rounds {
-            installation.stage.prepare_next().await.with_context(|| format!("after round {round}"))?;
+            installation.test_bed.prepare_next().await.with_context(|| format!("after round {round}"))?;
         }
     }
     Ok(())

@@ -82,7 +82,7 @@ pub(super) struct Endpoint {
     circuit_state: &'static str,
     /// Time until which nothing is sent; `null` if deliveries are not held.
     held_until: Option<String>,
-    /// Reason for the hold: `failing` (circuit breaker) or `retry_after` (the receiver answered `Retry-After`).
+    /// Reason for the hold: `failing` (circuit breaker) or `retry_after` (the receiver responded with `Retry-After`).
     hold_reason: Option<&'static str>,
     /// Public key with which the receiver verifies ed25519 signatures.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,7 @@ use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
         attempt::Attempt as AttemptModel,
-        explain::{kept_back, next_step, remedy, why_unmatched},
+        explain::{next_step, remedy, wait_reason, why_unmatched},
         state::{DeliveryState, Trigger},
     },
 };
@@ -97,11 +97,11 @@ pub(crate) struct ExplainedEndpoint {
     #[schema(example = "pending")]
     status: &'static str,
     /// Reason, as a word: that of the delivery (`schedule_ended`, `endpoint_disabled`, …), or for an unmatched endpoint
-    /// `type_not_wanted`, `other_channels`, `endpoint_made_later`, `endpoint_changed_later` or `test_of_another_endpoint`.
+    /// `type_not_wanted`, `other_channels`, `endpoint_created_later`, `endpoint_changed_later` or `test_of_another_endpoint`.
     reason: Option<&'static str>,
     /// Reason, in sentences.
     #[schema(
-        example = "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z."
+        example = "The last attempt failed (http_status: the receiver responded with 503). Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z."
     )]
     why: String,
     /// Action that gets the message delivered; `null` if it was delivered.
@@ -220,10 +220,10 @@ fn explain_delivery(
         (None, _) | (_, None) => None,
     };
     let has_rate = routes.application().rate_limit.is_some_and(|rate| rate > 0);
-    let kept_back = endpoint.and_then(|endpoint| kept_back(endpoint, has_rate, now));
+    let wait_reason = endpoint.and_then(|endpoint| wait_reason(endpoint, has_rate, now));
     let subject = Subject { message, endpoint: id, now };
     let remedy = remedy(Some(delivery.state), endpoint, message.as_sent(), now);
-    let why = sentences::why(subject, delivery, step, kept_back, attempts.last().copied());
+    let why = sentences::why(subject, delivery, step, wait_reason, attempts.last().copied());
     let next_step = sentences::remedy(subject, &remedy);
     ExplainedEndpoint {
         endpoint_id: id.to_string(),

@@ -5,7 +5,7 @@ use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
         attempt::Attempt,
-        explain::{EndpointChange, KeptBack, Remedy, RemedyAction, ScheduledAttempt, Unmatched},
+        explain::{EndpointChange, Remedy, RemedyAction, ScheduledAttempt, Unmatched, WaitReason},
         state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
     },
     outbound::endpoint::Endpoint,
@@ -107,7 +107,7 @@ pub(super) fn why(
     subject: Subject<'_>,
     delivery: &Delivery,
     step: Option<ScheduledAttempt>,
-    hold: Option<KeptBack>,
+    hold: Option<WaitReason>,
     last: Option<&Attempt>,
 ) -> Vec<Statement> {
     let ended_at = delivery.ended_at.unwrap_or(subject.now);
@@ -131,7 +131,7 @@ pub(super) fn why(
                     [ended].into_iter().chain(last_failure(last)).collect()
                 }
                 ExhaustedReason::Gone => {
-                    vec![Statement::new("gone", format!("{after}: the receiver answered 410 (Gone), which ends retries."), params)]
+                    vec![Statement::new("gone", format!("{after}: the receiver responded with 410 (Gone), which ends retries."), params)]
                 }
                 ExhaustedReason::ReceiverAsked => {
                     let sentence = format!("{after}: the receiver ended retries with the response header webhook-delivery.");
@@ -167,7 +167,7 @@ fn why_pending(
     delivery: &Delivery,
     due_at: Timestamp,
     step: Option<ScheduledAttempt>,
-    hold: Option<KeptBack>,
+    hold: Option<WaitReason>,
     last: Option<&Attempt>,
 ) -> Vec<Statement> {
     let Some(ScheduledAttempt { number, of }) = step else {
@@ -178,10 +178,10 @@ fn why_pending(
     let next = format!("Attempt {number} of {of}");
     let params = json!({ "due_at": due_at.to_string(), "step": number, "steps": of });
     let is_taken = delivery.pending.is_some_and(|pending| pending.is_taken);
-    if let Some(hold) = hold.filter(|hold| due_at <= subject.now || *hold == KeptBack::Paused) {
+    if let Some(hold) = hold.filter(|hold| due_at <= subject.now || *hold == WaitReason::Paused) {
         let verb = if due_at <= subject.now { "has been due since" } else { "is due at" };
         statements.push(Statement::new("next_attempt_due", format!("{next} {verb} {due_at}."), params));
-        statements.push(why_kept_back(subject, hold));
+        statements.push(why_waiting(subject, hold));
         return statements;
     }
     statements.push(match (is_taken, due_at > subject.now) {
@@ -198,31 +198,31 @@ fn why_pending(
     statements
 }
 
-fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, hold: KeptBack) -> Statement {
+fn why_waiting(Subject { message, endpoint, now }: Subject<'_>, hold: WaitReason) -> Statement {
     match hold {
-        KeptBack::Paused => {
+        WaitReason::Paused => {
             Statement::new("endpoint_paused", "The endpoint is paused: its deliveries stay pending until it is active again.", json!({}))
         }
-        KeptBack::Failing { until } if until > now => {
+        WaitReason::Failing { until } if until > now => {
             let reset = format!("POST /v1/applications/{}/endpoints/{endpoint}/reset-circuit", message.origin_id);
             let sentence = format!(
                 "The endpoint's circuit breaker is open after repeated failures: nothing is sent before {until}, unless you {reset}."
             );
             Statement::new("circuit_open", sentence, json!({ "until": until.to_string(), "operation": reset }))
         }
-        KeptBack::Failing { .. } => {
+        WaitReason::Failing { .. } => {
             let sentence = "The endpoint's circuit breaker is half open: one delivery is sent at a time until one succeeds.";
             Statement::new("circuit_half_open", sentence, json!({}))
         }
-        KeptBack::AskedForTime { until } => {
+        WaitReason::RetryAfter { until } => {
             let sentence = format!("The receiver sent Retry-After: nothing is sent before {until}.");
             Statement::new("retry_after", sentence, json!({ "until": until.to_string() }))
         }
-        KeptBack::Order => Statement::new("ordered", "The endpoint receives messages in order: earlier ones are sent first.", json!({})),
-        KeptBack::Rate => {
+        WaitReason::Order => Statement::new("ordered", "The endpoint receives messages in order: earlier ones are sent first.", json!({})),
+        WaitReason::Rate => {
             Statement::new("rate_limited", "The delivery waits for the rate limit of the endpoint or of the application.", json!({}))
         }
-        KeptBack::Batch => {
+        WaitReason::Batch => {
             let sentence = "The endpoint takes batches: the delivery waits at most `max_wait_ms` for others to go with it in one request.";
             Statement::new("batched", sentence, json!({}))
         }
@@ -267,7 +267,7 @@ pub(super) fn why_unmatched(subject: Subject<'_>, endpoint: &Endpoint, reason: U
     let event_type = &subject.message.event_type;
     let (sentence, params) = match reason {
         Unmatched::TestOfAnother => ("The message was a test of another endpoint.".to_owned(), json!({})),
-        Unmatched::MadeLater => {
+        Unmatched::CreatedLater => {
             let created_at = endpoint.created_at.to_string();
             (format!("The endpoint was created at {created_at}, after the message was accepted."), json!({ "created_at": created_at }))
         }
@@ -453,12 +453,12 @@ mod tests {
             let last = error.map(failed);
             assert_eq!(text(&why(subject, delivery, step, None, last.as_ref())), expected);
         };
-        let refused = Some("http_status: the receiver answered 503");
+        let refused = Some("http_status: the receiver responded with 503");
         check(
             &pending(NOW + MINUTE, false),
             step,
             refused,
-            "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-05-28T20:27:40.000Z.",
+            "The last attempt failed (http_status: the receiver responded with 503). Attempt 2 of 10 is due at 2026-05-28T20:27:40.000Z.",
         );
         check(&pending(NOW, false), step, None, "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z. No node has claimed it yet.");
         check(
@@ -496,13 +496,13 @@ mod tests {
             let explained = text(&why(subject, &pending(due_at, false), step, Some(hold), None));
             assert!(explained.contains(expected), "{explained}");
         };
-        check(NOW + MINUTE, KeptBack::Order, "Attempt 1 of 10 is due at 2026-05-28T20:27:40.000Z.");
-        check(NOW, KeptBack::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives messages in order");
-        check(NOW, KeptBack::Rate, "rate limit");
-        check(NOW, KeptBack::AskedForTime { until: NOW + MINUTE }, "nothing is sent before 2026-05-28T20:27:40.000Z.");
-        check(NOW, KeptBack::Failing { until: NOW + MINUTE }, "0202/reset-circuit.");
-        check(NOW, KeptBack::Failing { until: NOW }, "half open");
-        check(NOW + MINUTE, KeptBack::Paused, "is due at 2026-05-28T20:27:40.000Z. The endpoint is paused");
+        check(NOW + MINUTE, WaitReason::Order, "Attempt 1 of 10 is due at 2026-05-28T20:27:40.000Z.");
+        check(NOW, WaitReason::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives messages in order");
+        check(NOW, WaitReason::Rate, "rate limit");
+        check(NOW, WaitReason::RetryAfter { until: NOW + MINUTE }, "nothing is sent before 2026-05-28T20:27:40.000Z.");
+        check(NOW, WaitReason::Failing { until: NOW + MINUTE }, "0202/reset-circuit.");
+        check(NOW, WaitReason::Failing { until: NOW }, "half open");
+        check(NOW + MINUTE, WaitReason::Paused, "is due at 2026-05-28T20:27:40.000Z. The endpoint is paused");
     }
 
     #[test]
@@ -572,11 +572,11 @@ mod tests {
             let last = Attempt {
                 response_body: Some(body.to_owned()),
                 response_status: Some(500),
-                ..failed("http_status: the receiver answered 500")
+                ..failed("http_status: the receiver responded with 500")
             };
             let statements = why(subject, &pending(NOW + MINUTE, false), Some(ScheduledAttempt { number: 2, of: 10 }), None, Some(&last));
             let failure = statements.iter().find(|statement| statement.code == "last_attempt_failed").expect("the failure is explained");
-            assert_eq!(failure.sentence, format!("The last attempt failed (http_status: the receiver answered 500).{expected}"));
+            assert_eq!(failure.sentence, format!("The last attempt failed (http_status: the receiver responded with 500).{expected}"));
             assert_eq!(failure.params["response_status"], 500);
         };
         check("", "");

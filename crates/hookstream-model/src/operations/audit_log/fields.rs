@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn created_or_removed_resource_is_shown_without_empty_fields() {
         let expected = json!({ "name": "Acme", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
-        assert_eq!(text(&Change::made(&application())), (Value::Null, expected.clone()));
+        assert_eq!(text(&Change::created(&application())), (Value::Null, expected.clone()));
         assert_eq!(text(&Change::removed(&application())), (expected, Value::Null));
     }
 
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn header_values_are_hidden_but_their_change_is_recorded() {
-        let made = Change::made(&endpoint(&[("authorization", "Bearer sesame")]));
+        let made = Change::created(&endpoint(&[("authorization", "Bearer sesame")]));
         assert_eq!(made.after.as_ref().and_then(|after| after.get("headers")), Some(&json!({ "authorization": "***" })));
         let changed = Change::between(&endpoint(&[("authorization", "Bearer sesame")]), &endpoint(&[("authorization", "Bearer basil")]));
         let same = json!({ "headers": { "authorization": "***" } });

@@ -285,7 +285,7 @@ pub struct Change {
 
 impl Change {
     /// Creation: the resource's fields, without empty ones.
-    pub fn made(resource: &impl Audited) -> Self {
+    pub fn created(resource: &impl Audited) -> Self {
         Self { before: None, after: Some(resource.fields().shown()) }
     }
 

@@ -73,7 +73,7 @@ fn audit_log_shows_the_columns_of_an_endpoint() {
     let (id, application_id) = (EndpointId::from_bytes([4; 16]), ApplicationId::from_bytes([3; 16]));
     let endpoint = Endpoint::new(id, TENANT, application_id, TargetKind::Http, url, Timestamp::EPOCH);
     let identity = ["id", "organization_id", "environment_id", "created_at", "updated_at", "version", "changed_at_version"];
-    let secrets = ["secret", "previous_secret", "previous_secret_until"];
+    let secrets = ["secret", "previous_secrets"];
     let findings = ["failing_since", "held_until", "hold_reason"];
     // Shown together as `batch`.
     let batch = ["batch_max_size", "batch_max_wait_ms"];

@@ -245,7 +245,7 @@ impl Fixture {
             response_body: Some("no".to_owned()),
             duration: Duration::from_millis(12),
             waterfall: Some(Waterfall { queue: Duration::from_millis(3), exchange: Timings::default() }),
-            error: Some("http_status: the receiver answered 500".to_owned()),
+            error: Some("http_status: the receiver responded with 500".to_owned()),
             created_at: at,
         }
     }

@@ -189,66 +189,66 @@ mod tests {
             disk::SmallDisk,
         },
         faults::fault::Fault,
-        ground::{Ground, Stage},
+        test_bed::{DatabaseChoice, TestBed},
     };
 
-    /// Builds a stage for a fault with a table of one row, if PostgreSQL is installed.
-    async fn stage(fault: Fault) -> Option<(Stage, TempDir)> {
-        let ground = Ground::Own(Arc::new(Programs::find().ok()?));
+    /// Builds a test bed for a fault with a table of one row, if PostgreSQL is installed.
+    async fn test_bed(fault: Fault) -> Option<(TestBed, TempDir)> {
+        let choice = DatabaseChoice::Own(Arc::new(Programs::find().ok()?));
         let directory = tempfile::tempdir().expect("a scratch directory");
-        let stage = Stage::build(&ground, fault, 1, directory.path(), None).await.expect("a stage");
-        as_node(&stage, "create table t (n int, pad text)").await.expect("a table");
-        insert(&stage).await.expect("a row");
-        Some((stage, directory))
+        let test_bed = TestBed::build(&choice, fault, 1, directory.path(), None).await.expect("a test bed");
+        as_node(&test_bed, "create table t (n int, pad text)").await.expect("a table");
+        insert(&test_bed).await.expect("a row");
+        Some((test_bed, directory))
     }
 
-    async fn as_node(stage: &Stage, sql: &str) -> anyhow::Result<String> {
-        let psql = stage.psql()?;
+    async fn as_node(test_bed: &TestBed, sql: &str) -> anyhow::Result<String> {
+        let psql = test_bed.psql()?;
         output(psql.command(psql.node_url(), sql)).await
     }
 
-    async fn insert(stage: &Stage) -> anyhow::Result<String> {
-        as_node(stage, "insert into t select n, repeat('x', 1000) from generate_series(1, 100) n").await
+    async fn insert(test_bed: &TestBed) -> anyhow::Result<String> {
+        as_node(test_bed, "insert into t select n, repeat('x', 1000) from generate_series(1, 100) n").await
     }
 
-    async fn count(stage: &Stage) -> String {
-        as_node(stage, "select count(*) from t").await.expect("it answers").trim().to_owned()
+    async fn count(test_bed: &TestBed) -> String {
+        as_node(test_bed, "select count(*) from t").await.expect("it answers").trim().to_owned()
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn promoted_replica_has_all_commits_and_gets_a_replica() {
-        let Some((mut stage, _directory)) = stage(Fault::Failover).await else { return };
-        stage.fail_over().await.expect("a failover");
-        insert(&stage).await.expect("the promoted one takes writes");
-        stage.prepare_next().await.expect("a new replica");
-        stage.fail_over().await.expect("another failover");
-        insert(&stage).await.expect("the promoted one takes writes");
-        assert_eq!(count(&stage).await, "300");
+        let Some((mut test_bed, _directory)) = test_bed(Fault::Failover).await else { return };
+        test_bed.fail_over().await.expect("a failover");
+        insert(&test_bed).await.expect("the promoted one takes writes");
+        test_bed.prepare_next().await.expect("a new replica");
+        test_bed.fail_over().await.expect("another failover");
+        insert(&test_bed).await.expect("the promoted one takes writes");
+        assert_eq!(count(&test_bed).await, "300");
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn restarted_cluster_has_all_commits() {
-        let Some((mut stage, _directory)) = stage(Fault::RestartFast).await else { return };
+        let Some((mut test_bed, _directory)) = test_bed(Fault::RestartFast).await else { return };
         for mode in [Stop::Fast, Stop::Immediate] {
-            let cluster = stage.primary().expect("a cluster");
+            let cluster = test_bed.primary().expect("a cluster");
             cluster.stop(mode).await.expect("stopped");
-            assert!(insert(&stage).await.is_err());
-            stage.primary().expect("a cluster").start().await.expect("started");
+            assert!(insert(&test_bed).await.is_err());
+            test_bed.primary().expect("a cluster").start().await.expect("started");
         }
-        assert_eq!(count(&stage).await, "100");
+        assert_eq!(count(&test_bed).await, "100");
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn connections_and_table_locks_are_taken_and_released() {
-        let Some((stage, _directory)) = stage(Fault::Connections).await else { return };
-        let psql = stage.psql().expect("there is one");
+        let Some((test_bed, _directory)) = test_bed(Fault::Connections).await else { return };
+        let psql = test_bed.psql().expect("there is one");
         let mut command = psql.command(psql.node_url(), "select pg_sleep(30)");
         let mut other = command.env("PGAPPNAME", "a node").spawn().expect("psql runs");
         let sleeping = "select count(*) from pg_stat_activity where application_name = 'a node'";
         while psql.run(sleeping).await.expect("it answers").trim() != "1" {}
         let held = psql.hold_all_connections().await.expect("all slots");
         assert!(crate::traffic::process::ended_within(&mut other, WITHIN).await);
-        let refused = insert(&stage).await.expect_err("there is no place").to_string();
+        let refused = insert(&test_bed).await.expect_err("there is no place").to_string();
         assert!(refused.contains("connection slots"), "{refused}");
         held.release();
         psql.until_reachable().await.expect("there is a place again");
@@ -256,10 +256,10 @@ mod tests {
         let held = psql.lock_all_tables().expect("locked");
         let locked = "select count(*) from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock' and granted";
         while psql.run(locked).await.expect("it answers").trim() != "1" {}
-        let refused = as_node(&stage, "set lock_timeout = 100; select count(*) from t").await.expect_err("it is locked").to_string();
+        let refused = as_node(&test_bed, "set lock_timeout = 100; select count(*) from t").await.expect_err("it is locked").to_string();
         assert!(refused.contains("lock timeout"), "{refused}");
         held.release();
-        assert_eq!(count(&stage).await, "100");
+        assert_eq!(count(&test_bed).await, "100");
         psql.terminate_others().await.expect("it runs");
     }
 
@@ -268,16 +268,16 @@ mod tests {
         if SmallDisk::prevented().is_some() {
             return;
         }
-        let Some((mut stage, _directory)) = stage(Fault::DiskFull).await else { return };
-        stage.disk().expect("a disk").fill().expect("filled");
+        let Some((mut test_bed, _directory)) = test_bed(Fault::DiskFull).await else { return };
+        test_bed.disk().expect("a disk").fill().expect("filled");
         // The free space of existing pages is used up first.
         let refused = loop {
-            if let Err(error) = insert(&stage).await {
+            if let Err(error) = insert(&test_bed).await {
                 break error.to_string();
             }
         };
         assert!(refused.contains("No space left on device"), "{refused}");
-        stage.disk().expect("a disk").make_room().expect("room");
-        insert(&stage).await.expect("there is room");
+        test_bed.disk().expect("a disk").make_room().expect("room");
+        insert(&test_bed).await.expect("there is room");
     }
 }

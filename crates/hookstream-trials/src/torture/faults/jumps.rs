@@ -37,7 +37,7 @@ pub(crate) async fn inflict(installation: &mut Installation, rng: &mut StdRng) -
 }
 
 fn shift(installation: &mut Installation, node: u32, ms: i64) -> anyhow::Result<()> {
-    installation.stage.shim()?.shift_clock(node, ms)?;
+    installation.test_bed.shim()?.shift_clock(node, ms)?;
     installation.clocks.shift(node, ms);
     Ok(())
 }

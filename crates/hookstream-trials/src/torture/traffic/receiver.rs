@@ -44,7 +44,7 @@ const REBIND_PAUSE: Duration = Duration::from_millis(10);
 
 /// Behaviour of the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Behaviour {
     /// Accepts every request.
     Accepts,
     /// Responds with a status, and a `Retry-After` of this many seconds if any.
@@ -62,11 +62,11 @@ pub(crate) enum Mood {
 /// Listening receiver, closed on drop.
 pub(crate) struct Receiver {
     address: SocketAddr,
-    mood: watch::Sender<Mood>,
+    behaviour: watch::Sender<Behaviour>,
     _listening: AbortOnDropHandle<()>,
 }
 
-impl Mood {
+impl Behaviour {
     /// Returns a random misbehaviour.
     pub(crate) fn bad(rng: &mut StdRng) -> Self {
         match rng.random_range(0..8) {
@@ -87,38 +87,38 @@ impl Receiver {
     pub(crate) async fn start(state: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
         let address = listener.local_addr()?;
-        let mood = state.mood.clone();
+        let behaviour = state.behaviour.clone();
         let listening = tasks.spawn(listen(listener, address, Arc::new(state), tasks.clone()));
-        Ok(Self { address, mood, _listening: AbortOnDropHandle::new(listening) })
+        Ok(Self { address, behaviour, _listening: AbortOnDropHandle::new(listening) })
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    pub(crate) fn set(&self, mood: Mood) {
-        self.mood.send_replace(mood);
+    pub(crate) fn set(&self, behaviour: Behaviour) {
+        self.behaviour.send_replace(behaviour);
     }
 }
 
 async fn listen(mut listener: TcpListener, address: SocketAddr, state: Arc<ReceiverState>, tasks: TaskTracker) {
-    let mut moods = state.mood.subscribe();
+    let mut behaviours = state.behaviour.subscribe();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 tasks.spawn(serve(stream, Arc::clone(&state)));
             }
-            () = until(&mut moods, |mood| mood == Mood::Away) => {
+            () = until(&mut behaviours, |behaviour| behaviour == Behaviour::Away) => {
                 drop(listener);
-                listener = listen_again(address, &mut moods).await;
+                listener = listen_again(address, &mut behaviours).await;
             }
         }
     }
 }
 
 /// Stays away for the requested time, then listens again.
-async fn listen_again(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> TcpListener {
+async fn listen_again(address: SocketAddr, behaviours: &mut watch::Receiver<Behaviour>) -> TcpListener {
     loop {
         // Bound without listening: no other process gets the address, and connections are refused.
         let place = TcpSocket::new_v4().and_then(|socket| {
@@ -126,7 +126,7 @@ async fn listen_again(address: SocketAddr, moods: &mut watch::Receiver<Mood>) ->
             socket.bind(address)?;
             Ok(socket)
         });
-        until(moods, |mood| mood != Mood::Away).await;
+        until(behaviours, |behaviour| behaviour != Behaviour::Away).await;
         match place.and_then(|socket| socket.listen(1024)) {
             Ok(listener) => return listener,
             Err(_) => sleep(REBIND_PAUSE).await,
@@ -137,15 +137,15 @@ async fn listen_again(address: SocketAddr, moods: &mut watch::Receiver<Mood>) ->
 async fn serve(stream: TcpStream, state: Arc<ReceiverState>) {
     // With this option, closing the connection resets it.
     let _ = stream.set_zero_linger();
-    let mut moods = state.mood.subscribe();
+    let mut behaviours = state.behaviour.subscribe();
     tokio::select! {
         () = converse(stream, state) => {}
-        () = until(&mut moods, |mood| mood == Mood::Away) => {}
+        () = until(&mut behaviours, |behaviour| behaviour == Behaviour::Away) => {}
     }
 }
 
-async fn until(moods: &mut watch::Receiver<Mood>, is_met: impl Fn(Mood) -> bool) {
-    let _ = moods.wait_for(|mood| is_met(*mood)).await;
+async fn until(behaviours: &mut watch::Receiver<Behaviour>, is_met: impl Fn(Behaviour) -> bool) {
+    let _ = behaviours.wait_for(|behaviour| is_met(*behaviour)).await;
 }
 
 /// State of the receiver, shared by its connections.
@@ -154,12 +154,12 @@ pub(crate) struct ReceiverState {
     clocks: Arc<Clocks>,
     /// Share of messages whose first attempt gets a 500 response.
     fail_share: f64,
-    mood: watch::Sender<Mood>,
+    behaviour: watch::Sender<Behaviour>,
 }
 
 impl ReceiverState {
     pub(crate) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
-        Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Accepts) }
+        Self { ledger, clocks, fail_share, behaviour: watch::Sender::new(Behaviour::Accepts) }
     }
 }
 
@@ -180,17 +180,17 @@ impl Receive for ReceiverState {
 
     async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
         let Some(messages) = messages(&head, &body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
-        let mood = *self.mood.borrow();
-        match mood {
-            Mood::Accepts | Mood::Trickles(StatusCode::OK) => {}
-            Mood::Refuses(status, retry_after) => {
+        let behaviour = *self.behaviour.borrow();
+        match behaviour {
+            Behaviour::Accepts | Behaviour::Trickles(StatusCode::OK) => {}
+            Behaviour::Refuses(status, retry_after) => {
                 let mut response = plain(status);
                 response.headers_mut().extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
                 return Ok(boxed(response));
             }
-            Mood::Resets | Mood::Away => return Err(io::ErrorKind::ConnectionReset.into()),
-            Mood::Hangs => std::future::pending().await,
-            Mood::Trickles(status) => return Ok(trickle(status)),
+            Behaviour::Resets | Behaviour::Away => return Err(io::ErrorKind::ConnectionReset.into()),
+            Behaviour::Hangs => std::future::pending().await,
+            Behaviour::Trickles(status) => return Ok(trickle(status)),
         }
         let signed_at = header(&head.headers, "webhook-timestamp").parse();
         if !signed_at.is_ok_and(|seconds| self.clocks.recently_showed(seconds, SystemClock.now())) {
@@ -204,7 +204,7 @@ impl Receive for ReceiverState {
             return Ok(boxed(plain(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         messages.iter().for_each(|(number, id)| self.ledger.arrived(*number, id));
-        Ok(if mood == Mood::Accepts { boxed(plain(StatusCode::NO_CONTENT)) } else { trickle(StatusCode::OK) })
+        Ok(if behaviour == Behaviour::Accepts { boxed(plain(StatusCode::NO_CONTENT)) } else { trickle(StatusCode::OK) })
     }
 }
 
@@ -256,25 +256,25 @@ mod tests {
         let ledger = Arc::new(Ledger::default());
         let state = ReceiverState::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
         let receiver = Receiver::start(state, &TaskTracker::new()).await.expect("it listens");
-        let check = async |mood, expected: Result<&str, io::ErrorKind>| {
-            receiver.set(mood);
+        let check = async |behaviour, expected: Result<&str, io::ErrorKind>| {
+            receiver.set(behaviour);
             // The receiver changes its behaviour soon, but not at once.
             sleep(Duration::from_millis(50)).await;
             let response = response(&receiver).await;
             match expected {
-                Ok(part) => assert!(response.as_ref().is_ok_and(|text| text.contains(part)), "{mood:?}: {response:?}"),
-                Err(kind) => assert_eq!(response, Err(kind), "{mood:?}"),
+                Ok(part) => assert!(response.as_ref().is_ok_and(|text| text.contains(part)), "{behaviour:?}: {response:?}"),
+                Err(kind) => assert_eq!(response, Err(kind), "{behaviour:?}"),
             }
         };
-        check(Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(2)), Ok("retry-after: 2\r\n")).await;
-        check(Mood::Resets, Err(io::ErrorKind::ConnectionReset)).await;
-        check(Mood::Hangs, Ok("")).await;
-        check(Mood::Trickles(StatusCode::INTERNAL_SERVER_ERROR), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
-        check(Mood::Away, Err(io::ErrorKind::ConnectionRefused)).await;
+        check(Behaviour::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(2)), Ok("retry-after: 2\r\n")).await;
+        check(Behaviour::Resets, Err(io::ErrorKind::ConnectionReset)).await;
+        check(Behaviour::Hangs, Ok("")).await;
+        check(Behaviour::Trickles(StatusCode::INTERNAL_SERVER_ERROR), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        check(Behaviour::Away, Err(io::ErrorKind::ConnectionRefused)).await;
         assert!(!ledger.has_arrived("a"));
-        check(Mood::Trickles(StatusCode::OK), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        check(Behaviour::Trickles(StatusCode::OK), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
         assert!(ledger.has_arrived("a"), "a complete head decides");
-        check(Mood::Accepts, Ok("HTTP/1.1 204")).await;
+        check(Behaviour::Accepts, Ok("HTTP/1.1 204")).await;
         assert!(ledger.has_arrived("a"));
     }
 }

@@ -202,7 +202,7 @@ mod tests {
             "endpoint_id": "019d", "endpoint_url": "https://acme.example/hooks", "endpoint_status": "active", "status": "pending",
             "reason": null, "why": "Try 3 of 10 is due at 2026-11-24T08:05:00.000Z.", "next_step": "It is tried again by itself.",
             "attempts": [
-                try_of(1, Some(503), "http_status: the receiver answered 503", 160, &waterfall),
+                try_of(1, Some(503), "http_status: the receiver responded with 503", 160, &waterfall),
                 try_of(2, None, "timeout: no response within 20000 ms", 20_000, &broke_off),
                 try_of(3, None, "dns_failed: no such name", 4, &Value::Null),
             ],
@@ -221,7 +221,7 @@ https://acme.example/hooks  (019d, active)
   pending: Try 3 of 10 is due at 2026-11-24T08:05:00.000Z.
   next: It is tried again by itself.
   attempt 1  2026-11-24T08:00:00.001Z  initial, failed, answered 503, 160 ms
-    http_status: the receiver answered 503
+    http_status: the receiver responded with 503
     queue            1.000 ms
     dns             10.000 ms  ██
     connect         20.000 ms    █████

@@ -69,7 +69,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 /// Returns every stored text that may contain a secret.
 async fn sealed(scratch: &Scratch) -> Vec<String> {
-    let sql = "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
+    let sql = "select secret from endpoints union all select previous_secrets from endpoints where previous_secrets is not null
         union all select body from idempotency_keys union all select value from settings where name like 'portal_key%'";
     match &scratch.database {
         Some(database) => {

@@ -123,7 +123,7 @@ async fn delivery_succeeds_on_the_third_attempt() {
     assert_eq!(field("attempt_number"), [1, 2, 3]);
     assert_eq!(field("trigger_type"), ["initial", "automatic", "automatic"]);
     assert_eq!(field("response_body"), ["sorry", "sorry", "sorry"]);
-    assert_eq!(seen["attempts"][0]["error"], "http_status: the receiver answered 503");
+    assert_eq!(seen["attempts"][0]["error"], "http_status: the receiver responded with 503");
     let received = receiver.received();
     assert!(received.iter().all(|delivery| delivery.id() == id), "the id stays the same");
     assert_eq!(
@@ -221,7 +221,7 @@ async fn redirect_is_shown_and_not_followed() {
     let seen = server.client.until(&id, "failed").await;
     let error = seen["attempts"][0]["error"].as_str().expect("an error");
     assert!(
-        error.starts_with("redirect_refused: the receiver answered 307 with a redirect to ") && error.contains(&elsewhere.url()),
+        error.starts_with("redirect_refused: the receiver responded with 307 with a redirect to ") && error.contains(&elsewhere.url()),
         "{error}"
     );
     assert_eq!(elsewhere.received().len(), 0);

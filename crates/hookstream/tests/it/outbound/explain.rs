@@ -93,7 +93,7 @@ async fn each_endpoint_is_explained_with_its_next_step() {
         true,
         "pending",
         None,
-        "The last attempt failed (http_status: the receiver answered 503). Response: too busy Attempt 2 of 3 is due at ",
+        "The last attempt failed (http_status: the receiver responded with 503). Response: too busy Attempt 2 of 3 is due at ",
     );
     let next = &about["next_attempt"];
     assert_eq!(
@@ -126,7 +126,7 @@ async fn each_endpoint_is_explained_with_its_next_step() {
         "Not subscribed to invoice.paid: the endpoint's filter_types are [user.created].",
     );
     says(&about["next_step"], "Add invoice.paid to its filter_types");
-    let about = check(&later, false, "unmatched", Some("endpoint_made_later"), ", after the message was accepted.");
+    let about = check(&later, false, "unmatched", Some("endpoint_created_later"), ", after the message was accepted.");
     says(&about["next_step"], "sends the message to this endpoint.");
     assert_eq!(about["attempts"], json!([]));
 
@@ -169,7 +169,7 @@ async fn unmatched_and_exhausted_messages_are_explained() {
     .await;
     let gone = about(&found, &path);
     assert_eq!((&gone["status"], &gone["reason"], &gone["ended_at"].is_string()), (&json!("exhausted"), &json!("gone"), &true));
-    says(&gone["why"], "the receiver answered 410");
+    says(&gone["why"], "the receiver responded with 410");
     says(&gone["next_step"], "Enable the endpoint");
 
     receiver.respond(|_| CannedResponse::status(200));

@@ -116,8 +116,7 @@ create table endpoints (
     hold_reason text,
     secret text not null,
     -- Encrypted JSON array of [secret, end] pairs, and the latest end.
-    previous_secret text,
-    previous_secret_until bigint,
+    previous_secrets text,
     created_at bigint not null,
     updated_at bigint not null,
     version bigint not null,

@@ -116,8 +116,7 @@ create table endpoints (
     hold_reason text,
     secret text not null,
     -- Encrypted JSON array of [secret, end] pairs, and the latest end.
-    previous_secret text,
-    previous_secret_until integer,
+    previous_secrets text,
     created_at integer not null,
     updated_at integer not null,
     version integer not null,

@@ -34,7 +34,7 @@ const DISK_MIB_PER_ROUND: u32 = 8;
 
 /// Database chosen by the user.
 #[derive(Debug)]
-pub(crate) enum Ground {
+pub(crate) enum DatabaseChoice {
     Sqlite,
     /// Existing database, by its URL.
     Given(String),
@@ -43,7 +43,7 @@ pub(crate) enum Ground {
 }
 
 /// Database of one fault's nodes. Clusters end on drop.
-pub(crate) struct Stage {
+pub(crate) struct TestBed {
     database: Database,
     directory: PathBuf,
     /// Set if the fault needs it.
@@ -69,7 +69,7 @@ enum Database {
     },
 }
 
-impl Ground {
+impl DatabaseChoice {
     pub(crate) fn chosen(arguments: &TortureArgs) -> anyhow::Result<Self> {
         Ok(match &arguments.database_url {
             Some(url) => Self::Given(url.clone()),
@@ -127,9 +127,15 @@ pub(crate) enum Prevented {
     Machine(String),
 }
 
-impl Stage {
+impl TestBed {
     /// Builds the equipment of a fault, with its data in a directory.
-    pub(crate) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path, shim: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) async fn build(
+        choice: &DatabaseChoice,
+        fault: Fault,
+        rounds: u32,
+        directory: &Path,
+        shim: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let disk = |owner| match fault {
             Fault::DiskFull => {
                 let size = rounds.saturating_mul(DISK_MIB_PER_ROUND).saturating_add(DISK_MIB);
@@ -157,21 +163,21 @@ impl Stage {
             (Fault::Clock, Some(library)) => Some(Shim::new(library, directory, None)?),
             (_, Some(_) | None) => None,
         };
-        let database = match ground {
-            Ground::Sqlite => {
+        let database = match choice {
+            DatabaseChoice::Sqlite => {
                 let disk = disk(None)?;
                 // The directory above is watched, because the creation of the data directory counts too.
                 let room = shim.as_ref().and_then(Shim::root).or(disk.as_ref().map(SmallDisk::room)).unwrap_or(directory);
                 Database::Sqlite { data_dir: room.join("sqlite"), disk }
             }
-            Ground::Given(url) => Database::Given(Psql::new("psql".into(), url, url)),
-            Ground::Own(programs) if fault == Fault::Failover => {
+            DatabaseChoice::Given(url) => Database::Given(Psql::new("psql".into(), url, url)),
+            DatabaseChoice::Own(programs) if fault == Fault::Failover => {
                 let primary = Cluster::create(programs, directory, "cluster-1").await?;
                 primary.psql().create_database(None).await?;
                 let replica = Cluster::replica_of(&primary, directory, "cluster-2").await?;
                 Database::Pair { primary, replica, made: 2 }
             }
-            Ground::Own(programs) => {
+            DatabaseChoice::Own(programs) => {
                 let disk = disk(programs.owner())?;
                 let cluster = Cluster::create(programs, directory, "cluster").await?;
                 // The write-ahead log stays on the other disk: PostgreSQL itself ends if that disk is full.
