@@ -4,7 +4,7 @@ import globals from "globals";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist", "node_modules", "src/api/schema.d.ts"] },
+  { ignores: ["dist", "node_modules", "types/schema.d.ts"] },
   js.configs.recommended,
   tseslint.configs.strict,
   {
@@ -16,11 +16,17 @@ export default tseslint.config(
       "react-hooks/exhaustive-deps": "error",
       "no-restricted-syntax": [
         "error",
-        { selector: "ExportDefaultDeclaration", message: "Export by name, so that a thing has one name everywhere." },
+        {
+          selector: "ExportDefaultDeclaration",
+          message: "Export by name, so that a thing has one name everywhere.",
+        },
       ],
       "@typescript-eslint/no-explicit-any": "error",
       "@typescript-eslint/consistent-type-imports": "error",
     },
   },
-  { files: ["scripts/*.mjs", "public/*.js"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  {
+    files: ["scripts/*.mjs", "public/*.js"],
+    languageOptions: { globals: { ...globals.node, ...globals.browser } },
+  },
 );

@@ -22,12 +22,16 @@ function accountPages(): Plugin {
   };
 }
 
+/** Content security policy of the server (crates/hookstream-dashboard), so that a preview shows what it forbids. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 export default defineConfig({
   base: "/dashboard/",
   plugins: [react(), accountPages()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   server: { proxy: { "/v1": API, "/docs": API } },
-  preview: { proxy: { "/v1": API, "/docs": API } },
+  preview: { proxy: { "/v1": API, "/docs": API }, headers: { "content-security-policy": POLICY } },
   build: {
     target: "es2022",
     // The content security policy allows no data: addresses.

@@ -49,15 +49,24 @@ const pages = [
   { path: "/get-started", component: lazyRouteComponent(() => import("./pages/overview"), "GetStarted") },
   { path: "/messages", component: lazyRouteComponent(() => import("./pages/messages"), "Messages") },
   { path: "/messages/$id", component: lazyRouteComponent(() => import("./pages/message"), "MessagePage") },
-  { path: "/applications", component: lazyRouteComponent(() => import("./pages/applications"), "Applications") },
-  { path: "/applications/$id", component: lazyRouteComponent(() => import("./pages/applications"), "ApplicationPage") },
+  {
+    path: "/applications",
+    component: lazyRouteComponent(() => import("./pages/applications"), "Applications"),
+  },
+  {
+    path: "/applications/$id",
+    component: lazyRouteComponent(() => import("./pages/applications"), "ApplicationPage"),
+  },
   { path: "/endpoints", component: lazyRouteComponent(() => import("./pages/endpoints"), "Endpoints") },
   {
     path: "/applications/$appId/endpoints/$id",
     component: lazyRouteComponent(() => import("./pages/endpoint"), "EndpointPage"),
   },
   { path: "/event-types", component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypes") },
-  { path: "/event-types/$id", component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypePage") },
+  {
+    path: "/event-types/$id",
+    component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypePage"),
+  },
   { path: "/queues", component: lazyRouteComponent(() => import("./pages/engine"), "Queues") },
   { path: "/jobs", component: lazyRouteComponent(() => import("./pages/engine"), "Jobs") },
   { path: "/nodes", component: lazyRouteComponent(() => import("./pages/engine"), "Nodes") },

@@ -45,7 +45,9 @@ export const replaceRecoveryCodes = (body: Schemas["WithPasswordAndCode"]) =>
   answered(api.POST("/v1/auth/recovery-codes", { body }));
 
 export const beginWithProvider = (provider: string, connect: boolean) =>
-  answered(api.POST("/v1/auth/providers/{provider}/begin", { params: { path: { provider } }, body: { connect } }));
+  answered(
+    api.POST("/v1/auth/providers/{provider}/begin", { params: { path: { provider } }, body: { connect } }),
+  );
 export const endWithProvider = (provider: string, body: Schemas["EndWithProvider"]) =>
   answered(api.POST("/v1/auth/providers/{provider}/end", { params: { path: { provider } }, body }));
 export const disconnectProvider = (provider: string) =>

@@ -11,7 +11,9 @@ export function applicationsQuery(search: string) {
     queryFn: ({ pageParam }) =>
       answered(
         api.GET("/v1/applications", {
-          params: { query: { limit: 50, ...(search ? { search } : {}), ...(pageParam ? { cursor: pageParam } : {}) } },
+          params: {
+            query: { limit: 50, ...(search ? { search } : {}), ...(pageParam ? { cursor: pageParam } : {}) },
+          },
         }),
       ),
     initialPageParam: "",
@@ -24,7 +26,9 @@ export function applicationChoicesQuery(search: string) {
   return queryOptions({
     queryKey: ["applications", "choices", search],
     queryFn: () =>
-      answered(api.GET("/v1/applications", { params: { query: { limit: 20, ...(search ? { search } : {}) } } })),
+      answered(
+        api.GET("/v1/applications", { params: { query: { limit: 20, ...(search ? { search } : {}) } } }),
+      ),
     select: (page) => page.applications,
     staleTime: 30_000,
   });
@@ -45,7 +49,9 @@ export function useApplicationNames(ids: string[]): Map<string, string> {
   return useQueries({
     queries: wanted.map((id) => ({ ...applicationQuery(id), staleTime: 300_000 })),
     combine: (results) =>
-      new Map(results.flatMap((result) => (result.data ? [[result.data.id, result.data.name] as const] : []))),
+      new Map(
+        results.flatMap((result) => (result.data ? [[result.data.id, result.data.name] as const] : [])),
+      ),
   });
 }
 

@@ -32,7 +32,11 @@ export function latestChangesQuery(envId: string, resourceId?: string) {
   return queryOptions({
     queryKey: ["audit-log", "latest", envId, resourceId],
     queryFn: () => {
-      const query = { limit: resourceId ? 50 : 5, env_id: envId, ...(resourceId ? { resource_id: resourceId } : {}) };
+      const query = {
+        limit: resourceId ? 50 : 5,
+        env_id: envId,
+        ...(resourceId ? { resource_id: resourceId } : {}),
+      };
       return answered(api.GET("/v1/audit-log", { params: { query } }));
     },
     select: (answer) => answer.audit_log,

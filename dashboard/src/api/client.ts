@@ -2,7 +2,7 @@
 import { QueryClient } from "@tanstack/react-query";
 import createClient from "openapi-fetch";
 import { ApiError, hasStatus } from "./errors";
-import type { components, paths } from "./schema";
+import type { components, paths } from "../../types/schema";
 
 export type Schemas = components["schemas"];
 
@@ -39,6 +39,7 @@ export const queryClient = new QueryClient({
 /** Calls `act` once a query finds that the session has ended. */
 export function onSessionEnd(act: () => void): () => void {
   return queryClient.getQueryCache().subscribe((event) => {
-    if (event.type === "updated" && event.action.type === "error" && hasStatus(event.action.error, 401)) act();
+    if (event.type === "updated" && event.action.type === "error" && hasStatus(event.action.error, 401))
+      act();
   });
 }

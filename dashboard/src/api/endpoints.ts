@@ -49,7 +49,11 @@ export const allEndpointsQuery = infiniteQueryOptions({
         return list.endpoints.map((endpoint) => ({ ...endpoint, applicationName: application.name }));
       }),
     );
-    return { endpoints: lists.flat(), cursor: page.has_more ? page.cursor : null, applications: page.applications.length };
+    return {
+      endpoints: lists.flat(),
+      cursor: page.has_more ? page.cursor : null,
+      applications: page.applications.length,
+    };
   },
   initialPageParam: "",
   getNextPageParam: (page) => page.cursor ?? undefined,
@@ -95,7 +99,9 @@ export function sendTest(path: EndpointPath, body: Schemas["TestEndpoint"]) {
 
 export function rotateSecret(path: EndpointPath, graceSeconds: number) {
   const body = { grace_seconds: graceSeconds };
-  return answered(api.POST("/v1/applications/{appId}/endpoints/{id}/rotate-secret", { params: { path }, body }));
+  return answered(
+    api.POST("/v1/applications/{appId}/endpoints/{id}/rotate-secret", { params: { path }, body }),
+  );
 }
 
 export function revealSecret(path: EndpointPath) {

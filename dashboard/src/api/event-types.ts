@@ -15,7 +15,9 @@ export const eventTypesQuery = queryOptions({
     let cursor: string | null | undefined = null;
     for (let page = 0; page < MAX_PAGES; page += 1) {
       const query: { limit: number; cursor?: string } = { limit: 100, ...(cursor ? { cursor } : {}) };
-      const answer: Schemas["EventTypeList"] = await answered(api.GET("/v1/event-types", { params: { query } }));
+      const answer: Schemas["EventTypeList"] = await answered(
+        api.GET("/v1/event-types", { params: { query } }),
+      );
       all.push(...answer.event_types);
       cursor = answer.has_more ? answer.cursor : null;
       if (!cursor) break;
@@ -41,6 +43,7 @@ export function deleteEventType(id: string) {
 export function wants(filterTypes: string[], eventType: string): boolean {
   if (filterTypes.length === 0) return true;
   return filterTypes.some(
-    (one) => one === "*" || one === eventType || (one.endsWith(".*") && eventType.startsWith(one.slice(0, -1))),
+    (one) =>
+      one === "*" || one === eventType || (one.endsWith(".*") && eventType.startsWith(one.slice(0, -1))),
   );
 }

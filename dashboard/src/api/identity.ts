@@ -26,7 +26,9 @@ export function membersQuery(orgId: string) {
   return queryOptions({
     queryKey: ["members", orgId],
     queryFn: () =>
-      answered(api.GET("/v1/organizations/{orgId}/members", { params: { path: { orgId }, query: { limit: 100 } } })),
+      answered(
+        api.GET("/v1/organizations/{orgId}/members", { params: { path: { orgId }, query: { limit: 100 } } }),
+      ),
   });
 }
 
@@ -35,7 +37,9 @@ export function invitationsQuery(orgId: string) {
     queryKey: ["invitations", orgId],
     queryFn: () =>
       answered(
-        api.GET("/v1/organizations/{orgId}/invitations", { params: { path: { orgId }, query: { limit: 100 } } }),
+        api.GET("/v1/organizations/{orgId}/invitations", {
+          params: { path: { orgId }, query: { limit: 100 } },
+        }),
       ),
   });
 }
@@ -86,7 +90,9 @@ export function updateMember(orgId: string, userId: string, body: Schemas["Updat
 }
 
 export function removeMember(orgId: string, userId: string) {
-  return answered(api.DELETE("/v1/organizations/{orgId}/members/{userId}", { params: { path: { orgId, userId } } }));
+  return answered(
+    api.DELETE("/v1/organizations/{orgId}/members/{userId}", { params: { path: { orgId, userId } } }),
+  );
 }
 
 export function createInvitation(orgId: string, body: Schemas["CreateInvitation"]) {
@@ -94,7 +100,9 @@ export function createInvitation(orgId: string, body: Schemas["CreateInvitation"
 }
 
 export function deleteInvitation(orgId: string, id: string) {
-  return answered(api.DELETE("/v1/organizations/{orgId}/invitations/{id}", { params: { path: { orgId, id } } }));
+  return answered(
+    api.DELETE("/v1/organizations/{orgId}/invitations/{id}", { params: { path: { orgId, id } } }),
+  );
 }
 
 export function createApiKey(body: Schemas["CreateApiKey"]) {

@@ -15,7 +15,9 @@ export function jobsQuery(status: "" | Job["status"]) {
     queryFn: ({ pageParam }) =>
       answered(
         api.GET("/v1/jobs", {
-          params: { query: { limit: 50, ...(status ? { status } : {}), ...(pageParam ? { cursor: pageParam } : {}) } },
+          params: {
+            query: { limit: 50, ...(status ? { status } : {}), ...(pageParam ? { cursor: pageParam } : {}) },
+          },
         }),
       ),
     initialPageParam: "",
@@ -44,8 +46,7 @@ export function cancelJob(id: string) {
 
 /** Job to start: recover what was missed, or replay what was sent. */
 export type JobRequest =
-  | { kind: "recover"; body: Schemas["Recover"] }
-  | { kind: "replay"; body: Schemas["Replay"] };
+  { kind: "recover"; body: Schemas["Recover"] } | { kind: "replay"; body: Schemas["Replay"] };
 
 async function post(path: EndpointPath, request: JobRequest, isDryRun: boolean) {
   const params = { path, ...(isDryRun ? { query: { dry_run: "1" } } : {}) };

@@ -2,7 +2,15 @@
  * Live updates: pages name a topic and learn that something in it changed. Today a poll says so every ten seconds; a
  * stream replaces `pollingSource` without a change of the pages.
  */
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import {
+  createContext,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useSyncExternalStore,
+} from "react";
 
 /** State of the connection, as the top bar shows it. */
 export type LiveState = "live" | "paused" | "reconnecting";

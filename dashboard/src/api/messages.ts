@@ -44,7 +44,9 @@ async function listMessages(filters: Filters, cursor: string, limit: number, sig
   };
   const appId = application?.[0];
   if (appId === undefined) return answered(api.GET("/v1/messages", { params: { query }, signal }));
-  return answered(api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }));
+  return answered(
+    api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }),
+  );
 }
 
 export function messageQuery(msgId: string) {
@@ -67,7 +69,11 @@ export type RetryOf = { kind: "failed" } | { kind: "all" } | { kind: "endpoint";
 
 export function retryMessage(path: { appId: string; msgId: string }, what: RetryOf) {
   const body: Schemas["RetryMessage"] =
-    what.kind === "failed" ? { only: "failed" } : what.kind === "endpoint" ? { endpoint_id: what.endpointId } : {};
+    what.kind === "failed"
+      ? { only: "failed" }
+      : what.kind === "endpoint"
+        ? { endpoint_id: what.endpointId }
+        : {};
   return answered(api.POST("/v1/applications/{appId}/messages/{msgId}/retry", { params: { path }, body }));
 }
 

@@ -6,7 +6,12 @@ export function quoted(text: string): string {
 }
 
 /** Returns the command that sends a message like this one. The key stays a variable: no secret is written out. */
-export function curlOfMessage(origin: string, applicationId: string, eventType: string, payload: string): string {
+export function curlOfMessage(
+  origin: string,
+  applicationId: string,
+  eventType: string,
+  payload: string,
+): string {
   const body = `{"event_type":${JSON.stringify(eventType)},"payload":${payload}}`;
   return [
     `curl -X POST ${origin}/v1/applications/${applicationId}/messages`,

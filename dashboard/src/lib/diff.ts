@@ -6,10 +6,15 @@ export interface DiffLine {
 }
 
 /** Returns the lines of both sides: what was removed or added, in the order of the fields. */
-export function diffOf(before: Record<string, unknown> | null, after: Record<string, unknown> | null): DiffLine[] {
+export function diffOf(
+  before: Record<string, unknown> | null,
+  after: Record<string, unknown> | null,
+): DiffLine[] {
   const keys = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   return keys.flatMap((key): DiffLine[] => {
-    const [was, is] = [before?.[key], after?.[key]].map((value) => (value === undefined ? null : JSON.stringify(value)));
+    const [was, is] = [before?.[key], after?.[key]].map((value) =>
+      value === undefined ? null : JSON.stringify(value),
+    );
     const line = (value: string) => `${JSON.stringify(key)}: ${value}`;
     if (was === is && was !== null && was !== undefined) return [{ kind: "same", text: line(was) }];
     const lines: DiffLine[] = [];

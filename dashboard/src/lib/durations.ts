@@ -15,7 +15,11 @@ export function duration(ms: number): string {
 export function span(seconds: number): string {
   const total = Math.max(0, Math.round(seconds));
   if (total < 60) return `${total}${SPACE}s`;
-  const [minutes, hours, days] = [Math.floor(total / 60), Math.floor(total / 3600), Math.floor(total / 86_400)];
+  const [minutes, hours, days] = [
+    Math.floor(total / 60),
+    Math.floor(total / 3600),
+    Math.floor(total / 86_400),
+  ];
   if (minutes < 60) return pair(minutes, "min", total % 60, "s");
   if (hours < 24) return pair(hours, "h", minutes % 60, "min");
   return pair(days, "d", hours % 24, "h");

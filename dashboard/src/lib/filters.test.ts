@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type FilterField, filterProblem, formatFilters, parseFilters, timeOfFilter, withFilter } from "./filters";
+import {
+  type FilterField,
+  filterProblem,
+  formatFilters,
+  parseFilters,
+  timeOfFilter,
+  withFilter,
+} from "./filters";
 
 const STATUS: FilterField = {
   name: "status",

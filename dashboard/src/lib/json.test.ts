@@ -3,9 +3,19 @@ import { indentJson, listOf, objectOf, tokenizeJson } from "./json";
 
 describe("tokenizer", () => {
   test("keys, strings, numbers and punctuation are told apart", () => {
-    const kinds = tokenizeJson('{"a": "b:", "n": -1.5e3}')?.flat().filter((token) => token.kind !== "space");
+    const kinds = tokenizeJson('{"a": "b:", "n": -1.5e3}')
+      ?.flat()
+      .filter((token) => token.kind !== "space");
     expect(kinds?.map((token) => token.kind)).toEqual([
-      "punctuation", "key", "punctuation", "string", "punctuation", "key", "punctuation", "number", "punctuation",
+      "punctuation",
+      "key",
+      "punctuation",
+      "string",
+      "punctuation",
+      "key",
+      "punctuation",
+      "number",
+      "punctuation",
     ]);
   });
   test("line breaks make lines", () => expect(tokenizeJson('{\n  "a": 1\n}')).toHaveLength(3));

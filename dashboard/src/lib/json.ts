@@ -78,7 +78,9 @@ export function listOf(column: string | null | undefined): string[] {
 /** Returns the object in a JSON column, or an empty one. */
 export function objectOf(column: string | null | undefined): Record<string, unknown> {
   const value = parsed(column);
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
 }
 
 function parsed(column: string | null | undefined): unknown {

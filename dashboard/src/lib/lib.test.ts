@@ -85,11 +85,15 @@ describe("ids", () => {
     expect(parseId(" msg_01A2181977E071D2B8E29F03C41D7F3A ")).toBe("01a2181977e071d2b8e29f03c41d7f3a");
     expect(parseId("invoice.paid")).toBeNull();
   });
-  test("an address loses its scheme", () => expect(shortUrl("https://hooks.example.com/v2/")).toBe("hooks.example.com/v2"));
+  test("an address loses its scheme", () =>
+    expect(shortUrl("https://hooks.example.com/v2/")).toBe("hooks.example.com/v2"));
 });
 
 test("an attempt's error has a word and a sentence", () => {
-  expect(splitError("timeout: no answer within 20 s")).toEqual({ word: "timeout", sentence: "no answer within 20 s" });
+  expect(splitError("timeout: no answer within 20 s")).toEqual({
+    word: "timeout",
+    sentence: "no answer within 20 s",
+  });
   expect(splitError("broken")).toEqual({ word: "", sentence: "broken" });
 });
 
@@ -113,7 +117,9 @@ test("a difference lists removed and added fields", () => {
 
 test("a command quotes what a shell would read", () => {
   expect(quoted("it's")).toBe("'it'\\''s'");
-  expect(curlOfMessage("http://localhost", "app", "a.b", "{}")).toContain(`-d '{"event_type":"a.b","payload":{}}'`);
+  expect(curlOfMessage("http://localhost", "app", "a.b", "{}")).toContain(
+    `-d '{"event_type":"a.b","payload":{}}'`,
+  );
 });
 
 test("an example shows every field of a schema", () => {
@@ -123,7 +129,10 @@ test("an example shows every field of a schema", () => {
     properties: {
       id: { type: "string", examples: ["inv_1"] },
       paid: { type: "boolean" },
-      lines: { type: "array", items: { type: "object", properties: { amount: { type: ["integer", "null"] } } } },
+      lines: {
+        type: "array",
+        items: { type: "object", properties: { amount: { type: ["integer", "null"] } } },
+      },
       currency: { enum: ["EUR", "USD"] },
     },
   };

@@ -31,7 +31,9 @@ function exampleOfType(rule: Schema, depth: number): unknown {
   const type = Array.isArray(rule["type"]) ? rule["type"].find((one) => one !== "null") : rule["type"];
   if (type === "object" || "properties" in rule) {
     const fields = (rule["properties"] ?? {}) as Schema;
-    return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, exampleOf(field, depth + 1)]));
+    return Object.fromEntries(
+      Object.entries(fields).map(([name, field]) => [name, exampleOf(field, depth + 1)]),
+    );
   }
   if (type === "array") return "items" in rule ? [exampleOf(rule["items"], depth + 1)] : [];
   if (type === "integer" || type === "number") return rule["minimum"] ?? 1;
@@ -57,7 +59,12 @@ export function fieldsOf(schema: unknown, prefix = "", depth = 0): SchemaField[]
     const inner = (typeof field === "object" && field !== null ? field : {}) as Schema;
     const path = prefix === "" ? name : `${prefix}.${name}`;
     const type = Array.isArray(inner["type"]) ? inner["type"].join(" or ") : String(inner["type"] ?? "any");
-    const own = { path, type, isRequired: required.includes(name), description: String(inner["description"] ?? "") };
+    const own = {
+      path,
+      type,
+      isRequired: required.includes(name),
+      description: String(inner["description"] ?? ""),
+    };
     return [own, ...fieldsOf(inner, path, depth + 1)];
   });
 }

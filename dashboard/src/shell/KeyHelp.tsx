@@ -13,14 +13,16 @@ export function KeyHelp({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
   return (
     <Modal opened={isOpen} onClose={onClose} title="Keys of this page" size={520}>
       <div className={classes.keyList}>
-        {[[isMac() ? "⌘K" : "Ctrl K", "Search, go, act"] as const, ...rows, ["Esc", "Close, or leave the search"] as const].map(
-          ([keys, label]) => (
-            <div key={keys} className={classes.keyRow}>
-              <span>{label}</span>
-              <Keys keys={keys} />
-            </div>
-          ),
-        )}
+        {[
+          [isMac() ? "⌘K" : "Ctrl K", "Search, go, act"] as const,
+          ...rows,
+          ["Esc", "Close, or leave the search"] as const,
+        ].map(([keys, label]) => (
+          <div key={keys} className={classes.keyRow}>
+            <span>{label}</span>
+            <Keys keys={keys} />
+          </div>
+        ))}
       </div>
       <Switch
         mt={14}

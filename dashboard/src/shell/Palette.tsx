@@ -64,7 +64,9 @@ function Entries({ query }: { query: string }) {
   const { data: applications = [] } = useQuery(applicationChoicesQuery(asked));
   const { data: lanes } = useQuery(lanesQuery);
   const open = (lanes?.lanes ?? []).filter((lane) => lane.circuit_state !== "closed").slice(0, 6);
-  const endpoints = useEndpointsById(open.map((lane) => ({ appId: lane.application_id, id: lane.endpoint_id })));
+  const endpoints = useEndpointsById(
+    open.map((lane) => ({ appId: lane.application_id, id: lane.endpoint_id })),
+  );
   const names = useApplicationNames(open.map((lane) => lane.application_id));
   const id = parseId(text);
   const matches = (label: string) => label.toLowerCase().includes(text.toLowerCase());
@@ -72,14 +74,27 @@ function Entries({ query }: { query: string }) {
   const entries: Entry[] = [];
   if (id !== null) {
     entries.push(
-      { key: "m", group: "Go to", icon: IconMail, label: `Message ${id}`, run: go(`/dashboard/messages/${id}`) },
-      { key: "a", group: "Go to", icon: IconApps, label: `Application ${id}`, run: go(`/dashboard/applications/${id}`) },
+      {
+        key: "m",
+        group: "Go to",
+        icon: IconMail,
+        label: `Message ${id}`,
+        run: go(`/dashboard/messages/${id}`),
+      },
+      {
+        key: "a",
+        group: "Go to",
+        icon: IconApps,
+        label: `Application ${id}`,
+        run: go(`/dashboard/applications/${id}`),
+      },
     );
   }
   for (const lane of isActsOnly ? [] : open) {
     const endpoint = endpoints.get(lane.endpoint_id);
     const label = endpoint ? nameOf(endpoint) : "";
-    if (endpoint === undefined || !(matches(label) || matches(names.get(lane.application_id) ?? ""))) continue;
+    if (endpoint === undefined || !(matches(label) || matches(names.get(lane.application_id) ?? "")))
+      continue;
     entries.push({
       key: lane.endpoint_id,
       group: "Needs you",
@@ -91,7 +106,13 @@ function Entries({ query }: { query: string }) {
   }
   if (!isActsOnly) {
     for (const place of PLACES.filter((one) => matches(one.label))) {
-      entries.push({ key: place.to, group: "Go to", icon: place.icon, label: place.label, run: go(place.to) });
+      entries.push({
+        key: place.to,
+        group: "Go to",
+        icon: place.icon,
+        label: place.label,
+        run: go(place.to),
+      });
     }
     for (const application of text === "" ? [] : applications.slice(0, 8)) {
       entries.push({
@@ -106,17 +127,38 @@ function Entries({ query }: { query: string }) {
   }
   const acts: Entry[] = [
     ...(maySend
-      ? [{ key: "send", group: "Do" as const, icon: IconSend, label: "Send a message…", run: go("/dashboard/messages?send=1") }]
+      ? [
+          {
+            key: "send",
+            group: "Do" as const,
+            icon: IconSend,
+            label: "Send a message…",
+            run: go("/dashboard/messages?send=1"),
+          },
+        ]
       : []),
     ...(mayWrite
       ? [
-          { key: "app", group: "Do" as const, icon: IconPlus, label: "Create an application…", run: go("/dashboard/applications?create=1") },
-          { key: "type", group: "Do" as const, icon: IconPlus, label: "Create an event type…", run: go("/dashboard/event-types?create=1") },
+          {
+            key: "app",
+            group: "Do" as const,
+            icon: IconPlus,
+            label: "Create an application…",
+            run: go("/dashboard/applications?create=1"),
+          },
+          {
+            key: "type",
+            group: "Do" as const,
+            icon: IconPlus,
+            label: "Create an event type…",
+            run: go("/dashboard/event-types?create=1"),
+          },
         ]
       : []),
   ];
   entries.push(...acts.filter((act) => matches(act.label)));
-  if (entries.length === 0) return <Spotlight.Empty>Nothing has this name. Messages are found by their id.</Spotlight.Empty>;
+  if (entries.length === 0)
+    return <Spotlight.Empty>Nothing has this name. Messages are found by their id.</Spotlight.Empty>;
   return (["Needs you", "Go to", "Do"] as const).map((group) => {
     const inGroup = entries.filter((entry) => entry.group === group);
     return inGroup.length === 0 ? null : (

@@ -6,7 +6,10 @@ import { EmptyState } from "@/components/feedback/EmptyState";
 
 export function NotFound() {
   return (
-    <EmptyState title="There is no page at this address" actions={<Link to="/dashboard">Go to Overview</Link>}>
+    <EmptyState
+      title="There is no page at this address"
+      actions={<Link to="/dashboard">Go to Overview</Link>}
+    >
       It may have been moved, or the address is cut off.
     </EmptyState>
   );

@@ -35,7 +35,9 @@ function Frame() {
   const isOther = environment !== undefined && environment.slug !== PRODUCTION;
   useKeys([
     ...PLACES.flatMap((place) =>
-      place.keys ? [{ keys: place.keys, label: `Go to ${place.label}`, run: () => void navigate({ to: place.to }) }] : [],
+      place.keys
+        ? [{ keys: place.keys, label: `Go to ${place.label}`, run: () => void navigate({ to: place.to }) }]
+        : [],
     ),
     { keys: "?", label: "All keys of this page", run: () => setHelpOpen(true) },
   ]);
@@ -54,4 +56,3 @@ function Frame() {
     </div>
   );
 }
-

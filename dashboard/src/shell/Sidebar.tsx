@@ -28,13 +28,19 @@ export function Sidebar({ environment, onHelp }: Props) {
   const counts: Record<string, { text: string; isRunning?: boolean } | undefined> = {
     [APPLICATIONS.to]: quotas && { text: count(quotas.applications.used) },
     [EVENT_TYPES.to]: quotas && { text: count(quotas.event_types.used) },
-    [JOBS.to]: running.data?.length ? { text: `${count(running.data.length)} running`, isRunning: true } : undefined,
+    [JOBS.to]: running.data?.length
+      ? { text: `${count(running.data.length)} running`, isRunning: true }
+      : undefined,
   };
   const isShown = (place: Place) => place.to !== NODES.to || (nodes !== null && nodes !== undefined);
   return (
     <aside className={classes.sidebar}>
       <Switcher environment={environment} />
-      <UnstyledButton className={classes.search} onClick={() => spotlight.open()} aria-label="Search or jump to">
+      <UnstyledButton
+        className={classes.search}
+        onClick={() => spotlight.open()}
+        aria-label="Search or jump to"
+      >
         <IconSearch size={15} stroke={1.8} />
         <span className="grow">Search or jump to</span>
         <Keys keys={isMac() ? "⌘K" : "Ctrl K"} />
@@ -67,7 +73,13 @@ export function isMac(): boolean {
   return /Mac|iPhone|iPad/.test(navigator.userAgent);
 }
 
-function Item({ place, count: shown }: { place: Place; count?: { text: string; isRunning?: boolean } | undefined }) {
+function Item({
+  place,
+  count: shown,
+}: {
+  place: Place;
+  count?: { text: string; isRunning?: boolean } | undefined;
+}) {
   const Icon = place.icon;
   return (
     <Tooltip label={place.label} position="right" classNames={{ tooltip: classes.railTooltip ?? "" }}>
@@ -124,7 +136,9 @@ function Account() {
           </Menu.Item>
         ))}
         <Menu.Divider />
-        <Menu.Item onClick={() => void signOut().then(() => navigate({ to: "/sign-in" }))}>Sign out</Menu.Item>
+        <Menu.Item onClick={() => void signOut().then(() => navigate({ to: "/sign-in" }))}>
+          Sign out
+        </Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

@@ -67,7 +67,13 @@ export function Mark({ size = 22 }: { size?: number }) {
   return (
     <svg width={size} height={size} viewBox="0 0 22 22" className={classes.mark} aria-hidden>
       <rect width="22" height="22" rx="6" fill="var(--ink)" />
-      <path d="M7 6v5.2a4 4 0 0 0 8 0V9.6" fill="none" stroke="var(--bg-page)" strokeWidth="2" strokeLinecap="round" />
+      <path
+        d="M7 6v5.2a4 4 0 0 0 8 0V9.6"
+        fill="none"
+        stroke="var(--bg-page)"
+        strokeWidth="2"
+        strokeLinecap="round"
+      />
       <circle cx="15" cy="6.6" r="1.5" fill="var(--bg-page)" />
     </svg>
   );

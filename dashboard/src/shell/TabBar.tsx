@@ -5,7 +5,16 @@ import { IconMenu2, IconSearch } from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { signOut } from "@/api/session";
-import { APPLICATIONS, ENDPOINTS, EVENT_TYPES, JOBS, MESSAGES, OVERVIEW, QUEUES, SETTINGS } from "./navigation";
+import {
+  APPLICATIONS,
+  ENDPOINTS,
+  EVENT_TYPES,
+  JOBS,
+  MESSAGES,
+  OVERVIEW,
+  QUEUES,
+  SETTINGS,
+} from "./navigation";
 import classes from "./Shell.module.css";
 
 const TABS = [OVERVIEW, MESSAGES, ENDPOINTS, { ...QUEUES, label: "Queues" }];
@@ -48,7 +57,10 @@ export function TabBar() {
               <Icon size={18} stroke={1.7} /> {label}
             </Link>
           ))}
-          <UnstyledButton className={classes.item} onClick={() => void signOut().then(() => navigate({ to: "/sign-in" }))}>
+          <UnstyledButton
+            className={classes.item}
+            onClick={() => void signOut().then(() => navigate({ to: "/sign-in" }))}
+          >
             Sign out
           </UnstyledButton>
         </div>

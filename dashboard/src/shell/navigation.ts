@@ -28,13 +28,38 @@ export const OVERVIEW: Place = {
   isExact: true,
 };
 export const MESSAGES: Place = { to: "/dashboard/messages", label: "Messages", icon: IconMail, keys: "g m" };
-export const APPLICATIONS: Place = { to: "/dashboard/applications", label: "Applications", icon: IconApps, keys: "g a" };
-export const ENDPOINTS: Place = { to: "/dashboard/endpoints", label: "Endpoints", icon: IconWebhook, keys: "g e" };
-export const EVENT_TYPES: Place = { to: "/dashboard/event-types", label: "Event types", icon: IconTags, keys: "g t" };
-export const QUEUES: Place = { to: "/dashboard/queues", label: "Delivery queues", icon: IconStack2, keys: "g q" };
+export const APPLICATIONS: Place = {
+  to: "/dashboard/applications",
+  label: "Applications",
+  icon: IconApps,
+  keys: "g a",
+};
+export const ENDPOINTS: Place = {
+  to: "/dashboard/endpoints",
+  label: "Endpoints",
+  icon: IconWebhook,
+  keys: "g e",
+};
+export const EVENT_TYPES: Place = {
+  to: "/dashboard/event-types",
+  label: "Event types",
+  icon: IconTags,
+  keys: "g t",
+};
+export const QUEUES: Place = {
+  to: "/dashboard/queues",
+  label: "Delivery queues",
+  icon: IconStack2,
+  keys: "g q",
+};
 export const JOBS: Place = { to: "/dashboard/jobs", label: "Jobs", icon: IconListCheck, keys: "g j" };
 export const NODES: Place = { to: "/dashboard/nodes", label: "Nodes", icon: IconServer2 };
-export const SETTINGS: Place = { to: "/dashboard/settings", label: "Settings", icon: IconSettings, keys: "g s" };
+export const SETTINGS: Place = {
+  to: "/dashboard/settings",
+  label: "Settings",
+  icon: IconSettings,
+  keys: "g s",
+};
 
 /** Groups of the sidebar. A group for inbound follows Outbound once it exists. */
 export const GROUPS: { label: string; places: Place[] }[] = [

@@ -93,7 +93,8 @@ export function CopyIcon({ text, label = "Copy" }: { text: string; label?: strin
 }
 
 function linesOf(text: string, isIndented: boolean): Token[][] {
-  const colored = text.length <= COLOR_LIMIT ? tokenizeJson(isIndented ? (indentJson(text) ?? text) : text) : null;
+  const colored =
+    text.length <= COLOR_LIMIT ? tokenizeJson(isIndented ? (indentJson(text) ?? text) : text) : null;
   return colored ?? text.split("\n").map((line) => [{ kind: "space" as const, text: line }]);
 }
 

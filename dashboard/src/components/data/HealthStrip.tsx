@@ -16,7 +16,13 @@ interface Props {
 export function HealthStrip({ buckets, height = 24, hrefOf }: Props) {
   const bars = barsOf(buckets, height);
   return (
-    <div className={classes.strip} style={{ height }} role="group" aria-label={sentenceOfHealth(buckets)} onKeyDown={move}>
+    <div
+      className={classes.strip}
+      style={{ height }}
+      role="group"
+      aria-label={sentenceOfHealth(buckets)}
+      onKeyDown={move}
+    >
       {buckets.map((bucket, index) => {
         const bar = bars[index];
         if (bar === undefined) return null;
@@ -45,7 +51,12 @@ function wordsOf(bucket: HealthBucket): string {
 
 /** Arrow keys move along the bars, so that the strip is one stop of the tab key. */
 function move(event: KeyboardEvent<HTMLDivElement>): void {
-  const step = event.key === "ArrowLeft" ? "previousElementSibling" : event.key === "ArrowRight" ? "nextElementSibling" : null;
+  const step =
+    event.key === "ArrowLeft"
+      ? "previousElementSibling"
+      : event.key === "ArrowRight"
+        ? "nextElementSibling"
+        : null;
   const next = step === null ? null : document.activeElement?.[step];
   if (next instanceof HTMLElement) {
     event.preventDefault();

@@ -19,7 +19,10 @@ export function WaterfallBar({ times, durationMs, hasAnswer, scaleMs }: Props & 
         const start = Math.min(phase.start, scaleMs);
         const end = Math.min(phase.start + phase.ms, scaleMs);
         if (end <= start) return null;
-        const style = { left: `${(start / scaleMs) * 100}%`, width: `max(2px, ${((end - start) / scaleMs) * 100}%)` };
+        const style = {
+          left: `${(start / scaleMs) * 100}%`,
+          width: `max(2px, ${((end - start) / scaleMs) * 100}%)`,
+        };
         return <span key={phase.name} className={classes.part} data-phase={kind(phase)} style={style} />;
       })}
       {total > scaleMs && <span className={classes.break} />}
@@ -40,7 +43,10 @@ export function WaterfallPhases({ times, durationMs, hasAnswer }: Props) {
             <span
               className={classes.part}
               data-phase={kind(phase)}
-              style={{ left: `${(phase.start / total) * 100}%`, width: `max(2px, ${(phase.ms / total) * 100}%)` }}
+              style={{
+                left: `${(phase.start / total) * 100}%`,
+                width: `max(2px, ${(phase.ms / total) * 100}%)`,
+              }}
             />
           </span>
           <span className={classes.ms}>{duration(phase.ms)}</span>
@@ -56,6 +62,8 @@ function kind(phase: Phase): string {
 }
 
 function sentence(phases: Phase[], total: number): string {
-  const parts = phases.map((phase) => `${phase.label} ${duration(phase.ms)}${phase.isBroken ? ", broken off" : ""}`);
+  const parts = phases.map(
+    (phase) => `${phase.label} ${duration(phase.ms)}${phase.isBroken ? ", broken off" : ""}`,
+  );
   return `${duration(total)} in all: ${parts.join(", ")}`;
 }

@@ -3,7 +3,12 @@ import { barsOf, sentenceOfHealth } from "./health";
 import { pathOf } from "./sparkline";
 import { isReused, phasesOf, totalOf } from "./waterfall";
 
-const bucket = (due: number, arrived: number) => ({ since: "2026-11-26T13:30:00Z", until: "2026-11-26T14:00:00Z", due, arrived });
+const bucket = (due: number, arrived: number) => ({
+  since: "2026-11-26T13:30:00Z",
+  until: "2026-11-26T14:00:00Z",
+  due,
+  arrived,
+});
 
 test("one missing delivery among many is at least three pixels", () => {
   expect(barsOf([bucket(1000, 999), bucket(500, 500), bucket(0, 0), bucket(2, 0)], 40)).toEqual([
@@ -15,7 +20,9 @@ test("one missing delivery among many is at least three pixels", () => {
 });
 
 test("a strip has a sentence", () => {
-  expect(sentenceOfHealth([bucket(1000, 999)]).replaceAll("\u202f", " ")).toBe("1,000 deliveries fell due, 999 arrived (99.90 %).");
+  expect(sentenceOfHealth([bucket(1000, 999)]).replaceAll("\u202f", " ")).toBe(
+    "1,000 deliveries fell due, 999 arrived (99.90 %).",
+  );
   expect(sentenceOfHealth([])).toBe("Nothing fell due in this time.");
 });
 
@@ -25,10 +32,23 @@ test("a curve reaches from the base to the top", () => {
 });
 
 test("phases follow one another", () => {
-  const times = { queue_ms: 4, dns_ms: 2, connect_ms: 20, tls_ms: null, write_ms: 1, first_byte_ms: 70, read_ms: 3 };
+  const times = {
+    queue_ms: 4,
+    dns_ms: 2,
+    connect_ms: 20,
+    tls_ms: null,
+    write_ms: 1,
+    first_byte_ms: 70,
+    read_ms: 3,
+  };
   const phases = phasesOf(times, 96, true);
   expect(phases.map((phase) => [phase.name, phase.start])).toEqual([
-    ["queue", 0], ["dns", 4], ["connect", 6], ["write", 26], ["wait", 27], ["read", 97],
+    ["queue", 0],
+    ["dns", 4],
+    ["connect", 6],
+    ["write", 26],
+    ["wait", 27],
+    ["read", 97],
   ]);
   expect(totalOf(phases)).toBe(100);
   expect(isReused(times)).toBe(false);

@@ -71,7 +71,9 @@ function nextOf(name: PhaseName): PhaseName {
 
 /** Returns whether the attempt used a connection that was open already. */
 export function isReused(times: WaterfallTimes): boolean {
-  return times.connect_ms === null || times.connect_ms === undefined ? typeof times.write_ms === "number" : false;
+  return times.connect_ms === null || times.connect_ms === undefined
+    ? typeof times.write_ms === "number"
+    : false;
 }
 
 /** Returns the whole time of the phases. */

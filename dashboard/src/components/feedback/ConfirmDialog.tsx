@@ -19,7 +19,16 @@ interface Props {
   act: () => Promise<unknown>;
 }
 
-export function ConfirmDialog({ isOpen, onClose, title, children, verb, isDangerous = false, nameToType, act }: Props) {
+export function ConfirmDialog({
+  isOpen,
+  onClose,
+  title,
+  children,
+  verb,
+  isDangerous = false,
+  nameToType,
+  act,
+}: Props) {
   const [typed, setTyped] = useState("");
   const doing = useMutation({ mutationFn: act, onSuccess: close });
   function close() {

@@ -99,7 +99,12 @@ interface AddProps {
 function AddFilter({ fields, open, setOpen, onSet }: AddProps) {
   const adding = open?.startsWith("+") ? fields.find((field) => `+${field.name}` === open) : undefined;
   return (
-    <Popover opened={open?.startsWith("+") ?? false} onChange={(is) => !is && setOpen(null)} trapFocus position="bottom-start">
+    <Popover
+      opened={open?.startsWith("+") ?? false}
+      onChange={(is) => !is && setOpen(null)}
+      trapFocus
+      position="bottom-start"
+    >
       <Popover.Target>
         <UnstyledButton className={classes.add} onClick={() => setOpen("+")}>
           <IconPlus size={14} /> Filter <Keys keys="f" />
@@ -111,7 +116,11 @@ function AddFilter({ fields, open, setOpen, onSet }: AddProps) {
         ) : (
           <div className={classes.fields}>
             {fields.map((field) => (
-              <UnstyledButton key={field.name} className={classes.option} onClick={() => setOpen(`+${field.name}`)}>
+              <UnstyledButton
+                key={field.name}
+                className={classes.option}
+                onClick={() => setOpen(`+${field.name}`)}
+              >
                 {field.label}
               </UnstyledButton>
             ))}
@@ -136,7 +145,8 @@ interface EditorProps {
 function Editor({ field, values, onSet }: EditorProps) {
   const [text, setText] = useState(field.choices ? "" : values.join(","));
   const [problem, setProblem] = useState<string | null>(null);
-  const choices = field.choices ?? (field.kind === "time" ? RANGES.map(({ value, label }) => ({ value, label })) : []);
+  const choices =
+    field.choices ?? (field.kind === "time" ? RANGES.map(({ value, label }) => ({ value, label })) : []);
   const matching = choices.filter((choice) => choice.label.toLowerCase().includes(text.toLowerCase()));
   const choose = (value: string) => {
     const isSet = values.includes(value);

@@ -11,7 +11,9 @@ const WORDS = { live: "Live", paused: "Paused", reconnecting: "Reconnecting" };
 export function LiveState({ canPause = false }: { canPause?: boolean }) {
   const { state, setPaused } = useLiveState();
   const isPaused = state === "paused";
-  useKeys(canPause ? [{ keys: "p", label: "Pause or resume live updates", run: () => setPaused(!isPaused) }] : []);
+  useKeys(
+    canPause ? [{ keys: "p", label: "Pause or resume live updates", run: () => setPaused(!isPaused) }] : [],
+  );
   return (
     <>
       <span className={classes.live} data-state={state} role="status">
@@ -19,7 +21,9 @@ export function LiveState({ canPause = false }: { canPause?: boolean }) {
       </span>
       {canPause && (
         <Button
-          leftSection={isPaused ? <IconPlayerPlay size={15} stroke={1.8} /> : <IconPlayerPause size={15} stroke={1.8} />}
+          leftSection={
+            isPaused ? <IconPlayerPlay size={15} stroke={1.8} /> : <IconPlayerPause size={15} stroke={1.8} />
+          }
           rightSection={<Keys keys="p" />}
           onClick={() => setPaused(!isPaused)}
         >

@@ -50,7 +50,17 @@ export function Page({ crumbs, actions, children, isFlush = false }: Props) {
 }
 
 /** Title with its tinted status, and one line of facts. */
-export function Title({ text, badge, facts, aside }: { text: string; badge?: ReactNode; facts?: ReactNode; aside?: ReactNode }) {
+export function Title({
+  text,
+  badge,
+  facts,
+  aside,
+}: {
+  text: string;
+  badge?: ReactNode;
+  facts?: ReactNode;
+  aside?: ReactNode;
+}) {
   return (
     <div className={classes.title}>
       <div className="row-wrap">

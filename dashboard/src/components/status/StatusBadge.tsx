@@ -14,7 +14,11 @@ export function StatusBadge({ state, isTinted = false, detail }: Props) {
   const Icon = state.icon;
   const badge = (
     <span className={classes.badge} data-tone={state.tone} data-tinted={isTinted || undefined}>
-      <Icon size={15} stroke={1.8} className={state.word.startsWith("Running") ? classes.turning : classes.icon} />
+      <Icon
+        size={15}
+        stroke={1.8}
+        className={state.word.startsWith("Running") ? classes.turning : classes.icon}
+      />
       {state.word}
     </span>
   );

@@ -7,7 +7,10 @@ test("a pending delivery retries after its first attempt", () => {
 });
 
 test("an attempt is named by its response", () => {
-  expect(attemptState({ status: "failed", response_status: 503 })).toMatchObject({ word: "503", tone: "bad" });
+  expect(attemptState({ status: "failed", response_status: 503 })).toMatchObject({
+    word: "503",
+    tone: "bad",
+  });
   expect(attemptState({ status: "failed", response_status: null }).word).toBe("No answer");
 });
 
@@ -21,6 +24,8 @@ test("a message is summarized by its worst part", () => {
   const again = { status: "pending", attempt_count: 2 };
   expect(summaryState({ status: "pending" }, [done, again, done]).word).toBe("1 of 3 retrying");
   expect(summaryState({ status: "delivered" }, [done, done]).word).toBe("Delivered");
-  expect(summaryState({ status: "failed" }, [{ status: "exhausted", attempt_count: 10 }]).word).toBe("Exhausted");
+  expect(summaryState({ status: "failed" }, [{ status: "exhausted", attempt_count: 10 }]).word).toBe(
+    "Exhausted",
+  );
   expect(summaryState({ status: "skipped" }, []).word).toBe("Skipped");
 });

@@ -93,16 +93,21 @@ export function attemptState(attempt: { status: string; response_status?: number
 
 /** Returns the state of an endpoint: an open circuit says more than Active. */
 export function endpointState(endpoint: { status: string; circuit_state: string }): State {
-  if (endpoint.status === "active" && endpoint.circuit_state !== "closed") return circuitState(endpoint.circuit_state);
+  if (endpoint.status === "active" && endpoint.circuit_state !== "closed")
+    return circuitState(endpoint.circuit_state);
   return plainState(endpoint.status);
 }
 
 /** Returns the state of a message from its deliveries, with the part that it concerns: `1 of 3 retrying`. */
-export function summaryState(message: { status: string }, deliveries: { status: string; attempt_count: number }[]): State {
+export function summaryState(
+  message: { status: string },
+  deliveries: { status: string; attempt_count: number }[],
+): State {
   const states = deliveries.map(deliveryState);
   const order: Tone[] = ["bad", "careful", "accent", "idle", "good"];
   const worst = [...states].sort((one, two) => order.indexOf(one.tone) - order.indexOf(two.tone))[0];
-  if (worst === undefined || worst.tone === "good" || message.status === "skipped") return messageState(message.status);
+  if (worst === undefined || worst.tone === "good" || message.status === "skipped")
+    return messageState(message.status);
   const part = states.filter((one) => one.word === worst.word).length;
   const word = states.length === 1 ? worst.word : `${part} of ${states.length} ${worst.word.toLowerCase()}`;
   return { ...worst, word };

@@ -3,7 +3,13 @@
  * focus, new rows wait behind a count. Under 768 pixels a row is a card of two lines.
  */
 import { useMediaQuery } from "@mantine/hooks";
-import { type ColumnDef, flexRender, getCoreRowModel, type RowData, useReactTable } from "@tanstack/react-table";
+import {
+  type ColumnDef,
+  flexRender,
+  getCoreRowModel,
+  type RowData,
+  useReactTable,
+} from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useNavigate } from "@tanstack/react-router";
 import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
@@ -53,7 +59,12 @@ export function LiveTable<T>(props: Props<T>) {
   const width = useWidth();
   const navigate = useNavigate();
   const visible = columns.filter((column) => width >= (column.meta?.from ?? 0));
-  const table = useReactTable({ data: rows, columns: visible, getCoreRowModel: getCoreRowModel(), getRowId: idOf });
+  const table = useReactTable({
+    data: rows,
+    columns: visible,
+    getCoreRowModel: getCoreRowModel(),
+    getRowId: idOf,
+  });
   const all = table.getRowModel().rows;
   const height = isPhone ? CARD_HEIGHT : rowHeight;
   const virtual = useVirtualizer({
@@ -70,10 +81,15 @@ export function LiveTable<T>(props: Props<T>) {
 
   const move = (step: number) => {
     const current = document.activeElement?.closest("[data-index]")?.getAttribute("data-index");
-    const next = Math.min(rows.length - 1, Math.max(0, current === null || current === undefined ? 0 : Number(current) + step));
+    const next = Math.min(
+      rows.length - 1,
+      Math.max(0, current === null || current === undefined ? 0 : Number(current) + step),
+    );
     virtual.scrollToIndex(next);
     requestAnimationFrame(() => {
-      scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"] a, [data-index="${next}"][tabindex]`)?.focus();
+      scroller.current
+        ?.querySelector<HTMLElement>(`[data-index="${next}"] a, [data-index="${next}"][tabindex]`)
+        ?.focus();
     });
   };
   useKeys([
@@ -119,7 +135,13 @@ export function LiveTable<T>(props: Props<T>) {
             {items.map((item) => {
               const row = all[item.index];
               return row === undefined ? null : (
-                <div role="listitem" key={row.id} data-index={item.index} className={classes.card} onClick={open(row.original)}>
+                <div
+                  role="listitem"
+                  key={row.id}
+                  data-index={item.index}
+                  className={classes.card}
+                  onClick={open(row.original)}
+                >
                   {link(row.original, cardOf(row.original))}
                 </div>
               );
@@ -133,7 +155,12 @@ export function LiveTable<T>(props: Props<T>) {
                   {group.headers.map((header) => {
                     const { isNumber, width: wide } = header.column.columnDef.meta ?? {};
                     return (
-                      <th key={header.id} scope="col" data-number={isNumber || undefined} style={wide ? { width: wide } : {}}>
+                      <th
+                        key={header.id}
+                        scope="col"
+                        data-number={isNumber || undefined}
+                        style={wide ? { width: wide } : {}}
+                      >
                         {flexRender(header.column.columnDef.header, header.getContext())}
                       </th>
                     );

@@ -3,10 +3,13 @@ import type { ReactNode } from "react";
 import { calendar, timeOfDay } from "@/lib/times";
 import { ExactOnHover } from "./RelativeTime";
 
-const PART = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?:GET|POST|PATCH|DELETE) \/v1\/[^\s,.]+|\b[0-9a-f]{32}\b)/;
+const PART =
+  /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?:GET|POST|PATCH|DELETE) \/v1\/[^\s,.]+|\b[0-9a-f]{32}\b)/;
 
 export function Sentence({ text }: { text: string }) {
-  return <>{text.split(PART).map((part, index) => (index % 2 === 0 ? part : <Part key={index} text={part} />))}</>;
+  return (
+    <>{text.split(PART).map((part, index) => (index % 2 === 0 ? part : <Part key={index} text={part} />))}</>
+  );
 }
 
 function Part({ text }: { text: string }): ReactNode {

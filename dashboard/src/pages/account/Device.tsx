@@ -15,7 +15,8 @@ export function Device() {
   const { data: session, isPending } = useQuery(sessionQuery);
   const code = new URLSearchParams(location.search).get("code") ?? "";
   if (isPending) return null;
-  if (!session) return <Navigate to="/sign-in" search={{ next: location.pathname + location.search } as never} replace />;
+  if (!session)
+    return <Navigate to="/sign-in" search={{ next: location.pathname + location.search } as never} replace />;
   return code === "" ? <EnterCode /> : <Approve code={code} selected={session.env_id ?? null} />;
 }
 
@@ -24,7 +25,9 @@ function EnterCode() {
   const [code, setCode] = useState("");
   return (
     <AccountPage title="Allow a device" lead="Enter the code that the device shows.">
-      <AccountForm onSubmit={() => void navigate({ href: `/dashboard/cli-auth?code=${encodeURIComponent(code)}` })}>
+      <AccountForm
+        onSubmit={() => void navigate({ href: `/dashboard/cli-auth?code=${encodeURIComponent(code)}` })}
+      >
         <TextInput
           label="Code"
           placeholder="ABCD-EFGH"
@@ -48,8 +51,18 @@ function Approve({ code, selected }: { code: string; selected: string | null }) 
   const { data: environments } = useQuery(environmentsQuery);
   const allowing = useMutation({ mutationFn: () => allowDevice(code, environment ?? "") });
   const denying = useMutation({ mutationFn: () => denyDevice(code) });
-  if (allowing.isSuccess) return <AccountPage title="Device allowed" lead="Return to the device.">{null}</AccountPage>;
-  if (denying.isSuccess) return <AccountPage title="Device refused" lead="The device gets no access.">{null}</AccountPage>;
+  if (allowing.isSuccess)
+    return (
+      <AccountPage title="Device allowed" lead="Return to the device.">
+        {null}
+      </AccountPage>
+    );
+  if (denying.isSuccess)
+    return (
+      <AccountPage title="Device refused" lead="The device gets no access.">
+        {null}
+      </AccountPage>
+    );
   if (asking.isError) {
     return (
       <AccountPage title="Allow a device">
@@ -65,17 +78,30 @@ function Approve({ code, selected }: { code: string; selected: string | null }) 
       lead="The device gets an API key with your scopes. Allow it only if you started this yourself and the device shows this code."
     >
       <span className={classes.code}>{device.user_code}</span>
-      <Facts facts={[["Device", device.name], ["Address", device.address ?? "unknown"]]} />
+      <Facts
+        facts={[
+          ["Device", device.name],
+          ["Address", device.address ?? "unknown"],
+        ]}
+      />
       <AccountForm onSubmit={() => allowing.mutate()}>
         <Select
           label="Environment"
-          data={(environments ?? []).filter((one) => !one.deleted_at).map((one) => ({ value: one.id, label: one.name }))}
+          data={(environments ?? [])
+            .filter((one) => !one.deleted_at)
+            .map((one) => ({ value: one.id, label: one.name }))}
           value={environment}
           onChange={setEnvironment}
         />
         <ActError error={allowing.error ?? denying.error} />
         <div className="row">
-          <Button type="submit" variant="filled" size="sm" loading={allowing.isPending} disabled={!environment}>
+          <Button
+            type="submit"
+            variant="filled"
+            size="sm"
+            loading={allowing.isPending}
+            disabled={!environment}
+          >
             Allow
           </Button>
           <Button size="sm" loading={denying.isPending} onClick={() => denying.mutate()}>

@@ -18,7 +18,11 @@ export function Invitation() {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const { data: session } = useQuery(sessionQuery);
-  const look = useQuery({ queryKey: ["invitation", token], queryFn: () => lookAtInvitation(token), retry: false });
+  const look = useQuery({
+    queryKey: ["invitation", token],
+    queryFn: () => lookAtInvitation(token),
+    retry: false,
+  });
   const isSelf = session?.user.email === look.data?.invitation.email;
   const doing = useMutation({
     mutationFn: () => acceptInvitation({ token, ...(isSelf ? {} : { name, password }) }),
@@ -64,7 +68,8 @@ export function Invitation() {
         </Button>
         {accountExists !== 0 && !isSelf && (
           <p className="small ink-2">
-            With an account of this address, <Link to="/sign-in">sign in</Link> first, then open this link again.
+            With an account of this address, <Link to="/sign-in">sign in</Link> first, then open this link
+            again.
           </p>
         )}
       </AccountForm>

@@ -35,7 +35,10 @@ export function ForgotPassword() {
     );
   }
   return (
-    <AccountPage title="Forgot your password?" lead="Enter your email address to get a link to set a new password.">
+    <AccountPage
+      title="Forgot your password?"
+      lead="Enter your email address to get a link to set a new password."
+    >
       <AccountForm onSubmit={() => doing.mutate()}>
         <TextInput
           label="Email"

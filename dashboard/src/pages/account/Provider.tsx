@@ -50,7 +50,8 @@ export function ProviderCallback() {
   const ending = useMutation({
     mutationFn: async (query: URLSearchParams) => {
       const [code, state, iss, refusal] = ["code", "state", "iss", "error"].map((name) => query.get(name));
-      if (refusal || !code) throw new Error(REFUSALS[refusal ?? ""] ?? "The provider did not identify you. Sign in again.");
+      if (refusal || !code)
+        throw new Error(REFUSALS[refusal ?? ""] ?? "The provider did not identify you. Sign in again.");
       await endWithProvider(provider, { code, state: state ?? "", ...(iss ? { iss } : {}) });
     },
     onSuccess: async () => {

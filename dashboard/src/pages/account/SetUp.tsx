@@ -81,7 +81,15 @@ export function LinkOver() {
   );
 }
 
-export function NewPassword({ value, onChange, label = "Password" }: { value: string; onChange: (value: string) => void; label?: string }) {
+export function NewPassword({
+  value,
+  onChange,
+  label = "Password",
+}: {
+  value: string;
+  onChange: (value: string) => void;
+  label?: string;
+}) {
   return (
     <PasswordInput
       label={label}

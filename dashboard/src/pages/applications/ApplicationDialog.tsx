@@ -17,7 +17,11 @@ interface Props {
 
 export function ApplicationDialog({ isOpen, onClose, application }: Props) {
   return (
-    <Modal opened={isOpen} onClose={onClose} title={application ? "Edit the application" : "Create an application"}>
+    <Modal
+      opened={isOpen}
+      onClose={onClose}
+      title={application ? "Edit the application" : "Create an application"}
+    >
       {isOpen && <Form onClose={onClose} {...(application ? { application } : {})} />}
     </Modal>
   );

@@ -42,7 +42,8 @@ export function ApplicationPage() {
   const mayAdd = useMay("endpoints:write");
   const maySend = useMay("messages:write");
   const [isDeleting, setDeleting] = useState(false);
-  const open = (dialog?: string) => void navigate({ to: ".", search: (dialog ? { open: dialog } : {}) as never });
+  const open = (dialog?: string) =>
+    void navigate({ to: ".", search: (dialog ? { open: dialog } : {}) as never });
   const name = application.data?.name ?? "Application";
   const crumbs = [{ label: "Applications", to: "/dashboard/applications" }, { label: name }];
   if (application.isError) {
@@ -51,7 +52,11 @@ export function ApplicationPage() {
         {hasStatus(application.error, 404) ? (
           <EmptyState title="There is no such application here">It may be in another environment.</EmptyState>
         ) : (
-          <ErrorState what="The application" error={application.error} onRetry={() => void application.refetch()} />
+          <ErrorState
+            what="The application"
+            error={application.error}
+            onRetry={() => void application.refetch()}
+          />
         )}
       </Page>
     );
@@ -86,7 +91,10 @@ export function ApplicationPage() {
                   onClick={() => {
                     const next = one.status === "active" ? "disabled" : "active";
                     void turn(next).then(() =>
-                      toast(`${one.name} is ${next}.`, () => void turn(next === "active" ? "disabled" : "active")),
+                      toast(
+                        `${one.name} is ${next}.`,
+                        () => void turn(next === "active" ? "disabled" : "active"),
+                      ),
                     );
                   }}
                 >
@@ -130,10 +138,16 @@ export function ApplicationPage() {
         }
       />
       <Card title="Endpoints" aside={endpoints.data && counted(endpoints.data.endpoints.length, "endpoint")}>
-        {endpoints.isError && <ErrorState what="Endpoints" error={endpoints.error} onRetry={() => void endpoints.refetch()} />}
+        {endpoints.isError && (
+          <ErrorState what="Endpoints" error={endpoints.error} onRetry={() => void endpoints.refetch()} />
+        )}
         {endpoints.isPending && <Skeletons rows={2} />}
         {endpoints.data?.endpoints.length === 0 && (
-          <EmptyState icon={IconWebhook} title="No endpoints yet" command={`hookstream endpoints create --help`}>
+          <EmptyState
+            icon={IconWebhook}
+            title="No endpoints yet"
+            command={`hookstream endpoints create --help`}
+          >
             An endpoint is the address that gets an application's webhooks.
           </EmptyState>
         )}
@@ -146,17 +160,26 @@ export function ApplicationPage() {
               {
                 head: "Endpoint",
                 cell: (endpoint) => (
-                  <Link to={`/dashboard/applications/${id}/endpoints/${endpoint.id}`} className="link-plain name">
+                  <Link
+                    to={`/dashboard/applications/${id}/endpoints/${endpoint.id}`}
+                    className="link-plain name"
+                  >
                     {nameOf(endpoint)}
                   </Link>
                 ),
               },
-              { head: "Address", cell: (endpoint) => <code className="ink-2">{shortUrl(endpoint.url)}</code> },
+              {
+                head: "Address",
+                cell: (endpoint) => <code className="ink-2">{shortUrl(endpoint.url)}</code>,
+              },
               { head: "Event types", cell: (endpoint) => listOf(endpoint.filter_types).join(", ") || "all" },
               {
                 head: "Status",
                 cell: (endpoint) => (
-                  <StatusBadge state={endpointState(endpoint)} detail={endpoint.disabled_reason ?? undefined} />
+                  <StatusBadge
+                    state={endpointState(endpoint)}
+                    detail={endpoint.disabled_reason ?? undefined}
+                  />
                 ),
               },
             ]}
@@ -164,8 +187,17 @@ export function ApplicationPage() {
         )}
       </Card>
       <div className={classes["grid-main"]}>
-        <Card title="Latest messages" aside={<Link to="/dashboard/messages" search={{ application_id: id } as never}>All messages</Link>}>
-          {messages.isError && <ErrorState what="Messages" error={messages.error} onRetry={() => void messages.refetch()} />}
+        <Card
+          title="Latest messages"
+          aside={
+            <Link to="/dashboard/messages" search={{ application_id: id } as never}>
+              All messages
+            </Link>
+          }
+        >
+          {messages.isError && (
+            <ErrorState what="Messages" error={messages.error} onRetry={() => void messages.refetch()} />
+          )}
           {messages.data && (
             <PlainTable
               label="Latest messages"
@@ -182,7 +214,11 @@ export function ApplicationPage() {
                   ),
                 },
                 { head: "Message", cell: (message) => <IdCopy value={message.id} /> },
-                { head: "Accepted", cell: (message) => <RelativeTime value={message.created_at} />, isNumber: true },
+                {
+                  head: "Accepted",
+                  cell: (message) => <RelativeTime value={message.created_at} />,
+                  isNumber: true,
+                },
               ]}
             />
           )}
@@ -204,7 +240,11 @@ export function ApplicationPage() {
           )}
         </div>
       </div>
-      <ApplicationDialog isOpen={search.open === "edit" && mayEdit} onClose={() => open()} application={one} />
+      <ApplicationDialog
+        isOpen={search.open === "edit" && mayEdit}
+        onClose={() => open()}
+        application={one}
+      />
       <SendDialog isOpen={search.open === "send" && maySend} onClose={() => open()} applicationId={id} />
       <EndpointDrawer isOpen={search.open === "endpoint" && mayAdd} onClose={() => open()} appId={id} />
       <ConfirmDialog

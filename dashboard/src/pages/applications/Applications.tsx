@@ -27,7 +27,11 @@ export function Applications() {
   const rows = list.data?.pages.flatMap((page) => page.applications) ?? [];
   const go = (next: typeof search) => void navigate({ to: "/dashboard/applications", search: next as never });
   const create = mayWrite && (
-    <Button variant="filled" leftSection={<IconPlus size={15} />} onClick={() => go({ ...search, create: "1" })}>
+    <Button
+      variant="filled"
+      leftSection={<IconPlus size={15} />}
+      onClick={() => go({ ...search, create: "1" })}
+    >
       Application
     </Button>
   );
@@ -59,7 +63,8 @@ export function Applications() {
                 <StatusBadge state={plainState(application.status)} />
               </span>
               <span className="small ink-2">
-                {counted(application.endpoint_count ?? 0, "endpoint")}, {counted(application.message_count ?? 0, "message")}
+                {counted(application.endpoint_count ?? 0, "endpoint")},{" "}
+                {counted(application.message_count ?? 0, "message")}
               </span>
             </>
           )}
@@ -67,7 +72,11 @@ export function Applications() {
           onEnd={list.hasNextPage && !list.isFetchingNextPage ? () => void list.fetchNextPage() : undefined}
           empty={
             search.search ? (
-              <EmptyState icon={IconApps} title="No application matches" actions={<Button onClick={() => go({})}>Clear</Button>} />
+              <EmptyState
+                icon={IconApps}
+                title="No application matches"
+                actions={<Button onClick={() => go({})}>Clear</Button>}
+              />
             ) : (
               <EmptyState icon={IconApps} title="No applications yet" actions={create}>
                 An application stands for one of your customers. Endpoints and messages belong to it.
@@ -77,15 +86,28 @@ export function Applications() {
           footer={<RowKeys />}
         />
       )}
-      <ApplicationDialog isOpen={search.create === "1" && mayWrite} onClose={() => go({ ...(search.search ? { search: search.search } : {}) })} />
+      <ApplicationDialog
+        isOpen={search.create === "1" && mayWrite}
+        onClose={() => go({ ...(search.search ? { search: search.search } : {}) })}
+      />
     </Page>
   );
 }
 
 const COLUMNS: Column<Application>[] = [
   { id: "name", header: "Application", cell: ({ row }) => <span className="name">{row.original.name}</span> },
-  { id: "status", header: "Status", cell: ({ row }) => <StatusBadge state={plainState(row.original.status)} />, meta: { width: "120px" } },
-  { id: "uid", header: "Uid", cell: ({ row }) => <code className="ink-2">{row.original.uid ?? ""}</code>, meta: { from: 1024 } },
+  {
+    id: "status",
+    header: "Status",
+    cell: ({ row }) => <StatusBadge state={plainState(row.original.status)} />,
+    meta: { width: "120px" },
+  },
+  {
+    id: "uid",
+    header: "Uid",
+    cell: ({ row }) => <code className="ink-2">{row.original.uid ?? ""}</code>,
+    meta: { from: 1024 },
+  },
   { id: "id", header: "Id", cell: ({ row }) => <IdCopy value={row.original.id} />, meta: { width: "176px" } },
   {
     id: "endpoints",

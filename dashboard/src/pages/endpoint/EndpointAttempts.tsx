@@ -49,14 +49,21 @@ export function EndpointAttempts({ path }: { path: { appId: string; id: string }
     >
       {list.isError && <ErrorState what="Attempts" error={list.error} onRetry={() => void list.refetch()} />}
       {list.isPending && <Skeletons rows={8} />}
-      {list.isSuccess && attempts.length === 0 && <EmptyState title="No attempt yet">Attempts show up here as they are made.</EmptyState>}
+      {list.isSuccess && attempts.length === 0 && (
+        <EmptyState title="No attempt yet">Attempts show up here as they are made.</EmptyState>
+      )}
       {attempts.length > 0 && (
         <PlainTable
           label="Latest attempts"
           rows={attempts}
           idOf={(attempt) => attempt.id}
           columns={[
-            { head: "Answer", cell: (attempt) => <StatusBadge state={attemptState(attempt)} detail={attempt.error ?? undefined} /> },
+            {
+              head: "Answer",
+              cell: (attempt) => (
+                <StatusBadge state={attemptState(attempt)} detail={attempt.error ?? undefined} />
+              ),
+            },
             {
               head: "Event type",
               cell: (attempt) => (

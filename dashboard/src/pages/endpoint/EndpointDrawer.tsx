@@ -83,11 +83,22 @@ export function changesOf(now: Fields, before: Fields): Schemas["UpdateEndpoint"
 function valueOf(name: keyof Fields, value: Fields[keyof Fields]): unknown {
   if (Array.isArray(value)) return value;
   if (name === "retry_schedule") {
-    return value === "" ? null : String(value).split(",").map((part) => Number(part.trim()));
+    return value === ""
+      ? null
+      : String(value)
+          .split(",")
+          .map((part) => Number(part.trim()));
   }
   if (name === "headers") {
-    const pairs = String(value).split("\n").filter((line) => line.includes(":"));
-    return Object.fromEntries(pairs.map((line) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()]));
+    const pairs = String(value)
+      .split("\n")
+      .filter((line) => line.includes(":"));
+    return Object.fromEntries(
+      pairs.map((line) => [
+        line.slice(0, line.indexOf(":")).trim(),
+        line.slice(line.indexOf(":") + 1).trim(),
+      ]),
+    );
   }
   if (name === "rate_limit_per_second" || name === "timeout_ms") return value === "" ? null : Number(value);
   return value === "" && name !== "url" ? null : value;
@@ -125,9 +136,14 @@ function Form({ appId, endpoint, onChanged, onDone }: FormProps) {
   if (secret !== null) {
     return (
       <div className="stack">
-        <Banner tone="careful">The signing secret is shown once. The receiver verifies webhooks with it.</Banner>
+        <Banner tone="careful">
+          The signing secret is shown once. The receiver verifies webhooks with it.
+        </Banner>
         <IdCopy value={secret.value} isFull label="signing secret" />
-        <Button variant="filled" onClick={() => void navigate({ to: `/dashboard/applications/${appId}/endpoints/${secret.id}` })}>
+        <Button
+          variant="filled"
+          onClick={() => void navigate({ to: `/dashboard/applications/${appId}/endpoints/${secret.id}` })}
+        >
           Open the endpoint
         </Button>
       </div>
@@ -259,4 +275,3 @@ function Form({ appId, endpoint, onChanged, onDone }: FormProps) {
     </form>
   );
 }
-

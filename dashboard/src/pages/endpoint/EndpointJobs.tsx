@@ -8,11 +8,14 @@ import { JobTable } from "../engine/JobTable";
 
 export function EndpointJobs({ endpointId }: { endpointId: string }) {
   const list = useInfiniteQuery(jobsQuery(""));
-  const jobs = list.data?.pages.flatMap((page) => page.jobs).filter((job) => job.endpoint_id === endpointId) ?? [];
+  const jobs =
+    list.data?.pages.flatMap((page) => page.jobs).filter((job) => job.endpoint_id === endpointId) ?? [];
   return (
     <Card title="Jobs" aside="among the latest of the environment">
       {list.isError && <ErrorState what="Jobs" error={list.error} onRetry={() => void list.refetch()} />}
-      {list.isSuccess && jobs.length === 0 && <EmptyState title="No jobs">Recover and replay run as jobs.</EmptyState>}
+      {list.isSuccess && jobs.length === 0 && (
+        <EmptyState title="No jobs">Recover and replay run as jobs.</EmptyState>
+      )}
       {jobs.length > 0 && <JobTable jobs={jobs} />}
     </Card>
   );

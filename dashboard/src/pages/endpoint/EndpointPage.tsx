@@ -1,12 +1,26 @@
 /** One endpoint: cause and remedy first, then figures, attempts, settings, signing and jobs. */
 import { Button, Menu, Tabs } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { IconDots, IconEdit, IconPlayerPause, IconPlayerPlay, IconRotateClockwise, IconSend } from "@tabler/icons-react";
+import {
+  IconDots,
+  IconEdit,
+  IconPlayerPause,
+  IconPlayerPlay,
+  IconRotateClockwise,
+  IconSend,
+} from "@tabler/icons-react";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { applicationQuery } from "@/api/applications";
 import { queryClient } from "@/api/client";
-import { deleteEndpoint, endpointQuery, nameOf, resetCircuit, sendTest, updateEndpoint } from "@/api/endpoints";
+import {
+  deleteEndpoint,
+  endpointQuery,
+  nameOf,
+  resetCircuit,
+  sendTest,
+  updateEndpoint,
+} from "@/api/endpoints";
 import { lanesQuery } from "@/api/engine";
 import { hasStatus } from "@/api/errors";
 import { useLive } from "@/api/live";
@@ -38,7 +52,12 @@ import { Signing } from "./Signing";
 
 export function EndpointPage() {
   const path = useParams({ strict: false }) as { appId: string; id: string };
-  const search = useSearch({ strict: false }) as { tab?: string; edit?: string; recover?: string; replay?: string };
+  const search = useSearch({ strict: false }) as {
+    tab?: string;
+    edit?: string;
+    recover?: string;
+    replay?: string;
+  };
   const navigate = useNavigate();
   const endpoint = useQuery(endpointQuery(path));
   const { data: application } = useQuery(applicationQuery(path.appId));
@@ -49,7 +68,10 @@ export function EndpointPage() {
   const [isDeleting, setDeleting] = useState(false);
   const [isPausing, setPausing] = useState(false);
   const refresh = () =>
-    Promise.all([queryClient.invalidateQueries({ queryKey: ["endpoints"] }), queryClient.invalidateQueries({ queryKey: ["engine"] })]);
+    Promise.all([
+      queryClient.invalidateQueries({ queryKey: ["endpoints"] }),
+      queryClient.invalidateQueries({ queryKey: ["engine"] }),
+    ]);
   const turn = async (status: "active" | "paused" | "disabled") => {
     await updateEndpoint(path, { status });
     await refresh();
@@ -80,7 +102,9 @@ export function EndpointPage() {
     return (
       <Page crumbs={crumbs}>
         {hasStatus(endpoint.error, 404) ? (
-          <EmptyState title="There is no such endpoint here">It was deleted, or it is in another environment.</EmptyState>
+          <EmptyState title="There is no such endpoint here">
+            It was deleted, or it is in another environment.
+          </EmptyState>
         ) : (
           <ErrorState what="The endpoint" error={endpoint.error} onRetry={() => void endpoint.refetch()} />
         )}
@@ -106,11 +130,18 @@ export function EndpointPage() {
           <LiveState />
           {mayWrite && (
             <>
-              <Button leftSection={<IconSend size={15} stroke={1.8} />} loading={testing.isPending} onClick={() => testing.mutate()}>
+              <Button
+                leftSection={<IconSend size={15} stroke={1.8} />}
+                loading={testing.isPending}
+                onClick={() => testing.mutate()}
+              >
                 Send test
               </Button>
               {one.status === "active" ? (
-                <Button leftSection={<IconPlayerPause size={15} stroke={1.8} />} onClick={() => setPausing(true)}>
+                <Button
+                  leftSection={<IconPlayerPause size={15} stroke={1.8} />}
+                  onClick={() => setPausing(true)}
+                >
                   Pause…
                 </Button>
               ) : one.status === "paused" ? (
@@ -121,13 +152,19 @@ export function EndpointPage() {
                   Resume
                 </Button>
               ) : null}
-              <Button leftSection={<IconEdit size={15} stroke={1.8} />} onClick={() => go({ ...base, edit: "1" })}>
+              <Button
+                leftSection={<IconEdit size={15} stroke={1.8} />}
+                onClick={() => go({ ...base, edit: "1" })}
+              >
                 Edit…
               </Button>
             </>
           )}
           {mayRecover && (
-            <Button leftSection={<IconRotateClockwise size={15} stroke={1.8} />} onClick={() => go({ ...base, recover: "1" })}>
+            <Button
+              leftSection={<IconRotateClockwise size={15} stroke={1.8} />}
+              onClick={() => go({ ...base, recover: "1" })}
+            >
               Recover…
             </Button>
           )}
@@ -143,11 +180,15 @@ export function EndpointPage() {
                 {mayWrite && (
                   <>
                     {one.status === "disabled" ? (
-                      <Menu.Item onClick={() => void turn("active").then(() => toast(`${name} is active.`))}>Enable</Menu.Item>
+                      <Menu.Item onClick={() => void turn("active").then(() => toast(`${name} is active.`))}>
+                        Enable
+                      </Menu.Item>
                     ) : (
                       <Menu.Item
                         onClick={() =>
-                          void turn("disabled").then(() => toast(`${name} is disabled.`, () => void turn("active")))
+                          void turn("disabled").then(() =>
+                            toast(`${name} is disabled.`, () => void turn("active")),
+                          )
                         }
                       >
                         Disable
@@ -187,8 +228,8 @@ export function EndpointPage() {
             )
           }
         >
-          Attempts failed in a row, so nothing is sent for now. Nothing is lost: {counted(waiting, "delivery waits", "deliveries wait")} and go in order once a probe
-          succeeds.
+          Attempts failed in a row, so nothing is sent for now. Nothing is lost:{" "}
+          {counted(waiting, "delivery waits", "deliveries wait")} and go in order once a probe succeeds.
           {one.held_until && (
             <>
               {" "}
@@ -197,51 +238,98 @@ export function EndpointPage() {
           )}
         </Banner>
       )}
-      {one.status === "active" && one.circuit_state === "closed" && one.hold_reason === "retry_after" && one.held_until && (
-        <Banner tone="careful">
-          The receiver asked to wait (<code>Retry-After</code>). Next attempt <Countdown to={one.held_until} />.
-        </Banner>
-      )}
+      {one.status === "active" &&
+        one.circuit_state === "closed" &&
+        one.hold_reason === "retry_after" &&
+        one.held_until && (
+          <Banner tone="careful">
+            The receiver asked to wait (<code>Retry-After</code>). Next attempt{" "}
+            <Countdown to={one.held_until} />.
+          </Banner>
+        )}
       {one.status === "disabled" && (
         <Banner
           tone="careful"
           action={
             mayWrite && (
-              <Button variant="filled" onClick={() => void turn("active").then(() => go({ ...base, recover: "1" }))}>
+              <Button
+                variant="filled"
+                onClick={() => void turn("active").then(() => go({ ...base, recover: "1" }))}
+              >
                 Enable and recover…
               </Button>
             )
           }
         >
-          The endpoint is disabled{one.disabled_reason ? <>: <code>{one.disabled_reason}</code></> : null}. Messages that it
-          wants are kept as skipped and can be recovered.
+          The endpoint is disabled
+          {one.disabled_reason ? (
+            <>
+              : <code>{one.disabled_reason}</code>
+            </>
+          ) : null}
+          . Messages that it wants are kept as skipped and can be recovered.
         </Banner>
       )}
-      {one.status === "paused" && <Banner tone="plain">Paused: messages are kept and nothing is sent. They go in order when you resume.</Banner>}
+      {one.status === "paused" && (
+        <Banner tone="plain">
+          Paused: messages are kept and nothing is sent. They go in order when you resume.
+        </Banner>
+      )}
       <Card>
         <Figures
           figures={[
             {
               label: "Circuit",
-              value: circuitState(one.circuit_state).word.replace("Circuit ", "").replace(/^./, (c) => c.toUpperCase()),
+              value: circuitState(one.circuit_state)
+                .word.replace("Circuit ", "")
+                .replace(/^./, (c) => c.toUpperCase()),
               isBad: one.circuit_state === "open",
-              ...(one.held_until ? { note: <>next probe <Countdown to={one.held_until} /></> } : {}),
+              ...(one.held_until
+                ? {
+                    note: (
+                      <>
+                        next probe <Countdown to={one.held_until} />
+                      </>
+                    ),
+                  }
+                : {}),
             },
             {
               label: "Waiting",
               value: lane ? count(waiting) : "0",
-              ...(lane?.oldest_due_at ? { note: <>oldest due <RelativeTime value={lane.oldest_due_at} /></> } : {}),
+              ...(lane?.oldest_due_at
+                ? {
+                    note: (
+                      <>
+                        oldest due <RelativeTime value={lane.oldest_due_at} />
+                      </>
+                    ),
+                  }
+                : {}),
             },
-            { label: "In flight", value: count(lane?.in_flight ?? 0), ...(lane?.at_once ? { note: `at most ${lane.at_once} at once` } : {}) },
-            ...(typeof lane?.per_second === "number" ? [{ label: "Answers", value: perSecond(lane.per_second) }] : []),
+            {
+              label: "In flight",
+              value: count(lane?.in_flight ?? 0),
+              ...(lane?.at_once ? { note: `at most ${lane.at_once} at once` } : {}),
+            },
+            ...(typeof lane?.per_second === "number"
+              ? [{ label: "Answers", value: perSecond(lane.per_second) }]
+              : []),
             ...(typeof lane?.drained_in_s === "number" && waiting > 0
               ? [{ label: "Drains in", value: duration(lane.drained_in_s * 1000) }]
               : []),
-            { label: "Rate limit", value: one.rate_limit_per_second ? perSecond(one.rate_limit_per_second) : "no limit" },
+            {
+              label: "Rate limit",
+              value: one.rate_limit_per_second ? perSecond(one.rate_limit_per_second) : "no limit",
+            },
           ]}
         />
       </Card>
-      <Tabs value={tab} onChange={(value) => go(value && value !== "attempts" ? { tab: value } : {})} keepMounted={false}>
+      <Tabs
+        value={tab}
+        onChange={(value) => go(value && value !== "attempts" ? { tab: value } : {})}
+        keepMounted={false}
+      >
         <Tabs.List className={classes.tabs}>
           <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
           <Tabs.Tab value="settings">Settings</Tabs.Tab>
@@ -261,7 +349,12 @@ export function EndpointPage() {
           <EndpointJobs endpointId={one.id} />
         </Tabs.Panel>
       </Tabs>
-      <EndpointDrawer isOpen={search.edit === "1" && mayWrite} onClose={() => go(base)} appId={path.appId} endpoint={one} />
+      <EndpointDrawer
+        isOpen={search.edit === "1" && mayWrite}
+        onClose={() => go(base)}
+        appId={path.appId}
+        endpoint={one}
+      />
       {(["recover", "replay"] as const).map((kind) => (
         <RecoverDialog
           key={kind}
@@ -298,7 +391,8 @@ export function EndpointPage() {
           await refresh();
         }}
       >
-        {counted(waiting, "waiting delivery is", "waiting deliveries are")} cancelled. Its attempts stay readable. This cannot be undone.
+        {counted(waiting, "waiting delivery is", "waiting deliveries are")} cancelled. Its attempts stay
+        readable. This cannot be undone.
       </ConfirmDialog>
     </Page>
   );

@@ -6,7 +6,11 @@ import { span } from "@/lib/durations";
 import { listOf, objectOf } from "@/lib/json";
 import { counted } from "@/lib/numbers";
 
-const ON_FAILURE = { block: "those behind it wait", skip: "those behind it go on", park: "those behind it go on, it stays pending" };
+const ON_FAILURE = {
+  block: "those behind it wait",
+  skip: "those behind it go on",
+  park: "those behind it go on, it stays pending",
+};
 
 export function EndpointSettings({ endpoint }: { endpoint: Endpoint }) {
   const types = listOf(endpoint.filter_types);
@@ -22,8 +26,22 @@ export function EndpointSettings({ endpoint }: { endpoint: Endpoint }) {
           ["Channels", channels.length === 0 ? null : <code key="channels">{channels.join(", ")}</code>],
           ["Kind", endpoint.type],
           ["Signing", endpoint.signing_algorithm === "ed25519" ? "Ed25519" : "HMAC-SHA256"],
-          ["Rate limit", endpoint.rate_limit_per_second ? `${endpoint.rate_limit_per_second} per second` : "no limit"],
-          ["Order", endpoint.ordering === "none" ? "none" : endpoint.ordering === "key" ? <>by <code>{endpoint.ordering_key}</code></> : "strict"],
+          [
+            "Rate limit",
+            endpoint.rate_limit_per_second ? `${endpoint.rate_limit_per_second} per second` : "no limit",
+          ],
+          [
+            "Order",
+            endpoint.ordering === "none" ? (
+              "none"
+            ) : endpoint.ordering === "key" ? (
+              <>
+                by <code>{endpoint.ordering_key}</code>
+              </>
+            ) : (
+              "strict"
+            ),
+          ],
           ["If one fails", endpoint.ordering === "none" ? null : ON_FAILURE[endpoint.on_failure]],
           ["Batch", endpoint.batch ? `up to ${endpoint.batch.max_size} messages` : "off"],
           ["Timeout", endpoint.timeout_ms ? `${endpoint.timeout_ms / 1000} s` : "of the installation"],
@@ -33,9 +51,32 @@ export function EndpointSettings({ endpoint }: { endpoint: Endpoint }) {
               ? "of the installation"
               : `${counted(schedule.length, "retry", "retries")} over ${span(schedule.reduce((sum, seconds) => sum + seconds, 0))}`,
           ],
-          ["Headers", headers.length === 0 ? null : headers.map((name) => <div key={name}><code>{name} ••••••••</code></div>)],
-          ["Metadata", metadata.length === 0 ? null : metadata.map(([name, value]) => <div key={name}><code>{name}: {String(value)}</code></div>)],
-          ["Expires", endpoint.expires_at ? <RelativeTime key="expires" value={endpoint.expires_at} /> : null],
+          [
+            "Headers",
+            headers.length === 0
+              ? null
+              : headers.map((name) => (
+                  <div key={name}>
+                    <code>{name} ••••••••</code>
+                  </div>
+                )),
+          ],
+          [
+            "Metadata",
+            metadata.length === 0
+              ? null
+              : metadata.map(([name, value]) => (
+                  <div key={name}>
+                    <code>
+                      {name}: {String(value)}
+                    </code>
+                  </div>
+                )),
+          ],
+          [
+            "Expires",
+            endpoint.expires_at ? <RelativeTime key="expires" value={endpoint.expires_at} /> : null,
+          ],
           ["Changed", <RelativeTime key="changed" value={endpoint.updated_at} />],
         ]}
       />

@@ -43,7 +43,12 @@ const STATUSES = {
 export function RecoverDialog(props: Props) {
   const { kind, isOpen, onClose, name } = props;
   return (
-    <Modal opened={isOpen} onClose={onClose} size={640} title={kind === "recover" ? `Recover ${name}` : `Replay to ${name}`}>
+    <Modal
+      opened={isOpen}
+      onClose={onClose}
+      size={640}
+      title={kind === "recover" ? `Recover ${name}` : `Replay to ${name}`}
+    >
       {isOpen && <Form {...props} />}
     </Modal>
   );
@@ -103,7 +108,14 @@ function Form({ kind, onClose, path, name, isCircuitOpen }: Props) {
           value={range}
           onChange={(value) => setRange(value ?? "24h")}
         />
-        <NumberInput label="Deliveries a second" min={1} max={1000} value={rate} onChange={setRate} allowDecimal={false} />
+        <NumberInput
+          label="Deliveries a second"
+          min={1}
+          max={1000}
+          value={rate}
+          onChange={setRate}
+          allowDecimal={false}
+        />
       </div>
       <Checkbox.Group value={statuses} onChange={setStatuses}>
         <div className="row-wrap">
@@ -129,8 +141,16 @@ function Form({ kind, onClose, path, name, isCircuitOpen }: Props) {
           <>
             <Figures
               figures={[
-                { label: "Deliveries", value: `${count(result.count)}${result.is_complete ? "" : "+"}`, note: "become pending" },
-                { label: "To queue them", value: span(result.duration_s), note: `at ${count(result.rate_limit)} a second` },
+                {
+                  label: "Deliveries",
+                  value: `${count(result.count)}${result.is_complete ? "" : "+"}`,
+                  note: "become pending",
+                },
+                {
+                  label: "To queue them",
+                  value: span(result.duration_s),
+                  note: `at ${count(result.rate_limit)} a second`,
+                },
                 { label: "Left out", value: count(result.payload_expired), note: "payload removed" },
               ]}
             />
@@ -143,7 +163,11 @@ function Form({ kind, onClose, path, name, isCircuitOpen }: Props) {
                   { head: "Event type", cell: (sample) => <span className="name">{sample.event_type}</span> },
                   { head: "Message", cell: (sample) => <IdCopy value={sample.id} /> },
                   { head: "State", cell: (sample) => sample.status ?? "" },
-                  { head: "Accepted", cell: (sample) => <RelativeTime value={sample.created_at} />, isNumber: true },
+                  {
+                    head: "Accepted",
+                    cell: (sample) => <RelativeTime value={sample.created_at} />,
+                    isNumber: true,
+                  },
                 ]}
               />
             )}
@@ -152,11 +176,20 @@ function Form({ kind, onClose, path, name, isCircuitOpen }: Props) {
           <p className="small ink-3">Counting.</p>
         )}
       </section>
-      {isCircuitOpen && <Banner tone="careful">The circuit is open now. What is sent again waits behind it until a probe succeeds.</Banner>}
+      {isCircuitOpen && (
+        <Banner tone="careful">
+          The circuit is open now. What is sent again waits behind it until a probe succeeds.
+        </Banner>
+      )}
       <ActError error={starting.error} />
       <div className={classes.dialogActions}>
         <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" variant="filled" loading={starting.isPending} disabled={!isFresh || result?.count === 0}>
+        <Button
+          type="submit"
+          variant="filled"
+          loading={starting.isPending}
+          disabled={!isFresh || result?.count === 0}
+        >
           {isFresh && result ? `${verb} ${counted(result.count, "delivery", "deliveries")}` : verb}
         </Button>
       </div>

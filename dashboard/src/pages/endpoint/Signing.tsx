@@ -44,11 +44,17 @@ export function Signing({ path, endpoint }: { path: EndpointPath; endpoint: Endp
                 <code key="masked">••••••••</code>
               ),
             ],
-            ["Public key", endpoint.public_key ? <IdCopy key="key" value={endpoint.public_key} isFull label="public key" /> : null],
+            [
+              "Public key",
+              endpoint.public_key ? (
+                <IdCopy key="key" value={endpoint.public_key} isFull label="public key" />
+              ) : null,
+            ],
             ...(revealing.data?.previous_secrets ?? []).map((one, index): [string, React.ReactNode] => [
               `Older secret ${index + 1}`,
               <span key={index}>
-                <IdCopy value={one.signing_secret} text="••••••••" label="older secret" /> ends <Countdown to={one.expires_at} />
+                <IdCopy value={one.signing_secret} text="••••••••" label="older secret" /> ends{" "}
+                <Countdown to={one.expires_at} />
               </span>,
             ]),
           ]}
@@ -69,7 +75,12 @@ export function Signing({ path, endpoint }: { path: EndpointPath; endpoint: Endp
       <Card title="Verify a webhook">
         <CodeBlock text={VERIFY} isIndented={false} />
       </Card>
-      <RotateDialog isOpen={isRotating} onClose={() => setRotating(false)} path={path} onRotated={() => revealing.reset()} />
+      <RotateDialog
+        isOpen={isRotating}
+        onClose={() => setRotating(false)}
+        path={path}
+        onRotated={() => revealing.reset()}
+      />
     </div>
   );
 }
@@ -83,7 +94,11 @@ interface RotateProps {
 
 function RotateDialog({ isOpen, onClose, path, onRotated }: RotateProps) {
   const [grace, setGrace] = useState("86400");
-  const rotating = useMutation({ mutationFn: () => rotateSecret(path, Number(grace)), onSuccess: onRotated, gcTime: 0 });
+  const rotating = useMutation({
+    mutationFn: () => rotateSecret(path, Number(grace)),
+    onSuccess: onRotated,
+    gcTime: 0,
+  });
   const close = () => {
     rotating.reset();
     onClose();

@@ -18,7 +18,9 @@ const BEFORE = {
 
 test("only changed fields are sent", () => {
   expect(changesOf(BEFORE, BEFORE)).toEqual({});
-  expect(changesOf({ ...BEFORE, description: "", rate_limit_per_second: "", retry_schedule: "5, 300" }, BEFORE)).toEqual({
+  expect(
+    changesOf({ ...BEFORE, description: "", rate_limit_per_second: "", retry_schedule: "5, 300" }, BEFORE),
+  ).toEqual({
     description: null,
     rate_limit_per_second: null,
     retry_schedule: [5, 300],

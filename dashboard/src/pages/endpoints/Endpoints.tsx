@@ -57,13 +57,21 @@ export function Endpoints() {
   const rows = useMemo(() => {
     const byId = new Map(lanes.data?.lanes.map((lane) => [lane.endpoint_id, lane]));
     const all = list.data?.pages.flatMap((page) => page.endpoints) ?? [];
-    return all.map((endpoint): Row => ({ ...endpoint, lane: byId.get(endpoint.id) })).sort((a, b) => weight(b) - weight(a));
+    return all
+      .map((endpoint): Row => ({ ...endpoint, lane: byId.get(endpoint.id) }))
+      .sort((a, b) => weight(b) - weight(a));
   }, [list.data, lanes.data]);
   const shown = rows.filter((row) => {
     const isWanted = filters["status"]?.includes(endpointState(row).word) ?? true;
-    return isWanted && [nameOf(row), row.url, row.id, row.applicationName, row.uid ?? ""].some((value) => value.toLowerCase().includes(text));
+    return (
+      isWanted &&
+      [nameOf(row), row.url, row.id, row.applicationName, row.uid ?? ""].some((value) =>
+        value.toLowerCase().includes(text),
+      )
+    );
   });
-  const go = (next: Record<string, string>) => void navigate({ to: "/dashboard/endpoints", search: next as never });
+  const go = (next: Record<string, string>) =>
+    void navigate({ to: "/dashboard/endpoints", search: next as never });
   return (
     <Page isFlush crumbs={[{ label: "Endpoints" }]} actions={<LiveState />}>
       <FilterBar
@@ -103,7 +111,11 @@ export function Endpoints() {
           onEnd={list.hasNextPage && !list.isFetchingNextPage ? () => void list.fetchNextPage() : undefined}
           empty={
             rows.length > 0 ? (
-              <EmptyState icon={IconWebhook} title="No endpoint matches" actions={<Button onClick={() => go({})}>Clear all</Button>} />
+              <EmptyState
+                icon={IconWebhook}
+                title="No endpoint matches"
+                actions={<Button onClick={() => go({})}>Clear all</Button>}
+              />
             ) : (
               <EmptyState
                 icon={IconWebhook}
@@ -114,7 +126,8 @@ export function Endpoints() {
                   </Button>
                 }
               >
-                An endpoint is the address that gets an application's webhooks. Open an application to add one.
+                An endpoint is the address that gets an application's webhooks. Open an application to add
+                one.
               </EmptyState>
             )
           }
@@ -147,7 +160,9 @@ function columns(eventTypes: string[] | undefined): Column<Row>[] {
     {
       id: "status",
       header: "Status",
-      cell: ({ row }) => <StatusBadge state={endpointState(row.original)} detail={row.original.disabled_reason ?? undefined} />,
+      cell: ({ row }) => (
+        <StatusBadge state={endpointState(row.original)} detail={row.original.disabled_reason ?? undefined} />
+      ),
       meta: { width: "158px" },
     },
     {
@@ -156,7 +171,8 @@ function columns(eventTypes: string[] | undefined): Column<Row>[] {
       cell: ({ row }) => (
         <div className="cut">
           <div className="cut">
-            <span className="name">{nameOf(row.original)}</span> <span className="ink-3">{row.original.applicationName}</span>
+            <span className="name">{nameOf(row.original)}</span>{" "}
+            <span className="ink-3">{row.original.applicationName}</span>
           </div>
           <code className="ink-3">{shortUrl(row.original.url)}</code>
         </div>
@@ -168,7 +184,12 @@ function columns(eventTypes: string[] | undefined): Column<Row>[] {
       cell: ({ row }) => (row.original.held_until ? <Countdown to={row.original.held_until} /> : null),
       meta: { width: "130px", from: 1024 },
     },
-    { id: "flight", header: "In flight", cell: ({ row }) => count(row.original.lane?.in_flight ?? 0), meta: { isNumber: true, width: "84px", from: 1024 } },
+    {
+      id: "flight",
+      header: "In flight",
+      cell: ({ row }) => count(row.original.lane?.in_flight ?? 0),
+      meta: { isNumber: true, width: "84px", from: 1024 },
+    },
     {
       id: "backlog",
       header: "Waiting",
@@ -182,7 +203,11 @@ function columns(eventTypes: string[] | undefined): Column<Row>[] {
       id: "limit",
       header: "Limit",
       cell: ({ row }) =>
-        row.original.rate_limit_per_second ? perSecond(row.original.rate_limit_per_second) : <span className="ink-3">no limit</span>,
+        row.original.rate_limit_per_second ? (
+          perSecond(row.original.rate_limit_per_second)
+        ) : (
+          <span className="ink-3">no limit</span>
+        ),
       meta: { isNumber: true, width: "88px", from: 1280 },
     },
     {

@@ -32,14 +32,23 @@ export function JobTable({ jobs }: { jobs: Job[] }) {
       rows={jobs}
       idOf={(job) => job.id}
       columns={[
-        { head: "Status", cell: (job) => <StatusBadge state={jobState(job.status)} detail={job.error ?? undefined} /> },
-        { head: "Kind", cell: (job) => (job.kind === "replay" ? "Replay" : job.kind === "recover" ? "Recover" : job.kind) },
+        {
+          head: "Status",
+          cell: (job) => <StatusBadge state={jobState(job.status)} detail={job.error ?? undefined} />,
+        },
+        {
+          head: "Kind",
+          cell: (job) => (job.kind === "replay" ? "Replay" : job.kind === "recover" ? "Recover" : job.kind),
+        },
         {
           head: "Endpoint",
           cell: (job) => {
             const endpoint = endpoints.get(job.endpoint_id);
             return (
-              <Link to={`/dashboard/applications/${job.application_id}/endpoints/${job.endpoint_id}`} className="link-plain name">
+              <Link
+                to={`/dashboard/applications/${job.application_id}/endpoints/${job.endpoint_id}`}
+                className="link-plain name"
+              >
                 {endpoint ? nameOf(endpoint) : shortId(job.endpoint_id)}
               </Link>
             );
@@ -49,7 +58,8 @@ export function JobTable({ jobs }: { jobs: Job[] }) {
         { head: "Progress", cell: (job) => <JobBar job={job} /> },
         {
           head: "Requeued",
-          cell: (job) => `${count(job.requeued)}${job.total === null || job.total === undefined ? "" : ` of ${count(job.total)}`}`,
+          cell: (job) =>
+            `${count(job.requeued)}${job.total === null || job.total === undefined ? "" : ` of ${count(job.total)}`}`,
           isNumber: true,
         },
         { head: "Left out", cell: (job) => count(job.skipped), isNumber: true },
@@ -59,7 +69,10 @@ export function JobTable({ jobs }: { jobs: Job[] }) {
           head: "Acts",
           cell: (job) =>
             job.status === "running" && mayCancel ? (
-              <Button loading={cancelling.isPending && cancelling.variables.id === job.id} onClick={() => cancelling.mutate(job)}>
+              <Button
+                loading={cancelling.isPending && cancelling.variables.id === job.id}
+                onClick={() => cancelling.mutate(job)}
+              >
                 Cancel
               </Button>
             ) : null,

@@ -14,7 +14,8 @@ function show(job: Job, name: string): void {
 function Progress({ id, name }: { id: string; name: string }) {
   const { data: job } = useQuery({
     ...jobQuery(id),
-    refetchInterval: (query) => (query.state.data?.job.status === "running" || !query.state.data ? JOB_POLL_MS : false),
+    refetchInterval: (query) =>
+      query.state.data?.job.status === "running" || !query.state.data ? JOB_POLL_MS : false,
   });
   if (!job) return null;
   const verb = job.kind === "replay" ? "Replay to" : "Recover";

@@ -26,7 +26,10 @@ const SHOWN = [
 export function Jobs() {
   const navigate = useNavigate();
   const { status = "" } = useSearch({ strict: false }) as { status?: "" | Job["status"] };
-  const list = useInfiniteQuery({ ...jobsQuery(status), refetchInterval: (query) => (isRunning(query.state.data?.pages) ? 1000 : false) });
+  const list = useInfiniteQuery({
+    ...jobsQuery(status),
+    refetchInterval: (query) => (isRunning(query.state.data?.pages) ? 1000 : false),
+  });
   useLive("jobs", () => void list.refetch());
   const jobs = list.data?.pages.flatMap((page) => page.jobs) ?? [];
   const running = jobs.filter((job) => job.status === "running").length;

@@ -20,15 +20,24 @@ export function Nodes() {
   const nodes = useQuery(nodesQuery);
   const now = useSeconds();
   useLive("nodes", () => void nodes.refetch());
-  const isLapsed = (lapses: string | null | undefined) => Boolean(lapses) && Date.parse(lapses ?? "") < now.getTime();
+  const isLapsed = (lapses: string | null | undefined) =>
+    Boolean(lapses) && Date.parse(lapses ?? "") < now.getTime();
   const lapsed = nodes.data?.filter((node) => isLapsed(node.lapses_at)).length ?? 0;
   return (
     <Page crumbs={[{ label: "Nodes" }]} actions={<LiveState />}>
       {nodes.data && (
-        <Title text={lapsed > 0 ? `${counted(lapsed, "node")} lapsed` : counted(nodes.data.length, "node runs", "nodes run")} />
+        <Title
+          text={
+            lapsed > 0
+              ? `${counted(lapsed, "node")} lapsed`
+              : counted(nodes.data.length, "node runs", "nodes run")
+          }
+        />
       )}
       <Card>
-        {nodes.isError && <ErrorState what="Nodes" error={nodes.error} onRetry={() => void nodes.refetch()} />}
+        {nodes.isError && (
+          <ErrorState what="Nodes" error={nodes.error} onRetry={() => void nodes.refetch()} />
+        )}
         {nodes.isPending && <Skeletons rows={3} />}
         {nodes.data === null && (
           <EmptyState title="Your role does not see nodes">

@@ -31,18 +31,42 @@ export function Queues() {
   const rates = rows.flatMap((lane) => (typeof lane.per_second === "number" ? [lane.per_second] : []));
   return (
     <Page crumbs={[{ label: "Delivery queues" }]} actions={<LiveState canPause />}>
-      {lanes.data && <Title text={waiting > 0 ? `${counted(waiting, "queue")} ${waiting === 1 ? "has" : "have"} deliveries waiting` : "Nothing waits"} />}
-      {lanes.isError && <ErrorState what="Delivery queues" error={lanes.error} onRetry={() => void lanes.refetch()} />}
+      {lanes.data && (
+        <Title
+          text={
+            waiting > 0
+              ? `${counted(waiting, "queue")} ${waiting === 1 ? "has" : "have"} deliveries waiting`
+              : "Nothing waits"
+          }
+        />
+      )}
+      {lanes.isError && (
+        <ErrorState what="Delivery queues" error={lanes.error} onRetry={() => void lanes.refetch()} />
+      )}
       {lanes.isPending && <Skeletons rows={8} />}
       {lanes.data && (
         <>
           <Card>
             <Figures
               figures={[
-                { label: "In flight", value: count(sum((lane) => lane.in_flight)), note: "on the node that answers" },
-                { label: "Waiting in memory", value: count(sum((lane) => lane.queued)), note: "on the node that answers" },
-                { label: "Waiting in the store", value: count(sum((lane) => lane.in_store)), note: "over all nodes" },
-                ...(rates.length > 0 ? [{ label: "Going out", value: perSecond(rates.reduce((a, b) => a + b, 0)) }] : []),
+                {
+                  label: "In flight",
+                  value: count(sum((lane) => lane.in_flight)),
+                  note: "on the node that answers",
+                },
+                {
+                  label: "Waiting in memory",
+                  value: count(sum((lane) => lane.queued)),
+                  note: "on the node that answers",
+                },
+                {
+                  label: "Waiting in the store",
+                  value: count(sum((lane) => lane.in_store)),
+                  note: "over all nodes",
+                },
+                ...(rates.length > 0
+                  ? [{ label: "Going out", value: perSecond(rates.reduce((a, b) => a + b, 0)) }]
+                  : []),
                 {
                   label: "Circuits open",
                   value: count(rows.filter((lane) => lane.circuit_state === "open").length),
@@ -60,10 +84,14 @@ export function Queues() {
               <LaneTable rows={rows} />
             )}
             {lanes.data.left_out > 0 && (
-              <p className={classes.sum}>{counted(lanes.data.left_out, "shorter queue is", "shorter queues are")} left out.</p>
+              <p className={classes.sum}>
+                {counted(lanes.data.left_out, "shorter queue is", "shorter queues are")} left out.
+              </p>
             )}
           </Card>
-          <p className="small ink-3">Lengths of the bars are to the square root, so that small queues stay visible.</p>
+          <p className="small ink-3">
+            Lengths of the bars are to the square root, so that small queues stay visible.
+          </p>
         </>
       )}
     </Page>
@@ -71,7 +99,9 @@ export function Queues() {
 }
 
 function LaneTable({ rows }: { rows: Lane[] }) {
-  const endpoints = useEndpointsById(rows.map((lane) => ({ appId: lane.application_id, id: lane.endpoint_id })));
+  const endpoints = useEndpointsById(
+    rows.map((lane) => ({ appId: lane.application_id, id: lane.endpoint_id })),
+  );
   const names = useApplicationNames(rows.map((lane) => lane.application_id));
   const most = Math.max(1, ...rows.map((lane) => Math.sqrt(lane.queued + lane.in_store + lane.in_flight)));
   return (
@@ -86,7 +116,10 @@ function LaneTable({ rows }: { rows: Lane[] }) {
             const endpoint = endpoints.get(lane.endpoint_id);
             return (
               <span>
-                <Link to={`/dashboard/applications/${lane.application_id}/endpoints/${lane.endpoint_id}`} className="link-plain name">
+                <Link
+                  to={`/dashboard/applications/${lane.application_id}/endpoints/${lane.endpoint_id}`}
+                  className="link-plain name"
+                >
                   {endpoint ? nameOf(endpoint) : shortId(lane.endpoint_id)}
                 </Link>{" "}
                 <span className="ink-3">{names.get(lane.application_id) ?? ""}</span>
@@ -98,9 +131,20 @@ function LaneTable({ rows }: { rows: Lane[] }) {
         { head: "In flight", cell: (lane) => count(lane.in_flight), isNumber: true },
         { head: "In memory", cell: (lane) => count(lane.queued), isNumber: true },
         { head: "In store", cell: (lane) => count(lane.in_store), isNumber: true },
-        { head: "Per second", cell: (lane) => (typeof lane.per_second === "number" ? perSecond(lane.per_second) : ""), isNumber: true },
-        { head: "Oldest due", cell: (lane) => (lane.oldest_due_at ? <RelativeTime value={lane.oldest_due_at} /> : null), isNumber: true },
-        { head: "Held by", cell: (lane) => <Held lane={lane} status={endpoints.get(lane.endpoint_id)?.status} /> },
+        {
+          head: "Per second",
+          cell: (lane) => (typeof lane.per_second === "number" ? perSecond(lane.per_second) : ""),
+          isNumber: true,
+        },
+        {
+          head: "Oldest due",
+          cell: (lane) => (lane.oldest_due_at ? <RelativeTime value={lane.oldest_due_at} /> : null),
+          isNumber: true,
+        },
+        {
+          head: "Held by",
+          cell: (lane) => <Held lane={lane} status={endpoints.get(lane.endpoint_id)?.status} />,
+        },
         {
           head: "Drains in",
           cell: (lane) => (typeof lane.drained_in_s === "number" ? duration(lane.drained_in_s * 1000) : ""),

@@ -27,13 +27,20 @@ export function EventTypePage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const list = useQuery(eventTypesQuery);
   const type = list.data?.find((one) => one.id === id);
-  const crumbs = [{ label: "Event types", to: "/dashboard/event-types" }, { label: type?.name ?? "Event type" }];
+  const crumbs = [
+    { label: "Event types", to: "/dashboard/event-types" },
+    { label: type?.name ?? "Event type" },
+  ];
   if (type === undefined) {
     return (
       <Page crumbs={crumbs}>
-        {list.isError && <ErrorState what="The event type" error={list.error} onRetry={() => void list.refetch()} />}
+        {list.isError && (
+          <ErrorState what="The event type" error={list.error} onRetry={() => void list.refetch()} />
+        )}
         {list.isPending && <Skeletons rows={8} />}
-        {list.isSuccess && <EmptyState title="There is no such event type here">It may be in another environment.</EmptyState>}
+        {list.isSuccess && (
+          <EmptyState title="There is no such event type here">It may be in another environment.</EmptyState>
+        )}
       </Page>
     );
   }
@@ -46,7 +53,10 @@ function parse(text: string): { value: unknown; problem: string | null } {
   try {
     return { value: JSON.parse(text), problem: null };
   } catch (error) {
-    return { value: null, problem: error instanceof Error ? `This is no JSON: ${error.message}` : "This is no JSON." };
+    return {
+      value: null,
+      problem: error instanceof Error ? `This is no JSON: ${error.message}` : "This is no JSON.",
+    };
   }
 }
 
@@ -74,7 +84,9 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
         mayWrite && (
           <>
             <Button onClick={() => setDeleting(true)}>Delete…</Button>
-            <Button onClick={() => saving.mutate({ status: type.status === "active" ? "archived" : "active" })}>
+            <Button
+              onClick={() => saving.mutate({ status: type.status === "active" ? "archived" : "active" })}
+            >
               {type.status === "active" ? "Archive" : "Restore"}
             </Button>
             <Button
@@ -84,7 +96,9 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
               onClick={() =>
                 saving.mutate({
                   ...(description === (type.description ?? "") ? {} : { description: description || null }),
-                  ...(schema === before ? {} : { json_schema: (schema.trim() === "" ? null : value) as never }),
+                  ...(schema === before
+                    ? {}
+                    : { json_schema: (schema.trim() === "" ? null : value) as never }),
                 })
               }
             >
@@ -147,7 +161,11 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
                 columns={[
                   { head: "Field", cell: (field) => <code>{field.path}</code> },
                   { head: "Type", cell: (field) => field.type },
-                  { head: "Required", cell: (field) => (field.isRequired ? "required" : <span className="ink-3">optional</span>) },
+                  {
+                    head: "Required",
+                    cell: (field) =>
+                      field.isRequired ? "required" : <span className="ink-3">optional</span>,
+                  },
                 ]}
               />
             </Card>

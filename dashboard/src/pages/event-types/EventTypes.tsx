@@ -25,10 +25,15 @@ export function EventTypes() {
   const list = useQuery(eventTypesQuery);
   const mayWrite = useMay("event_types:write");
   const text = (search.search ?? "").toLowerCase();
-  const rows = list.data?.filter((type) => `${type.name} ${type.description ?? ""}`.toLowerCase().includes(text)) ?? [];
+  const rows =
+    list.data?.filter((type) => `${type.name} ${type.description ?? ""}`.toLowerCase().includes(text)) ?? [];
   const go = (next: typeof search) => void navigate({ to: "/dashboard/event-types", search: next as never });
   const create = mayWrite && (
-    <Button variant="filled" leftSection={<IconPlus size={15} />} onClick={() => go({ ...search, create: "1" })}>
+    <Button
+      variant="filled"
+      leftSection={<IconPlus size={15} />}
+      onClick={() => go({ ...search, create: "1" })}
+    >
       Event type
     </Button>
   );
@@ -38,7 +43,11 @@ export function EventTypes() {
         fields={[]}
         filters={{}}
         onChange={() => undefined}
-        search={{ value: search.search ?? "", placeholder: "Name or description", onSubmit: (next) => go(next ? { search: next } : {}) }}
+        search={{
+          value: search.search ?? "",
+          placeholder: "Name or description",
+          onSubmit: (next) => go(next ? { search: next } : {}),
+        }}
       />
       {list.isError ? (
         <ErrorState what="Event types" error={list.error} onRetry={() => void list.refetch()} />
@@ -55,32 +64,56 @@ export function EventTypes() {
                 <span className="name cut">{type.name}</span>
                 <StatusBadge state={plainState(type.status)} />
               </span>
-              <span className="small ink-2 cut">{type.description ?? (type.json_schema ? "with a schema" : "no schema")}</span>
+              <span className="small ink-2 cut">
+                {type.description ?? (type.json_schema ? "with a schema" : "no schema")}
+              </span>
             </>
           )}
           isLoading={list.isPending}
           empty={
             text ? (
-              <EmptyState icon={IconTags} title="No event type matches" actions={<Button onClick={() => go({})}>Clear</Button>} />
+              <EmptyState
+                icon={IconTags}
+                title="No event type matches"
+                actions={<Button onClick={() => go({})}>Clear</Button>}
+              />
             ) : (
               <EmptyState icon={IconTags} title="No event types yet" actions={create}>
-                An event type names what happened, such as invoice.paid. With a schema, payloads are checked on acceptance.
+                An event type names what happened, such as invoice.paid. With a schema, payloads are checked
+                on acceptance.
               </EmptyState>
             )
           }
           footer={<RowKeys />}
         />
       )}
-      <NewEventType isOpen={search.create === "1" && mayWrite} onClose={() => go(search.search ? { search: search.search } : {})} />
+      <NewEventType
+        isOpen={search.create === "1" && mayWrite}
+        onClose={() => go(search.search ? { search: search.search } : {})}
+      />
     </Page>
   );
 }
 
 const COLUMNS: Column<EventType>[] = [
   { id: "name", header: "Event type", cell: ({ row }) => <span className="name">{row.original.name}</span> },
-  { id: "status", header: "Status", cell: ({ row }) => <StatusBadge state={plainState(row.original.status)} />, meta: { width: "120px" } },
-  { id: "description", header: "Description", cell: ({ row }) => <span className="ink-2">{row.original.description ?? ""}</span> },
-  { id: "schema", header: "Schema", cell: ({ row }) => (row.original.json_schema ? "checked" : <span className="ink-3">none</span>), meta: { width: "100px" } },
+  {
+    id: "status",
+    header: "Status",
+    cell: ({ row }) => <StatusBadge state={plainState(row.original.status)} />,
+    meta: { width: "120px" },
+  },
+  {
+    id: "description",
+    header: "Description",
+    cell: ({ row }) => <span className="ink-2">{row.original.description ?? ""}</span>,
+  },
+  {
+    id: "schema",
+    header: "Schema",
+    cell: ({ row }) => (row.original.json_schema ? "checked" : <span className="ink-3">none</span>),
+    meta: { width: "100px" },
+  },
   {
     id: "updated",
     header: "Changed",
@@ -118,7 +151,11 @@ function NewEventType({ isOpen, onClose }: { isOpen: boolean; onClose: () => voi
           value={name}
           onChange={(event) => setName(event.currentTarget.value)}
         />
-        <TextInput label="Description" value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+        <TextInput
+          label="Description"
+          value={description}
+          onChange={(event) => setDescription(event.currentTarget.value)}
+        />
         <ActError error={making.error} />
         <div className={classes.dialogActions}>
           <Button onClick={onClose}>Cancel</Button>

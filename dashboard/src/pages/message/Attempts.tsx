@@ -73,7 +73,9 @@ export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
           </span>
         </div>
       )}
-      {attempts.length === 0 && !next && <EmptyState title="No attempt">Nothing was sent to this endpoint.</EmptyState>}
+      {attempts.length === 0 && !next && (
+        <EmptyState title="No attempt">Nothing was sent to this endpoint.</EmptyState>
+      )}
     </Card>
   );
 }
@@ -87,7 +89,9 @@ function startOf(time: string): string {
 /** Scale of a list: its longest attempt, but at most four times the median, so that one timeout flattens nothing. */
 export function scaleOf(attempts: Attempt[]): number {
   const totals = attempts
-    .flatMap((one) => (one.waterfall ? [totalOf(phasesOf(one.waterfall, one.duration_ms, Boolean(one.response_status)))] : []))
+    .flatMap((one) =>
+      one.waterfall ? [totalOf(phasesOf(one.waterfall, one.duration_ms, Boolean(one.response_status)))] : [],
+    )
     .sort((a, b) => a - b);
   const median = totals[Math.floor(totals.length / 2)] ?? 1;
   return Math.max(1, Math.min(totals[totals.length - 1] ?? 1, median * 4));

@@ -36,7 +36,9 @@ export function Deliveries({ deliveries, selected, nameOf, unmatched, onSelect }
             <StatusBadge state={deliveryState(delivery)} detail={delivery.reason ?? undefined} />
           </span>
           <span className={classes.between}>
-            <code className="ink-3 cut">{delivery.endpoint_url ? shortUrl(delivery.endpoint_url) : "deleted"}</code>
+            <code className="ink-3 cut">
+              {delivery.endpoint_url ? shortUrl(delivery.endpoint_url) : "deleted"}
+            </code>
             <span className="small ink-2">
               {delivery.next_attempt_at ? (
                 <>
@@ -54,14 +56,20 @@ export function Deliveries({ deliveries, selected, nameOf, unmatched, onSelect }
         <div className={classes.choice}>
           <span className="small ink-2">
             Not for {counted(unmatched.length, "other endpoint")}.{" "}
-            <UnstyledButton className="small" c="var(--accent-ink)" onClick={() => setOpen(!isOpen)} aria-expanded={isOpen}>
+            <UnstyledButton
+              className="small"
+              c="var(--accent-ink)"
+              onClick={() => setOpen(!isOpen)}
+              aria-expanded={isOpen}
+            >
               {isOpen ? "Hide" : "Why not"}
             </UnstyledButton>
           </span>
           {isOpen &&
             unmatched.map((one) => (
               <span key={one.endpoint_id} className="small ink-2">
-                <code>{one.endpoint_url ? shortUrl(one.endpoint_url) : one.endpoint_id}</code>: <Sentence text={one.why} />
+                <code>{one.endpoint_url ? shortUrl(one.endpoint_url) : one.endpoint_id}</code>:{" "}
+                <Sentence text={one.why} />
               </span>
             ))}
         </div>

@@ -42,13 +42,19 @@ export function MessagePage() {
   const detail = useQuery(messageQuery(id));
   const explanation = useQuery(explanationQuery(id));
   useLive("messages", () => {
-    if (detail.data?.message.status === "pending") void queryClient.invalidateQueries({ queryKey: ["messages"], predicate: (query) => query.queryKey[2] === id });
+    if (detail.data?.message.status === "pending")
+      void queryClient.invalidateQueries({
+        queryKey: ["messages"],
+        predicate: (query) => query.queryKey[2] === id,
+      });
   });
   const message = detail.data?.message;
   const appId = message?.application_id ?? "";
   const { data: application } = useQuery({ ...applicationQuery(appId), enabled: appId !== "" });
   const deliveries = detail.data?.deliveries ?? [];
-  const endpoints = useEndpointsById(deliveries.filter((one) => one.endpoint_url).map((one) => ({ appId, id: one.endpoint_id })));
+  const endpoints = useEndpointsById(
+    deliveries.filter((one) => one.endpoint_url).map((one) => ({ appId, id: one.endpoint_id })),
+  );
   const mayRetry = useMay("messages:write");
   const [asked, setAsked] = useState<RetryOf | null>(null);
   const retrying = useMutation({
@@ -59,13 +65,21 @@ export function MessagePage() {
     },
   });
 
-  const selected = deliveries.find((one) => one.endpoint_id === search.delivery) ?? deliveries.find((one) => one.status !== "succeeded") ?? deliveries[0];
-  const attempts = (detail.data?.attempts ?? []).filter((one) => one.endpoint_id === selected?.endpoint_id).sort((a, b) => a.attempt_number - b.attempt_number);
+  const selected =
+    deliveries.find((one) => one.endpoint_id === search.delivery) ??
+    deliveries.find((one) => one.status !== "succeeded") ??
+    deliveries[0];
+  const attempts = (detail.data?.attempts ?? [])
+    .filter((one) => one.endpoint_id === selected?.endpoint_id)
+    .sort((a, b) => a.attempt_number - b.attempt_number);
   const attempt = attempts.find((one) => one.id === search.attempt) ?? attempts[attempts.length - 1];
   const explained = explanation.data?.endpoints.find((one) => one.endpoint_id === selected?.endpoint_id);
   const unmatched = explanation.data?.endpoints.filter((one) => !one.matched) ?? [];
-  const failed = deliveries.filter((one) => one.status === "exhausted" || (one.status === "pending" && one.attempt_count > 0));
-  const select = (next: { delivery?: string; attempt?: string }) => void navigate({ to: ".", search: next as never, replace: true });
+  const failed = deliveries.filter(
+    (one) => one.status === "exhausted" || (one.status === "pending" && one.attempt_count > 0),
+  );
+  const select = (next: { delivery?: string; attempt?: string }) =>
+    void navigate({ to: ".", search: next as never, replace: true });
   const stepDelivery = (step: number) => {
     const next = deliveries[deliveries.findIndex((one) => one.endpoint_id === selected?.endpoint_id) + step];
     if (next) select({ delivery: next.endpoint_id });
@@ -79,7 +93,11 @@ export function MessagePage() {
     { keys: "[", label: "Previous delivery", run: () => stepDelivery(-1) },
     { keys: "]", label: "Next delivery", run: () => stepDelivery(1) },
     { keys: "c", label: "Copy the id", run: () => void navigator.clipboard.writeText(id) },
-    { keys: "e", label: "Explain", run: () => document.getElementById("why")?.scrollIntoView({ block: "center" }) },
+    {
+      keys: "e",
+      label: "Explain",
+      run: () => document.getElementById("why")?.scrollIntoView({ block: "center" }),
+    },
     ...(mayRetry
       ? [
           { keys: "r", label: "Retry what failed", run: () => retry({ kind: "failed" }) },
@@ -88,7 +106,10 @@ export function MessagePage() {
       : []),
   ]);
 
-  const crumbs = [{ label: "Messages", to: "/dashboard/messages" }, { label: message?.event_type ?? "Message" }];
+  const crumbs = [
+    { label: "Messages", to: "/dashboard/messages" },
+    { label: message?.event_type ?? "Message" },
+  ];
   if (detail.isError) {
     return (
       <Page crumbs={crumbs}>
@@ -175,16 +196,27 @@ export function MessagePage() {
             )}
             {application && <Link to={`/dashboard/applications/${appId}`}>{application.name}</Link>}
             <span>
-              Accepted <RelativeTime value={message.created_at} />, {timeOfDay(new Date(message.created_at), true)}
+              Accepted <RelativeTime value={message.created_at} />,{" "}
+              {timeOfDay(new Date(message.created_at), true)}
             </span>
           </>
         }
       />
       <div className={classes["message-grid"]}>
         <div className="stack">
-          <Card isPadded title={message.status === "delivered" ? "How it arrived" : "Why it has not arrived everywhere"} aside={<Keys keys="e" />}>
+          <Card
+            isPadded
+            title={message.status === "delivered" ? "How it arrived" : "Why it has not arrived everywhere"}
+            aside={<Keys keys="e" />}
+          >
             <div id="why" className="stack-small">
-              {explanation.isError && <ErrorState what="The explanation" error={explanation.error} onRetry={() => void explanation.refetch()} />}
+              {explanation.isError && (
+                <ErrorState
+                  what="The explanation"
+                  error={explanation.error}
+                  onRetry={() => void explanation.refetch()}
+                />
+              )}
               {explanation.data && (
                 <p>
                   <Sentence text={explanation.data.summary} />
@@ -192,7 +224,9 @@ export function MessagePage() {
               )}
               {explained && (
                 <p>
-                  <strong className="name">{nameOfDelivery(explained.endpoint_id, explained.endpoint_url)}: </strong>
+                  <strong className="name">
+                    {nameOfDelivery(explained.endpoint_id, explained.endpoint_url)}:{" "}
+                  </strong>
                   <Sentence text={explained.why} />
                 </p>
               )}
@@ -215,7 +249,9 @@ export function MessagePage() {
           />
           <Card title="Payload" aside={payload ? bytes(new Blob([payload]).size) : undefined}>
             {payload === null || payload === undefined ? (
-              <EmptyState title="No payload">The payload was removed. This message cannot be sent again.</EmptyState>
+              <EmptyState title="No payload">
+                The payload was removed. This message cannot be sent again.
+              </EmptyState>
             ) : (
               <CodeBlock text={payload} fileName={`${message.id}.json`} />
             )}
@@ -227,7 +263,9 @@ export function MessagePage() {
             attempts={attempts}
             selected={attempt?.id}
             next={explained?.next_attempt ?? null}
-            onSelect={(attemptId) => select({ ...(selected ? { delivery: selected.endpoint_id } : {}), attempt: attemptId })}
+            onSelect={(attemptId) =>
+              select({ ...(selected ? { delivery: selected.endpoint_id } : {}), attempt: attemptId })
+            }
           />
           {attempt && <AttemptDetail attempt={attempt} />}
         </div>

@@ -49,15 +49,21 @@ export function Messages() {
   const read = useMemo(() => list.data?.pages.flatMap((page) => page.messages) ?? [], [list.data]);
   const { rows, fresh } = useMemo(() => joined(read, newest.data?.messages ?? []), [read, newest.data]);
   const names = useApplicationNames(rows.slice(0, 300).map((message) => message.application_id));
-  const setFilters = (next: typeof filters) => void navigate({ to: "/dashboard/messages", search: formatFilters(next) as never });
+  const setFilters = (next: typeof filters) =>
+    void navigate({ to: "/dashboard/messages", search: formatFilters(next) as never });
   const showFresh = () => void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
   // A list that is empty takes new rows at once.
   const isEmpty = list.isSuccess && rows.length === 0;
-  if (isEmpty && (newest.data?.messages.length ?? 0) > 0 && newest.dataUpdatedAt > list.dataUpdatedAt) showFresh();
+  if (isEmpty && (newest.data?.messages.length ?? 0) > 0 && newest.dataUpdatedAt > list.dataUpdatedAt)
+    showFresh();
 
   useKeys([
     { keys: "n", label: "Show the new rows", run: showFresh },
-    { keys: "c", label: "Copy the id of the row", run: () => focused && void navigator.clipboard.writeText(focused.id) },
+    {
+      keys: "c",
+      label: "Copy the id of the row",
+      run: () => focused && void navigator.clipboard.writeText(focused.id),
+    },
     {
       keys: "e",
       label: "Explain the row",
@@ -72,7 +78,10 @@ export function Messages() {
               if (focused === null) return;
               const path = { appId: focused.application_id, msgId: focused.id };
               void retryMessage(path, { kind: "failed" }).then(
-                (answer) => toast(answer.retried ? "The failed deliveries are sent again." : "Nothing of it has failed."),
+                (answer) =>
+                  toast(
+                    answer.retried ? "The failed deliveries are sent again." : "Nothing of it has failed.",
+                  ),
                 (error: Error) => toast(error.message),
               );
             },
@@ -104,7 +113,9 @@ export function Messages() {
         fields={fields}
         filters={filters}
         onChange={setFilters}
-        wordOf={(field, value) => (field === "application_id" ? names.get(value) : field === "endpoint_id" ? shortId(value) : undefined)}
+        wordOf={(field, value) =>
+          field === "application_id" ? names.get(value) : field === "endpoint_id" ? shortId(value) : undefined
+        }
         search={{
           value: search["search"] ?? "",
           placeholder: "Message id or event id",
@@ -141,25 +152,62 @@ export function Messages() {
           rows={rows}
           idOf={(message) => message.id}
           hrefOf={(message) => `/dashboard/messages/${message.id}`}
-          cardOf={(message) => <MessageCard message={message} application={names.get(message.application_id)} />}
+          cardOf={(message) => (
+            <MessageCard message={message} application={names.get(message.application_id)} />
+          )}
           isLoading={list.isPending}
           onFocusRow={setFocused}
           onEnd={list.hasNextPage && !list.isFetchingNextPage ? () => void list.fetchNextPage() : undefined}
-          empty={<NoMessages hasFilters={Object.keys(filters).length > 0} hasMore={list.hasNextPage} onClear={() => setFilters({})} />}
-          footer={<RowKeys more={[["e", "explain"], ...(maySend ? ([["r", "retry"]] as [string, string][]) : []), ["c", "copy id"]]} />}
+          empty={
+            <NoMessages
+              hasFilters={Object.keys(filters).length > 0}
+              hasMore={list.hasNextPage}
+              onClear={() => setFilters({})}
+            />
+          }
+          footer={
+            <RowKeys
+              more={[
+                ["e", "explain"],
+                ...(maySend ? ([["r", "retry"]] as [string, string][]) : []),
+                ["c", "copy id"],
+              ]}
+            />
+          }
         />
       )}
-      <SendDialog isOpen={search["send"] === "1" && maySend} onClose={() => void navigate({ to: ".", search: { ...search, send: undefined } as never })} />
+      <SendDialog
+        isOpen={search["send"] === "1" && maySend}
+        onClose={() => void navigate({ to: ".", search: { ...search, send: undefined } as never })}
+      />
     </Page>
   );
 }
 
 function columns(names: Map<string, string>): Column<Message>[] {
   return [
-    { id: "status", header: "Status", cell: ({ row }) => <StatusBadge state={messageState(row.original.status)} />, meta: { width: "140px" } },
-    { id: "type", header: "Event type", cell: ({ row }) => <span className="name">{row.original.event_type}</span> },
-    { id: "id", header: "Message", cell: ({ row }) => <IdCopy value={row.original.id} />, meta: { width: "176px" } },
-    { id: "application", header: "Application", cell: ({ row }) => names.get(row.original.application_id) ?? "" },
+    {
+      id: "status",
+      header: "Status",
+      cell: ({ row }) => <StatusBadge state={messageState(row.original.status)} />,
+      meta: { width: "140px" },
+    },
+    {
+      id: "type",
+      header: "Event type",
+      cell: ({ row }) => <span className="name">{row.original.event_type}</span>,
+    },
+    {
+      id: "id",
+      header: "Message",
+      cell: ({ row }) => <IdCopy value={row.original.id} />,
+      meta: { width: "176px" },
+    },
+    {
+      id: "application",
+      header: "Application",
+      cell: ({ row }) => names.get(row.original.application_id) ?? "",
+    },
     {
       id: "event",
       header: "Event id",
@@ -170,7 +218,11 @@ function columns(names: Map<string, string>): Column<Message>[] {
       id: "size",
       header: "Payload",
       cell: ({ row }) =>
-        row.original.payload_expired ? <span className="ink-3">removed</span> : bytes(new Blob([row.original.payload ?? ""]).size),
+        row.original.payload_expired ? (
+          <span className="ink-3">removed</span>
+        ) : (
+          bytes(new Blob([row.original.payload ?? ""]).size)
+        ),
       meta: { isNumber: true, width: "96px", from: 1024 },
     },
     {
@@ -199,16 +251,32 @@ function MessageCard({ message, application }: { message: Message; application: 
   );
 }
 
-function NoMessages({ hasFilters, hasMore, onClear }: { hasFilters: boolean; hasMore: boolean; onClear: () => void }) {
+function NoMessages({
+  hasFilters,
+  hasMore,
+  onClear,
+}: {
+  hasFilters: boolean;
+  hasMore: boolean;
+  onClear: () => void;
+}) {
   if (hasFilters) {
     return (
-      <EmptyState icon={IconMail} title="No message matches" actions={<Button onClick={onClear}>Clear all</Button>}>
+      <EmptyState
+        icon={IconMail}
+        title="No message matches"
+        actions={<Button onClick={onClear}>Clear all</Button>}
+      >
         {hasMore ? "Older messages are still being looked through." : "Remove a filter to see more."}
       </EmptyState>
     );
   }
   return (
-    <EmptyState icon={IconMail} title="No messages yet" command={`hookstream send --app acme --type invoice.paid --data '{"invoice_id":42}'`}>
+    <EmptyState
+      icon={IconMail}
+      title="No messages yet"
+      command={`hookstream send --app acme --type invoice.paid --data '{"invoice_id":42}'`}
+    >
       Your product sends the first one.
     </EmptyState>
   );

@@ -84,7 +84,12 @@ export function SendDialog({ isOpen, onClose, applicationId }: Props) {
         <ActError error={sending.error} />
         <div className={classes.dialogActions}>
           <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" variant="filled" loading={sending.isPending} disabled={!appId || !type || problem !== null}>
+          <Button
+            type="submit"
+            variant="filled"
+            loading={sending.isPending}
+            disabled={!appId || !type || problem !== null}
+          >
             Send
           </Button>
         </div>

@@ -7,7 +7,10 @@ const message = (id: string, status: Message["status"]) => ({ id, status }) as M
 test("new rows are counted and not inserted; shown rows change in place", () => {
   const shown = [message("b", "pending"), message("a", "pending")];
   const newest = [message("c", "pending"), message("b", "delivered")];
-  expect(joined(shown, newest)).toEqual({ rows: [message("b", "delivered"), message("a", "pending")], fresh: 1 });
+  expect(joined(shown, newest)).toEqual({
+    rows: [message("b", "delivered"), message("a", "pending")],
+    fresh: 1,
+  });
   expect(joined([], newest).fresh).toBe(0);
 });
 

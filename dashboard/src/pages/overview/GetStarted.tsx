@@ -25,7 +25,10 @@ const SAMPLE_TYPE = "invoice.paid";
 export function GetStarted() {
   const { data: applications } = useQuery(applicationChoicesQuery(""));
   const application = applications?.[applications.length - 1];
-  const { data: endpointPage } = useQuery({ ...endpointsQuery(application?.id ?? ""), enabled: application !== undefined });
+  const { data: endpointPage } = useQuery({
+    ...endpointsQuery(application?.id ?? ""),
+    enabled: application !== undefined,
+  });
   const endpoint = endpointPage?.endpoints[0];
   const latest = useInfiniteQuery({
     ...messagesQuery(application ? { application_id: [application.id] } : {}),
@@ -38,10 +41,15 @@ export function GetStarted() {
     refetchInterval: (query) => (query.state.data?.message.status === "delivered" ? false : 1000),
   });
   const isArrived = watched.data?.message.status === "delivered";
-  const done = [application, endpoint, message, isArrived || undefined].filter((one) => one !== undefined).length;
+  const done = [application, endpoint, message, isArrived || undefined].filter(
+    (one) => one !== undefined,
+  ).length;
   const state = (step: number) => (done >= step ? "done" : done === step - 1 ? "now" : "later");
   return (
-    <Page crumbs={[{ label: "Overview", to: "/dashboard" }, { label: "Get started" }]} actions={<span className="small ink-2">{done} of 4 done</span>}>
+    <Page
+      crumbs={[{ label: "Overview", to: "/dashboard" }, { label: "Get started" }]}
+      actions={<span className="small ink-2">{done} of 4 done</span>}
+    >
       <div className={classes.steps}>
         <Title text="See a webhook arrive" facts="Four steps, about a minute. You can leave and come back." />
         <Card>
@@ -57,7 +65,12 @@ export function GetStarted() {
           <Step number={2} state={state(2)} title="Add an endpoint" aside="Where its webhooks go">
             {endpoint ? <code>{endpoint.url}</code> : application && <NewEndpoint appId={application.id} />}
           </Step>
-          <Step number={3} state={state(3)} title="Send a sample message" aside="Your product does this from now on">
+          <Step
+            number={3}
+            state={state(3)}
+            title="Send a sample message"
+            aside="Your product does this from now on"
+          >
             {application && endpoint && !message && (
               <SendSample
                 appId={application.id}
@@ -100,7 +113,11 @@ interface StepProps {
 function Step({ number, state, title, aside, children }: StepProps) {
   return (
     <div className={classes.step}>
-      <span className={classes.stepNumber} data-state={state} aria-label={state === "done" ? "Done" : `Step ${number}`}>
+      <span
+        className={classes.stepNumber}
+        data-state={state}
+        aria-label={state === "done" ? "Done" : `Step ${number}`}
+      >
         {state === "done" ? <IconCircleCheckFilled size={21} /> : number}
       </span>
       <div className="stack-small">
@@ -128,7 +145,12 @@ function NewApplication() {
         making.mutate();
       }}
     >
-      <TextInput aria-label="Name" value={name} required onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput
+        aria-label="Name"
+        value={name}
+        required
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
       <Button type="submit" variant="filled" loading={making.isPending}>
         Create application
       </Button>
@@ -167,7 +189,9 @@ function NewEndpoint({ appId }: { appId: string }) {
         </Button>
       </div>
       <ActError error={making.error} />
-      <span className="small ink-3">No receiver yet? This command prints each webhook that arrives at port 8485:</span>
+      <span className="small ink-3">
+        No receiver yet? This command prints each webhook that arrives at port 8485:
+      </span>
       <Command text="hookstream sink" />
     </form>
   );
@@ -200,7 +224,14 @@ function SendSample({ appId, onSent }: { appId: string; onSent: () => void }) {
         </Button>
         <span className="small ink-3">or run the command</span>
       </div>
-      <Command text={curlOfMessage(location.origin, appId, SAMPLE_TYPE, payload.replaceAll(/\s*\n\s*/g, " ")).replaceAll(" \\\n ", "")} />
+      <Command
+        text={curlOfMessage(
+          location.origin,
+          appId,
+          SAMPLE_TYPE,
+          payload.replaceAll(/\s*\n\s*/g, " "),
+        ).replaceAll(" \\\n ", "")}
+      />
       <ActError error={sending.error} />
     </div>
   );

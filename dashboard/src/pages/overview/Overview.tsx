@@ -37,10 +37,17 @@ export function Overview() {
   useLive("lanes", () => void Promise.all([lanes.refetch(), usage.refetch()]));
   const needs = needsOf(lanes.data?.lanes ?? []);
   const title =
-    needs.length > 0 ? `${counted(needs.length, "endpoint")} ${needs.length === 1 ? "needs" : "need"} you` : "Every endpoint delivers";
+    needs.length > 0
+      ? `${counted(needs.length, "endpoint")} ${needs.length === 1 ? "needs" : "need"} you`
+      : "Every endpoint delivers";
   return (
     <Page crumbs={[{ label: "Overview" }]} actions={<LiveState />}>
-      {lanes.data && <Title text={title} aside={needs.length === 0 ? "No circuit is open, and no queue is slow." : undefined} />}
+      {lanes.data && (
+        <Title
+          text={title}
+          aside={needs.length === 0 ? "No circuit is open, and no queue is slow." : undefined}
+        />
+      )}
       {quotas?.events.used === 0 && <FirstRunCard />}
       {lanes.isError && (
         <Card>
@@ -169,7 +176,12 @@ function Unaccounted({ usage }: { usage: Usage }) {
 
 function Sum({ usage }: { usage: Usage }) {
   const lines: [string, number, string, string?][] = [
-    ["Deliveries accepted", usage.accepted, "", `${counted(usage.messages, "message")} in the time that is kept`],
+    [
+      "Deliveries accepted",
+      usage.accepted,
+      "",
+      `${counted(usage.messages, "message")} in the time that is kept`,
+    ],
     ["Succeeded", usage.succeeded, "delivered"],
     ["Pending", usage.pending, "pending"],
     ["Exhausted", usage.exhausted, "failed", "can be recovered"],
@@ -181,7 +193,13 @@ function Sum({ usage }: { usage: Usage }) {
       {lines.map(([label, value, status, note]) => (
         <div key={label} className={classes.sum}>
           <span>
-            {status === "" ? label : <Link to="/dashboard/messages" search={{ status } as never} className="link-plain">{label}</Link>}{" "}
+            {status === "" ? (
+              label
+            ) : (
+              <Link to="/dashboard/messages" search={{ status } as never} className="link-plain">
+                {label}
+              </Link>
+            )}{" "}
             {note !== undefined && <span className="small ink-3">{note}</span>}
           </span>
           <span className="number">{count(value)}</span>
@@ -197,19 +215,31 @@ function FailureReasons() {
   const words = new Map<string, number>();
   for (const attempt of failed.data ?? []) {
     const { word } = splitError(attempt.error ?? "");
-    const label = word === "http_status" && attempt.response_status ? `http_status ${attempt.response_status}` : word || "unknown";
+    const label =
+      word === "http_status" && attempt.response_status
+        ? `http_status ${attempt.response_status}`
+        : word || "unknown";
     words.set(label, (words.get(label) ?? 0) + 1);
   }
   const rows = [...words].sort((one, two) => two[1] - one[1]).slice(0, 6);
   const most = rows[0]?.[1] ?? 1;
   return (
-    <Card title="Why attempts failed" aside={failed.data ? `last ${counted(failed.data.length, "failed attempt")}` : undefined}>
-      {failed.isError && <ErrorState what="Attempts" error={failed.error} onRetry={() => void failed.refetch()} />}
+    <Card
+      title="Why attempts failed"
+      aside={failed.data ? `last ${counted(failed.data.length, "failed attempt")}` : undefined}
+    >
+      {failed.isError && (
+        <ErrorState what="Attempts" error={failed.error} onRetry={() => void failed.refetch()} />
+      )}
       {failed.isPending && <Skeletons rows={5} height={28} />}
       {failed.data?.length === 0 && <p className={classes.sum}>No attempt has failed.</p>}
       <div className={classes.list}>
         {rows.map(([word, number]) => (
-          <div key={word} className={classes.sum} style={{ borderBottom: 0, margin: 0, padding: "5px 16px", fontWeight: 400 }}>
+          <div
+            key={word}
+            className={classes.sum}
+            style={{ borderBottom: 0, margin: 0, padding: "5px 16px", fontWeight: 400 }}
+          >
             <code className="cut" style={{ width: 150 }}>
               {word}
             </code>
@@ -229,11 +259,16 @@ function FailureReasons() {
 function Changes() {
   const session = useSession();
   const mayRead = useMay("audit:read");
-  const changes = useQuery({ ...latestChangesQuery(session.env_id ?? ""), enabled: mayRead && Boolean(session.env_id) });
+  const changes = useQuery({
+    ...latestChangesQuery(session.env_id ?? ""),
+    enabled: mayRead && Boolean(session.env_id),
+  });
   if (!mayRead) return null;
   return (
     <Card title="What changed" aside={<Link to="/dashboard/settings/audit-log">Audit log</Link>}>
-      {changes.isError && <ErrorState what="The audit log" error={changes.error} onRetry={() => void changes.refetch()} />}
+      {changes.isError && (
+        <ErrorState what="The audit log" error={changes.error} onRetry={() => void changes.refetch()} />
+      )}
       <div className={classes.list} style={{ paddingTop: 6 }}>
         {changes.data?.map((entry) => (
           <div key={entry.id} className="row" style={{ padding: "4px 16px" }}>

@@ -36,7 +36,12 @@ export function Account() {
             toast("The name is saved.");
           }}
         >
-          <TextInput label="Name" required value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <TextInput
+            label="Name"
+            required
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
         </SaveForm>
       </Card>
       <Card title="Password" aside="ends all other sessions" isPadded>

@@ -16,7 +16,17 @@ import { count } from "@/lib/numbers";
 import classes from "../pages.module.css";
 import { Loaded, SaveForm } from "./form";
 
-const RESOURCES = ["applications", "endpoints", "event_types", "messages", "jobs", "environments", "organization", "members", "api_keys"];
+const RESOURCES = [
+  "applications",
+  "endpoints",
+  "event_types",
+  "messages",
+  "jobs",
+  "environments",
+  "organization",
+  "members",
+  "api_keys",
+];
 const SCOPES = [
   ...RESOURCES.flatMap((resource) => [`${resource}:read`, `${resource}:write`]),
   "portal:write",
@@ -35,7 +45,10 @@ export function ApiKeys() {
   const [rotated, setRotated] = useState<ApiKey | null>(null);
   const refresh = () => queryClient.invalidateQueries({ queryKey: apiKeysQuery.queryKey });
   return (
-    <Card title="API keys" aside={mayWrite && <Button onClick={() => setCreating(true)}>Create API key…</Button>}>
+    <Card
+      title="API keys"
+      aside={mayWrite && <Button onClick={() => setCreating(true)}>Create API key…</Button>}
+    >
       <Loaded what="API keys" query={keys}>
         {(page) =>
           page.api_keys.length === 0 ? (
@@ -53,7 +66,12 @@ export function ApiKeys() {
                 { head: "Requests", cell: (key) => count(key.request_count), isNumber: true },
                 {
                   head: "Last used",
-                  cell: (key) => (key.last_used_at ? <RelativeTime value={key.last_used_at} /> : <span className="ink-3">never</span>),
+                  cell: (key) =>
+                    key.last_used_at ? (
+                      <RelativeTime value={key.last_used_at} />
+                    ) : (
+                      <span className="ink-3">never</span>
+                    ),
                 },
                 {
                   head: "Acts",
@@ -114,7 +132,8 @@ export function ApiKeys() {
           await refresh();
         }}
       >
-        A new key with the same scopes is made. The old one stays valid for 24 h, so that programs can change over.
+        A new key with the same scopes is made. The old one stays valid for 24 h, so that programs can change
+        over.
       </ConfirmDialog>
       <ConfirmDialog
         isOpen={revoked !== null}
@@ -154,7 +173,14 @@ function KeyForm({ onCreated }: { onCreated: (key: Schemas["NewApiKey"]) => void
         )
       }
     >
-      <TextInput label="Name" placeholder="ci-deploy" required data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput
+        label="Name"
+        placeholder="ci-deploy"
+        required
+        data-autofocus
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
       {mayOrganization && (
         <Select
           label="Level"

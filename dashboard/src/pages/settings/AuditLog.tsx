@@ -46,7 +46,9 @@ export function AuditLog() {
         filters={filters}
         onChange={(next) => void navigate({ to: ".", search: formatFilters(next) as never })}
       />
-      {list.isError && <ErrorState what="The audit log" error={list.error} onRetry={() => void list.refetch()} />}
+      {list.isError && (
+        <ErrorState what="The audit log" error={list.error} onRetry={() => void list.refetch()} />
+      )}
       {list.isPending && <Skeletons rows={8} />}
       {list.isSuccess && entries.length === 0 && <EmptyState title="No change matches" />}
       {entries.map((entry) => (
@@ -81,15 +83,26 @@ export function AuditLog() {
 }
 
 function Entry({ entry }: { entry: AuditEntry }) {
-  const lines = diffOf((entry.before ?? null) as Record<string, unknown> | null, (entry.after ?? null) as Record<string, unknown> | null);
+  const lines = diffOf(
+    (entry.before ?? null) as Record<string, unknown> | null,
+    (entry.after ?? null) as Record<string, unknown> | null,
+  );
   return (
     <div style={{ borderBottom: "1px solid var(--line)" }}>
       <Facts
         facts={[
-          ["Resource", entry.resource_id ? <IdCopy key="id" value={entry.resource_id} isFull /> : entry.resource_type],
+          [
+            "Resource",
+            entry.resource_id ? <IdCopy key="id" value={entry.resource_id} isFull /> : entry.resource_type,
+          ],
           ["By", `${entry.actor.kind} ${entry.actor.name ?? entry.actor.id ?? ""}`],
           ["Address", entry.address],
-          ["Request", entry.request_id ? <IdCopy key="request" value={entry.request_id} isFull label="request id" /> : null],
+          [
+            "Request",
+            entry.request_id ? (
+              <IdCopy key="request" value={entry.request_id} isFull label="request id" />
+            ) : null,
+          ],
         ]}
       />
       <div style={{ padding: "0 16px 12px" }}>

@@ -42,10 +42,14 @@ export function Environments() {
               { head: "Environment", cell: (row) => <span className="name">{row.name}</span> },
               { head: "Slug", cell: (row) => <code>{row.slug}</code> },
               { head: "Id", cell: (row) => <IdCopy value={row.id} /> },
-              { head: "Messages kept", cell: (row) => (row.retention_days ? counted(row.retention_days, "day") : "by default") },
+              {
+                head: "Messages kept",
+                cell: (row) => (row.retention_days ? counted(row.retention_days, "day") : "by default"),
+              },
               {
                 head: "Payloads kept",
-                cell: (row) => (row.payload_retention_days ? counted(row.payload_retention_days, "day") : "by default"),
+                cell: (row) =>
+                  row.payload_retention_days ? counted(row.payload_retention_days, "day") : "by default",
               },
               {
                 head: "Acts",
@@ -88,7 +92,8 @@ export function Environments() {
           await refresh();
         }}
       >
-        It is closed at once. It can be restored for a time; then its messages are removed and pending deliveries cancelled.
+        It is closed at once. It can be restored for a time; then its messages are removed and pending
+        deliveries cancelled.
       </ConfirmDialog>
     </Card>
   );
@@ -120,7 +125,13 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
         onDone();
       }}
     >
-      <TextInput label="Name" required data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput
+        label="Name"
+        required
+        data-autofocus
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
       <TextInput
         label="Slug"
         description="Lower-case letters, digits and dashes."
@@ -131,7 +142,13 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
       />
       {environment && (
         <>
-          <NumberInput label="Days that messages are kept" description="Empty means the default." min={1} value={days} onChange={setDays} />
+          <NumberInput
+            label="Days that messages are kept"
+            description="Empty means the default."
+            min={1}
+            value={days}
+            onChange={setDays}
+          />
           <NumberInput
             label="Days that payloads are kept"
             description="Empty means the default. At most as long as messages."

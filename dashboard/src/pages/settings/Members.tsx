@@ -65,9 +65,15 @@ export function Members() {
               rows={page.members}
               idOf={(member) => member.user_id}
               columns={[
-                { head: "Member", cell: (member) => <span className="name">{member.name || member.email}</span> },
+                {
+                  head: "Member",
+                  cell: (member) => <span className="name">{member.name || member.email}</span>,
+                },
                 { head: "Email", cell: (member) => member.email },
-                { head: "Second factor", cell: (member) => (member.second_factor === 1 ? "on" : <span className="ink-3">off</span>) },
+                {
+                  head: "Second factor",
+                  cell: (member) => (member.second_factor === 1 ? "on" : <span className="ink-3">off</span>),
+                },
                 {
                   head: "Role",
                   cell: (member) =>
@@ -75,7 +81,10 @@ export function Members() {
                       <Select
                         aria-label={`Role of ${member.email}`}
                         w={150}
-                        data={roles.map((one) => ({ value: one.value, label: one.label.split(":")[0] ?? one.value }))}
+                        data={roles.map((one) => ({
+                          value: one.value,
+                          label: one.label.split(":")[0] ?? one.value,
+                        }))}
                         value={member.role}
                         onChange={(next) => void change(member, next)}
                       />
@@ -87,7 +96,9 @@ export function Members() {
                   head: "Acts",
                   cell: (member) =>
                     (mayWrite || member.user_id === session.user.id) && (
-                      <Button onClick={() => setRemoved(member)}>{member.user_id === session.user.id ? "Leave…" : "Remove…"}</Button>
+                      <Button onClick={() => setRemoved(member)}>
+                        {member.user_id === session.user.id ? "Leave…" : "Remove…"}
+                      </Button>
                     ),
                 },
               ]}
@@ -108,19 +119,31 @@ export function Members() {
               { head: "Expires", cell: (one) => <RelativeTime value={one.expires_at} /> },
               {
                 head: "Acts",
-                cell: (one) => mayWrite && <Button onClick={() => void deleteInvitation(orgId, one.id).then(refresh)}>Withdraw</Button>,
+                cell: (one) =>
+                  mayWrite && (
+                    <Button onClick={() => void deleteInvitation(orgId, one.id).then(refresh)}>
+                      Withdraw
+                    </Button>
+                  ),
               },
             ]}
           />
         </Card>
       )}
-      <Modal opened={isInviting} onClose={() => setInviting(false)} title="Invite a member" closeOnClickOutside={false}>
+      <Modal
+        opened={isInviting}
+        onClose={() => setInviting(false)}
+        title="Invite a member"
+        closeOnClickOutside={false}
+      >
         {isInviting && <InviteForm orgId={orgId} roles={roles} onDone={refresh} />}
       </Modal>
       <ConfirmDialog
         isOpen={removed !== null}
         onClose={() => setRemoved(null)}
-        title={removed?.user_id === session.user.id ? "Leave the organization?" : `Remove ${removed?.email ?? ""}?`}
+        title={
+          removed?.user_id === session.user.id ? "Leave the organization?" : `Remove ${removed?.email ?? ""}?`
+        }
         verb={removed?.user_id === session.user.id ? "Leave" : "Remove"}
         isDangerous
         act={async () => {
@@ -134,7 +157,15 @@ export function Members() {
   );
 }
 
-function InviteForm({ orgId, roles, onDone }: { orgId: string; roles: { value: string; label: string }[]; onDone: () => unknown }) {
+function InviteForm({
+  orgId,
+  roles,
+  onDone,
+}: {
+  orgId: string;
+  roles: { value: string; label: string }[];
+  onDone: () => unknown;
+}) {
   const [email, setEmail] = useState("");
   const [role, setRole] = useState("developer");
   const [link, setLink] = useState<string | null>(null);
@@ -144,7 +175,10 @@ function InviteForm({ orgId, roles, onDone }: { orgId: string; roles: { value: s
       <Banner tone="plain">The invitation is sent to {email}. Its link is valid for seven days.</Banner>
     ) : (
       <div className="stack">
-        <Banner tone="careful">This installation sends no mail. Give this link to {email}; it is shown once and valid for seven days.</Banner>
+        <Banner tone="careful">
+          This installation sends no mail. Give this link to {email}; it is shown once and valid for seven
+          days.
+        </Banner>
         <IdCopy value={link} isFull label="link" />
       </div>
     );
@@ -159,7 +193,14 @@ function InviteForm({ orgId, roles, onDone }: { orgId: string; roles: { value: s
         onDone();
       }}
     >
-      <TextInput label="Email" type="email" required data-autofocus value={email} onChange={(event) => setEmail(event.currentTarget.value)} />
+      <TextInput
+        label="Email"
+        type="email"
+        required
+        data-autofocus
+        value={email}
+        onChange={(event) => setEmail(event.currentTarget.value)}
+      />
       <Select label="Role" data={roles} value={role} onChange={(value) => setRole(value ?? "developer")} />
     </SaveForm>
   );

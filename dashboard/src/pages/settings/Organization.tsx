@@ -32,7 +32,12 @@ export function Organization() {
               toast("The organization is renamed.");
             }}
           >
-            <TextInput label="Name" required value={name} onChange={(event) => setName(event.currentTarget.value)} />
+            <TextInput
+              label="Name"
+              required
+              value={name}
+              onChange={(event) => setName(event.currentTarget.value)}
+            />
           </SaveForm>
         ) : (
           before
@@ -42,8 +47,8 @@ export function Organization() {
         <Card title="Delete" isPadded>
           <div className="stack-small">
             <p className="ink-2">
-              Its environments are closed at once. It can be restored for a time; then its messages and pending deliveries are
-              removed.
+              Its environments are closed at once. It can be restored for a time; then its messages and
+              pending deliveries are removed.
             </p>
             <div>
               <Button color="red" variant="filled" onClick={() => setDeleting(true)}>

@@ -2,7 +2,12 @@
 import { Button, PasswordInput, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { encode } from "uqr";
-import { beginSecondFactor, confirmSecondFactor, disableSecondFactor, replaceRecoveryCodes } from "@/api/account";
+import {
+  beginSecondFactor,
+  confirmSecondFactor,
+  disableSecondFactor,
+  replaceRecoveryCodes,
+} from "@/api/account";
 import { queryClient } from "@/api/client";
 import { sessionQuery, useSession } from "@/api/session";
 import { CodeBlock } from "@/components/code/CodeBlock";
@@ -50,7 +55,9 @@ export function SecondFactor() {
     return (
       <Card title="Recovery codes" isPadded>
         <div className="stack">
-          <Banner tone="careful">They are shown once. Each is valid once, in place of a code from the app.</Banner>
+          <Banner tone="careful">
+            They are shown once. Each is valid once, in place of a code from the app.
+          </Banner>
           <CodeBlock text={codes.join("\n")} fileName="hookstream-recovery-codes.txt" isIndented={false} />
           <div>
             <Button variant="filled" onClick={() => setCodes(null)}>
@@ -64,7 +71,9 @@ export function SecondFactor() {
   if (session.second_factor === 1) {
     return (
       <>
-        <Banner tone="plain">The second factor is on. {counted(session.recovery_codes, "recovery code")} left.</Banner>
+        <Banner tone="plain">
+          The second factor is on. {counted(session.recovery_codes, "recovery code")} left.
+        </Banner>
         <Card title="Replace recovery codes, or switch it off" isPadded>
           <SaveForm
             verb="Replace recovery codes"
@@ -98,7 +107,10 @@ export function SecondFactor() {
           <span className="small ink-2">
             Without a camera, enter this secret: <IdCopy value={begun.secret} isFull label="secret" />
           </span>
-          <SaveForm verb="Switch on" save={async () => done((await confirmSecondFactor(code)).recovery_codes)}>
+          <SaveForm
+            verb="Switch on"
+            save={async () => done((await confirmSecondFactor(code)).recovery_codes)}
+          >
             {codeField}
           </SaveForm>
         </div>
@@ -122,7 +134,13 @@ function QrCode({ text }: { text: string }) {
     .flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x} ${y}h1v1h-1z` : "")))
     .join("");
   return (
-    <svg className={classes.qr} viewBox={`0 0 ${size} ${size}`} role="img" aria-label="QR code for the authenticator app" shapeRendering="crispEdges">
+    <svg
+      className={classes.qr}
+      viewBox={`0 0 ${size} ${size}`}
+      role="img"
+      aria-label="QR code for the authenticator app"
+      shapeRendering="crispEdges"
+    >
       <path d={path} fill="#000" />
     </svg>
   );

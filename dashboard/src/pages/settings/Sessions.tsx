@@ -15,7 +15,9 @@ export function Sessions() {
     <Card
       title="Sessions"
       aside={
-        <Button onClick={() => void endAllSessions().then(() => location.assign("/sign-in"))}>End all and sign out</Button>
+        <Button onClick={() => void endAllSessions().then(() => location.assign("/sign-in"))}>
+          End all and sign out
+        </Button>
       }
     >
       <Loaded what="Sessions" query={sessions}>
@@ -28,7 +30,11 @@ export function Sessions() {
               {
                 head: "Program",
                 cell: (row) => (
-                  <span className="cut" style={{ display: "inline-block", maxWidth: 260 }} title={row.user_agent ?? ""}>
+                  <span
+                    className="cut"
+                    style={{ display: "inline-block", maxWidth: 260 }}
+                    title={row.user_agent ?? ""}
+                  >
                     {row.user_agent ?? "unknown"}
                   </span>
                 ),

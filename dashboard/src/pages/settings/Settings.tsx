@@ -40,7 +40,9 @@ export function Settings() {
   const current = sections.find((one) => one.name === section);
   const Content = current?.component;
   return (
-    <Page crumbs={[{ label: "Settings", to: "/dashboard/settings" }, { label: current?.label ?? "Settings" }]}>
+    <Page
+      crumbs={[{ label: "Settings", to: "/dashboard/settings" }, { label: current?.label ?? "Settings" }]}
+    >
       <div className={classes.settings}>
         <nav aria-label="Sections" className={classes.sections}>
           {sections.map((one) => (

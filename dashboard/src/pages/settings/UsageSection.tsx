@@ -7,7 +7,8 @@ import { PlainTable } from "@/components/table/PlainTable";
 import { bytes, count, counted } from "@/lib/numbers";
 import { Loaded } from "./form";
 
-const limit = (value: number | null | undefined) => (value === null || value === undefined ? "no quota" : `of ${count(value)}`);
+const limit = (value: number | null | undefined) =>
+  value === null || value === undefined ? "no quota" : `of ${count(value)}`;
 
 export function UsageSection() {
   const quotas = useQuery(quotasQuery);
@@ -19,10 +20,26 @@ export function UsageSection() {
           {(data) => (
             <Figures
               figures={[
-                { label: "Messages this month", value: count(data.events.used), note: limit(data.events.limit) },
-                { label: "Applications", value: count(data.applications.used), note: limit(data.applications.limit) },
-                { label: "Event types", value: count(data.event_types.used), note: limit(data.event_types.limit) },
-                { label: "Environments", value: count(data.environments.used), note: limit(data.environments.limit) },
+                {
+                  label: "Messages this month",
+                  value: count(data.events.used),
+                  note: limit(data.events.limit),
+                },
+                {
+                  label: "Applications",
+                  value: count(data.applications.used),
+                  note: limit(data.applications.limit),
+                },
+                {
+                  label: "Event types",
+                  value: count(data.event_types.used),
+                  note: limit(data.event_types.limit),
+                },
+                {
+                  label: "Environments",
+                  value: count(data.environments.used),
+                  note: limit(data.environments.limit),
+                },
               ]}
             />
           )}
@@ -33,7 +50,10 @@ export function UsageSection() {
           {({ storage, disk }) => (
             <Facts
               facts={[
-                ["Payloads", `${bytes(storage.payload_bytes)}${storage.max_payload_bytes ? ` of ${bytes(storage.max_payload_bytes)}` : ""}`],
+                [
+                  "Payloads",
+                  `${bytes(storage.payload_bytes)}${storage.max_payload_bytes ? ` of ${bytes(storage.max_payload_bytes)}` : ""}`,
+                ],
                 ["Messages kept", counted(storage.retention_days, "day")],
                 ["Payloads kept", counted(storage.payload_retention_days, "day")],
                 ["Each day", storage.bytes_per_day ? bytes(storage.bytes_per_day) : null],

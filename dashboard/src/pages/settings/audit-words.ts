@@ -30,6 +30,10 @@ export function subjectOf(entry: AuditEntry): string {
 export function describeEntry(entry: AuditEntry): string {
   const [type = "", verb = ""] = entry.action.split(".");
   const noun = type.replaceAll("_", " ");
-  const words = [noun.charAt(0).toUpperCase() + noun.slice(1), subjectOf(entry), VERBS[verb] ?? verb.replaceAll("_", " ")];
+  const words = [
+    noun.charAt(0).toUpperCase() + noun.slice(1),
+    subjectOf(entry),
+    VERBS[verb] ?? verb.replaceAll("_", " "),
+  ];
   return words.filter((word) => word !== "").join(" ");
 }

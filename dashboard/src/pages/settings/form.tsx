@@ -36,8 +36,17 @@ export function SaveForm({ save, verb = "Save", isDisabled = false, children }: 
 }
 
 /** Shows what a query read, or its shape, or its error. */
-export function Loaded<T>({ what, query, children }: { what: string; query: UseQueryResult<T>; children: (data: T) => ReactNode }) {
+export function Loaded<T>({
+  what,
+  query,
+  children,
+}: {
+  what: string;
+  query: UseQueryResult<T>;
+  children: (data: T) => ReactNode;
+}) {
   if (query.data !== undefined) return children(query.data);
-  if (query.isError) return <ErrorState what={what} error={query.error} onRetry={() => void query.refetch()} />;
+  if (query.isError)
+    return <ErrorState what={what} error={query.error} onRetry={() => void query.refetch()} />;
   return <Skeletons rows={4} />;
 }
