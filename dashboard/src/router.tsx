@@ -59,7 +59,7 @@ const pages = [
   },
   { path: "/endpoints", component: lazyRouteComponent(() => import("./pages/endpoints"), "Endpoints") },
   {
-    path: "/applications/$appId/endpoints/$id",
+    path: "/endpoints/$appId/$id",
     component: lazyRouteComponent(() => import("./pages/endpoint"), "EndpointPage"),
   },
   { path: "/event-types", component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypes") },

@@ -5,6 +5,7 @@ const SPACE = "\u202f";
 
 /** Returns a measured duration: `380 µs`, `5.1 ms`, `1.4 s`, `20 s`, `3 min 28 s`. */
 export function duration(ms: number): string {
+  if (ms === 0) return `0${SPACE}ms`;
   if (ms < 1) return `${Math.round(ms * 1000)}${SPACE}µs`;
   if (ms < 1000) return `${trimmed(ms, ms < 100 ? 1 : 0)}${SPACE}ms`;
   if (ms < 9_950) return `${(ms / 1000).toFixed(1)}${SPACE}s`;

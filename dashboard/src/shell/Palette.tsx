@@ -101,7 +101,7 @@ function Entries({ query }: { query: string }) {
       icon: IconPlugConnectedX,
       label,
       detail: `${names.get(lane.application_id) ?? ""}, circuit open, ${count(lane.in_store + lane.queued)} waiting`,
-      run: go(`/dashboard/applications/${lane.application_id}/endpoints/${lane.endpoint_id}`),
+      run: go(`/dashboard/endpoints/${lane.application_id}/${lane.endpoint_id}`),
     });
   }
   if (!isActsOnly) {

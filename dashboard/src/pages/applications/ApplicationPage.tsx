@@ -161,7 +161,7 @@ export function ApplicationPage() {
                 head: "Endpoint",
                 cell: (endpoint) => (
                   <Link
-                    to={`/dashboard/applications/${id}/endpoints/${endpoint.id}`}
+                    to={`/dashboard/endpoints/${id}/${endpoint.id}`}
                     className="link-plain name"
                   >
                     {nameOf(endpoint)}

@@ -142,7 +142,7 @@ function Form({ appId, endpoint, onChanged, onDone }: FormProps) {
         <IdCopy value={secret.value} isFull label="signing secret" />
         <Button
           variant="filled"
-          onClick={() => void navigate({ to: `/dashboard/applications/${appId}/endpoints/${secret.id}` })}
+          onClick={() => void navigate({ to: `/dashboard/endpoints/${appId}/${secret.id}` })}
         >
           Open the endpoint
         </Button>

@@ -94,7 +94,7 @@ export function Endpoints() {
           rows={shown}
           rowHeight={54}
           idOf={(row) => row.id}
-          hrefOf={(row) => `/dashboard/applications/${row.application_id}/endpoints/${row.id}`}
+          hrefOf={(row) => `/dashboard/endpoints/${row.application_id}/${row.id}`}
           cardOf={(row) => (
             <>
               <span className={classes.between}>

@@ -46,7 +46,7 @@ export function JobTable({ jobs }: { jobs: Job[] }) {
             const endpoint = endpoints.get(job.endpoint_id);
             return (
               <Link
-                to={`/dashboard/applications/${job.application_id}/endpoints/${job.endpoint_id}`}
+                to={`/dashboard/endpoints/${job.application_id}/${job.endpoint_id}`}
                 className="link-plain name"
               >
                 {endpoint ? nameOf(endpoint) : shortId(job.endpoint_id)}

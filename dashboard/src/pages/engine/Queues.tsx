@@ -117,7 +117,7 @@ function LaneTable({ rows }: { rows: Lane[] }) {
             return (
               <span>
                 <Link
-                  to={`/dashboard/applications/${lane.application_id}/endpoints/${lane.endpoint_id}`}
+                  to={`/dashboard/endpoints/${lane.application_id}/${lane.endpoint_id}`}
                   className="link-plain name"
                 >
                   {endpoint ? nameOf(endpoint) : shortId(lane.endpoint_id)}

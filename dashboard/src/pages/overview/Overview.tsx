@@ -104,7 +104,7 @@ function Needs({ needs }: { needs: Need[] }) {
       {shown.map((need, index) => {
         const { lane } = need;
         const endpoint = endpoints.get(lane.endpoint_id);
-        const to = `/dashboard/applications/${lane.application_id}/endpoints/${lane.endpoint_id}`;
+        const to = `/dashboard/endpoints/${lane.application_id}/${lane.endpoint_id}`;
         const state =
           need.kind === "slow"
             ? { word: "Slow", tone: "careful" as const, icon: IconRotateClockwise }
