@@ -83,7 +83,10 @@ mod tests {
     #[tokio::test]
     async fn unknown_paths_are_pages_and_unknown_files_are_not() {
         let page = got("messages/01a2181977e071d2b8e29f03c41d7f3a", "").await.ok().expect("a page");
-        assert_eq!((&page.headers()["content-type"], &page.headers()["cache-control"]), (&HeaderValue::from_static("text/html; charset=utf-8"), &HeaderValue::from_static("no-cache")));
+        assert_eq!(
+            (&page.headers()["content-type"], &page.headers()["cache-control"]),
+            (&HeaderValue::from_static("text/html; charset=utf-8"), &HeaderValue::from_static("no-cache"))
+        );
         assert!(!page.headers().contains_key("content-encoding"));
         assert!(got("assets/absent-12345678.js", "gzip").await.is_err());
     }

@@ -160,10 +160,7 @@ export function ApplicationPage() {
               {
                 head: "Endpoint",
                 cell: (endpoint) => (
-                  <Link
-                    to={`/dashboard/endpoints/${id}/${endpoint.id}`}
-                    className="link-plain name"
-                  >
+                  <Link to={`/dashboard/endpoints/${id}/${endpoint.id}`} className="link-plain name">
                     {nameOf(endpoint)}
                   </Link>
                 ),
