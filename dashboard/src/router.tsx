@@ -69,7 +69,6 @@ const pages = [
   },
   { path: "/queues", component: lazyRouteComponent(() => import("./pages/engine"), "Queues") },
   { path: "/jobs", component: lazyRouteComponent(() => import("./pages/engine"), "Jobs") },
-  { path: "/nodes", component: lazyRouteComponent(() => import("./pages/engine"), "Nodes") },
   { path: "/settings", component: lazyRouteComponent(() => import("./pages/settings"), "Settings") },
   { path: "/settings/$section", component: lazyRouteComponent(() => import("./pages/settings"), "Settings") },
 ].map((page) => createRoute({ getParentRoute: () => dashboard, ...page }));

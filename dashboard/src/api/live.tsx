@@ -16,7 +16,7 @@ import {
 export type LiveState = "live" | "paused" | "reconnecting";
 
 /** Part of the environment that a page watches. */
-export type Topic = "messages" | "attempts" | "endpoints" | "jobs" | "lanes" | "nodes";
+export type Topic = "messages" | "attempts" | "endpoints" | "jobs" | "lanes";
 
 /** Source of changes. One is shared by all pages of a tab. */
 export interface LiveSource {

@@ -4,14 +4,14 @@ import { spotlight } from "@mantine/spotlight";
 import { IconHelp, IconSearch } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { nodesQuery, quotasQuery } from "@/api/engine";
+import { quotasQuery } from "@/api/engine";
 import type { Environment } from "@/api/identity";
 import { runningJobsQuery } from "@/api/jobs";
 import { signOut, useSession } from "@/api/session";
 import { Keys } from "@/components/feedback/Keys";
 import { count } from "@/lib/numbers";
 import { useLive } from "@/api/live";
-import { APPLICATIONS, EVENT_TYPES, GROUPS, JOBS, NODES, OVERVIEW, type Place, SETTINGS } from "./navigation";
+import { APPLICATIONS, EVENT_TYPES, GROUPS, JOBS, OVERVIEW, type Place, SETTINGS } from "./navigation";
 import { Switcher } from "./Switcher";
 import classes from "./Shell.module.css";
 
@@ -23,7 +23,6 @@ interface Props {
 export function Sidebar({ environment, onHelp }: Props) {
   const { data: quotas } = useQuery({ ...quotasQuery, staleTime: 60_000 });
   const running = useQuery(runningJobsQuery);
-  const { data: nodes } = useQuery({ ...nodesQuery, staleTime: Infinity });
   useLive("jobs", () => void running.refetch());
   const counts: Record<string, { text: string; isRunning?: boolean } | undefined> = {
     [APPLICATIONS.to]: quotas && { text: count(quotas.applications.used) },
@@ -32,7 +31,6 @@ export function Sidebar({ environment, onHelp }: Props) {
       ? { text: `${count(running.data.length)} running`, isRunning: true }
       : undefined,
   };
-  const isShown = (place: Place) => place.to !== NODES.to || (nodes !== null && nodes !== undefined);
   return (
     <aside className={classes.sidebar}>
       <Switcher environment={environment} />
@@ -50,7 +48,7 @@ export function Sidebar({ environment, onHelp }: Props) {
         {GROUPS.map((group) => (
           <div key={group.label} className={classes.group}>
             <span className={classes.groupLabel}>{group.label}</span>
-            {group.places.filter(isShown).map((place) => (
+            {group.places.map((place) => (
               <Item key={place.to} place={place} count={counts[place.to]} />
             ))}
           </div>

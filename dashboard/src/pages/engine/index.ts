@@ -1,3 +1,2 @@
 export { Jobs } from "./Jobs";
-export { Nodes } from "./Nodes";
 export { Queues } from "./Queues";
