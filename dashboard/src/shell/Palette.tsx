@@ -36,6 +36,7 @@ export function Palette() {
       maxHeight={440}
       size={640}
       lockScroll={false}
+      overlayProps={{ blur: 0 }}
       onSpotlightOpen={() => setOpen(true)}
       onSpotlightClose={() => setOpen(false)}
     >

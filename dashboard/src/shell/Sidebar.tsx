@@ -40,7 +40,7 @@ export function Sidebar({ environment, onHelp }: Props) {
         aria-label="Search or jump to"
       >
         <IconSearch size={15} stroke={1.8} />
-        <span className="grow">Search or jump to</span>
+        <span className="grow">Search</span>
         <Keys keys={isMac() ? "⌘K" : "Ctrl K"} />
       </UnstyledButton>
       <nav aria-label="Main" className={classes.nav}>

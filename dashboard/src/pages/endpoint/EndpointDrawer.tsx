@@ -7,6 +7,7 @@ import { queryClient, type Schemas } from "@/api/client";
 import { createEndpoint, type Endpoint, updateEndpoint } from "@/api/endpoints";
 import { eventTypesQuery } from "@/api/event-types";
 import { Banner } from "@/components/feedback/Banner";
+import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { ActError } from "@/components/feedback/ErrorState";
 import { toast } from "@/components/feedback/toast";
 import { IdCopy } from "@/components/status/IdCopy";
@@ -22,25 +23,33 @@ interface Props {
 
 export function EndpointDrawer({ isOpen, onClose, appId, endpoint }: Props) {
   const [isChanged, setChanged] = useState(false);
-  const close = () => {
-    if (isChanged && !confirm("Leave without saving the changes?")) return;
+  const [isLeaving, setLeaving] = useState(false);
+  const leave = () => {
     setChanged(false);
     onClose();
   };
   return (
-    <Drawer opened={isOpen} onClose={close} title={endpoint ? "Edit the endpoint" : "Add an endpoint"}>
-      {isOpen && (
-        <Form
-          appId={appId}
-          {...(endpoint ? { endpoint } : {})}
-          onChanged={setChanged}
-          onDone={() => {
-            setChanged(false);
-            onClose();
-          }}
-        />
-      )}
-    </Drawer>
+    <>
+      <Drawer
+        opened={isOpen}
+        onClose={() => (isChanged ? setLeaving(true) : leave())}
+        closeOnEscape={!isLeaving}
+        title={endpoint ? "Edit the endpoint" : "Add an endpoint"}
+      >
+        {isOpen && (
+          <Form appId={appId} {...(endpoint ? { endpoint } : {})} onChanged={setChanged} onDone={leave} />
+        )}
+      </Drawer>
+      <ConfirmDialog
+        isOpen={isLeaving}
+        onClose={() => setLeaving(false)}
+        title="Leave without saving?"
+        verb="Leave"
+        act={() => Promise.resolve(leave())}
+      >
+        {endpoint ? "The endpoint stays as it was." : "The endpoint is not added."}
+      </ConfirmDialog>
+    </>
   );
 }
 

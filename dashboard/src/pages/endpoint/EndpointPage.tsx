@@ -76,8 +76,15 @@ export function EndpointPage() {
     await updateEndpoint(path, { status });
     await refresh();
   };
+  const name = endpoint.data ? nameOf(endpoint.data) : "Endpoint";
+  const turning = useMutation({
+    mutationFn: turn,
+    onError: (error) => toast(error.message),
+  });
+  const activate = () => turning.mutate("active", { onSuccess: () => toast(`${name} is active.`) });
   const probing = useMutation({
     mutationFn: () => resetCircuit(path),
+    onError: (error) => toast(error.message),
     onSuccess: async () => {
       toast("The circuit is closed. Deliveries go one at a time at first.");
       await refresh();
@@ -96,7 +103,7 @@ export function EndpointPage() {
   const crumbs = [
     { label: "Endpoints", to: "/dashboard/endpoints" },
     { label: application?.name ?? "Application", to: `/dashboard/applications/${path.appId}` },
-    { label: endpoint.data ? nameOf(endpoint.data) : "Endpoint" },
+    { label: name },
   ];
   if (endpoint.isError) {
     return (
@@ -121,7 +128,6 @@ export function EndpointPage() {
   const one = endpoint.data;
   const lane = lanes.data?.lanes.find((other) => other.endpoint_id === one.id);
   const waiting = lane ? lane.queued + lane.in_store : 0;
-  const name = nameOf(one);
   return (
     <Page
       crumbs={crumbs}
@@ -145,10 +151,7 @@ export function EndpointPage() {
                   Pause…
                 </Button>
               ) : one.status === "paused" ? (
-                <Button
-                  leftSection={<IconPlayerPlay size={15} stroke={1.8} />}
-                  onClick={() => void turn("active").then(() => toast(`${name} is active.`))}
-                >
+                <Button leftSection={<IconPlayerPlay size={15} stroke={1.8} />} onClick={() => activate()}>
                   Resume
                 </Button>
               ) : null}
@@ -180,15 +183,13 @@ export function EndpointPage() {
                 {mayWrite && (
                   <>
                     {one.status === "disabled" ? (
-                      <Menu.Item onClick={() => void turn("active").then(() => toast(`${name} is active.`))}>
-                        Enable
-                      </Menu.Item>
+                      <Menu.Item onClick={() => activate()}>Enable</Menu.Item>
                     ) : (
                       <Menu.Item
                         onClick={() =>
-                          void turn("disabled").then(() =>
-                            toast(`${name} is disabled.`, () => void turn("active")),
-                          )
+                          turning.mutate("disabled", {
+                            onSuccess: () => toast(`${name} is disabled.`, activate),
+                          })
                         }
                       >
                         Disable
@@ -254,7 +255,7 @@ export function EndpointPage() {
             mayWrite && (
               <Button
                 variant="filled"
-                onClick={() => void turn("active").then(() => go({ ...base, recover: "1" }))}
+                onClick={() => turning.mutate("active", { onSuccess: () => go({ ...base, recover: "1" }) })}
               >
                 Enable and recover…
               </Button>
@@ -373,7 +374,7 @@ export function EndpointPage() {
         verb="Pause"
         act={async () => {
           await turn("paused");
-          toast(`${name} is paused.`, () => void turn("active"));
+          toast(`${name} is paused.`, activate);
         }}
       >
         Messages are kept and nothing is sent. They go in order when you resume.

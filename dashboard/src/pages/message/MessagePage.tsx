@@ -59,6 +59,7 @@ export function MessagePage() {
   const [asked, setAsked] = useState<RetryOf | null>(null);
   const retrying = useMutation({
     mutationFn: (what: RetryOf) => retryMessage({ appId, msgId: id }, what),
+    onError: (error) => toast(error.message),
     onSuccess: async (answer) => {
       toast(answer.retried ? "It is sent again." : "There was nothing to send again.");
       await queryClient.invalidateQueries({ queryKey: ["messages"] });

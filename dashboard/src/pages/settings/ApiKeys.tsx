@@ -61,7 +61,10 @@ export function ApiKeys() {
               columns={[
                 { head: "Name", cell: (key) => <span className="name">{key.name}</span> },
                 { head: "Key", cell: (key) => <code>{key.key_prefix}…</code> },
-                { head: "Scopes", cell: (key) => <code>{key.scopes}</code> },
+                {
+                  head: "Scopes",
+                  cell: (key) => <code className={classes.scopes}>{key.scopes.replaceAll(",", ", ")}</code>,
+                },
                 { head: "Level", cell: (key) => key.level },
                 { head: "Requests", cell: (key) => count(key.request_count), isNumber: true },
                 {

@@ -6,6 +6,7 @@ import { queryClient } from "@/api/client";
 import { Card } from "@/components/page/Card";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
+import { programOf } from "@/lib/user-agent";
 import { Loaded } from "./form";
 
 export function Sessions() {
@@ -29,15 +30,7 @@ export function Sessions() {
             columns={[
               {
                 head: "Program",
-                cell: (row) => (
-                  <span
-                    className="cut"
-                    style={{ display: "inline-block", maxWidth: 260 }}
-                    title={row.user_agent ?? ""}
-                  >
-                    {row.user_agent ?? "unknown"}
-                  </span>
-                ),
+                cell: (row) => <span title={row.user_agent ?? ""}>{programOf(row.user_agent)}</span>,
               },
               { head: "Address", cell: (row) => <code>{row.address ?? "unknown"}</code> },
               { head: "Last seen", cell: (row) => <RelativeTime value={row.last_seen_at} /> },

@@ -6,6 +6,8 @@ const VERBS: Record<string, string> = {
   update: "changed",
   delete: "deleted",
   restore: "restored",
+  disable: "disabled",
+  enable: "enabled",
   revoke: "revoked",
   rotate: "rotated",
   rotate_secret: "secret rotated",
