@@ -1,6 +1,6 @@
 /** Endpoints of applications: lists, single ones, and what can be done to one. */
 import { infiniteQueryOptions, queryOptions, useQueries } from "@tanstack/react-query";
-import { shortUrl } from "@/lib/ids";
+import { shortUrl } from "@/lib/words/ids";
 import { answered, api, type Schemas } from "./client";
 
 export type Endpoint = Schemas["Endpoint"];

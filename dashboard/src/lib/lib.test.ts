@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { curlOfMessage, quoted } from "./curl";
-import { diffOf } from "./diff";
-import { duration, span } from "./durations";
-import { splitError } from "./errors";
-import { parseId, shortId, shortUrl } from "./ids";
-import { bytes, count, counted, percent, perSecond } from "./numbers";
+import { curlOfMessage, quoted } from "./json/curl";
+import { diffOf } from "./json/diff";
+import { duration, span } from "./words/durations";
+import { splitError } from "./words/errors";
+import { parseId, shortId, shortUrl } from "./words/ids";
+import { bytes, count, counted, percent, perSecond } from "./words/numbers";
 import { may } from "./permissions";
-import { exampleOf, fieldsOf } from "./schema-example";
-import { ago, calendar, exact, timeOfDay, until } from "./times";
+import { exampleOf, fieldsOf } from "./json/schema-example";
+import { ago, calendar, exact, timeOfDay, until } from "./words/times";
 
 /** Narrow spaces read as plain ones here. */
 const plain = (text: string) => text.replaceAll("\u202f", " ");

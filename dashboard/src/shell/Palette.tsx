@@ -10,8 +10,8 @@ import { nameOf, useEndpointsById } from "@/api/endpoints";
 import { lanesQuery } from "@/api/engine";
 import { useMay } from "@/api/session";
 import { Keys } from "@/components/feedback/Keys";
-import { parseId } from "@/lib/ids";
-import { count } from "@/lib/numbers";
+import { parseId } from "@/lib/words/ids";
+import { count } from "@/lib/words/numbers";
 import { PLACES } from "./navigation";
 import classes from "./Shell.module.css";
 

@@ -9,7 +9,7 @@ import type { Environment } from "@/api/identity";
 import { runningJobsQuery } from "@/api/jobs";
 import { signOut, useSession } from "@/api/session";
 import { Keys } from "@/components/feedback/Keys";
-import { count } from "@/lib/numbers";
+import { count } from "@/lib/words/numbers";
 import { useLive } from "@/api/live";
 import { APPLICATIONS, EVENT_TYPES, GROUPS, JOBS, OVERVIEW, type Place, SETTINGS } from "./navigation";
 import { Switcher } from "./Switcher";

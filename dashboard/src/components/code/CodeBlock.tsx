@@ -2,8 +2,8 @@
 import { ActionIcon, CopyButton, Tooltip, UnstyledButton } from "@mantine/core";
 import { IconCheck, IconCopy, IconDownload, IconTextWrap } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
-import { indentJson, type Token, tokenizeJson } from "@/lib/json";
-import { counted } from "@/lib/numbers";
+import { indentJson, type Token, tokenizeJson } from "@/lib/json/json";
+import { counted } from "@/lib/words/numbers";
 import classes from "./CodeBlock.module.css";
 
 /** Longest text that is colored. */

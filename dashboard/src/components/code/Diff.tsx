@@ -1,8 +1,8 @@
 /** Difference with minus and plus signs as well as tint. */
 import { UnstyledButton } from "@mantine/core";
 import { useState } from "react";
-import type { DiffLine } from "@/lib/diff";
-import { counted } from "@/lib/numbers";
+import type { DiffLine } from "@/lib/json/diff";
+import { counted } from "@/lib/words/numbers";
 import classes from "./Diff.module.css";
 
 const FOLD_FROM = 24;

@@ -1,8 +1,8 @@
 /** Health of the last day as bars of half hours. Height is what fell due; red from the top is what has not arrived. */
 import { Tooltip } from "@mantine/core";
 import type { KeyboardEvent } from "react";
-import { count } from "@/lib/numbers";
-import { timeOfDay } from "@/lib/times";
+import { count } from "@/lib/words/numbers";
+import { timeOfDay } from "@/lib/words/times";
 import { barsOf, type HealthBucket, sentenceOfHealth } from "./health";
 import classes from "./HealthStrip.module.css";
 

@@ -1,5 +1,5 @@
 /** Times of an attempt: one bar in rows, a line for each phase in detail. */
-import { duration } from "@/lib/durations";
+import { duration } from "@/lib/words/durations";
 import { isReused, type Phase, phasesOf, totalOf, type WaterfallTimes } from "./waterfall";
 import classes from "./Waterfall.module.css";
 

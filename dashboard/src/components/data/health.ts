@@ -1,5 +1,5 @@
 /** Shape of a health strip: heights of the bars and the sentence that replaces them. */
-import { count, percent } from "@/lib/numbers";
+import { count, percent } from "@/lib/words/numbers";
 
 /** Half an hour: what fell due in it, and how much of that has arrived. */
 export interface HealthBucket {

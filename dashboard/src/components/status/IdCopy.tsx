@@ -1,7 +1,7 @@
 /** Id that copies on click. It never follows the link of its row. */
 import { CopyButton, Tooltip, UnstyledButton } from "@mantine/core";
 import { IconCheck, IconCopy } from "@tabler/icons-react";
-import { shortId } from "@/lib/ids";
+import { shortId } from "@/lib/words/ids";
 import classes from "./IdCopy.module.css";
 
 interface Props {

@@ -1,5 +1,5 @@
 /** Time until something is due. At zero it says so, and after five seconds without news that it is checking. */
-import { until } from "@/lib/times";
+import { until } from "@/lib/words/times";
 import { ExactOnHover } from "./RelativeTime";
 import { useSeconds } from "./ticker";
 import classes from "./time.module.css";

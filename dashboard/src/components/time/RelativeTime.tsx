@@ -1,6 +1,6 @@
 /** Time as its age, with the exact one on hover. */
 import { CopyButton, Tooltip } from "@mantine/core";
-import { ago, exact } from "@/lib/times";
+import { ago, exact } from "@/lib/words/times";
 import { useNow } from "./ticker";
 import classes from "./time.module.css";
 

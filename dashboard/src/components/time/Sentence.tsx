@@ -1,6 +1,6 @@
 /** Sentence of the engine. Its times are shown in the viewer's zone; operations and ids in monospace. */
 import type { ReactNode } from "react";
-import { calendar, timeOfDay } from "@/lib/times";
+import { calendar, timeOfDay } from "@/lib/words/times";
 import { ExactOnHover } from "./RelativeTime";
 
 const PART =

@@ -23,9 +23,9 @@ import { endpointState, messageState, plainState } from "@/components/status/sta
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { shortUrl } from "@/lib/ids";
-import { listOf } from "@/lib/json";
-import { counted } from "@/lib/numbers";
+import { shortUrl } from "@/lib/words/ids";
+import { listOf } from "@/lib/json/json";
+import { counted } from "@/lib/words/numbers";
 import { EndpointDrawer } from "../endpoint/EndpointDrawer";
 import { SendDialog } from "../messages/SendDialog";
 import classes from "../pages.module.css";

@@ -15,7 +15,7 @@ import { StatusBadge } from "@/components/status/StatusBadge";
 import { type Column, LiveTable } from "@/components/table/LiveTable";
 import { RowKeys } from "@/components/table/RowKeys";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { count, counted } from "@/lib/numbers";
+import { count, counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 import { ApplicationDialog } from "./ApplicationDialog";
 

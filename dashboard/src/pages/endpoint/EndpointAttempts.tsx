@@ -15,7 +15,7 @@ import { attemptState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { duration } from "@/lib/durations";
+import { duration } from "@/lib/words/durations";
 import { Button } from "@mantine/core";
 import { scaleOf } from "../message/Attempts";
 import classes from "../pages.module.css";

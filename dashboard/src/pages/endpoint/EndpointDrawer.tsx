@@ -11,7 +11,7 @@ import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { ActError } from "@/components/feedback/ErrorState";
 import { toast } from "@/components/feedback/toast";
 import { IdCopy } from "@/components/status/IdCopy";
-import { listOf } from "@/lib/json";
+import { listOf } from "@/lib/json/json";
 import classes from "../pages.module.css";
 
 interface Props {

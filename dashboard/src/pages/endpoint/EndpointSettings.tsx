@@ -2,9 +2,9 @@
 import type { Endpoint } from "@/api/endpoints";
 import { Card, Facts } from "@/components/page/Card";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { span } from "@/lib/durations";
-import { listOf, objectOf } from "@/lib/json";
-import { counted } from "@/lib/numbers";
+import { span } from "@/lib/words/durations";
+import { listOf, objectOf } from "@/lib/json/json";
+import { counted } from "@/lib/words/numbers";
 
 const ON_FAILURE = {
   block: "those behind it wait",

@@ -13,9 +13,9 @@ import { Figures } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { span } from "@/lib/durations";
+import { span } from "@/lib/words/durations";
 import { RANGES, timeOfFilter } from "@/lib/filters";
-import { count, counted } from "@/lib/numbers";
+import { count, counted } from "@/lib/words/numbers";
 import { JobToast } from "../engine/JobToast";
 import classes from "../pages.module.css";
 
@@ -133,7 +133,7 @@ function Form({ kind, onClose, path, name, isCircuitOpen }: Props) {
           onChange={setTypes}
         />
       )}
-      <section aria-live="polite" style={isFresh ? {} : { opacity: 0.75 }}>
+      <section aria-live="polite" className={classes.dryRun} data-stale={!isFresh || undefined}>
         <h3>Dry run: nothing has been sent</h3>
         {counting.isError ? (
           <ActError error={counting.error} />

@@ -59,7 +59,7 @@ export function Signing({ path, endpoint }: { path: EndpointPath; endpoint: Endp
             ]),
           ]}
         />
-        <div className="stack-small" style={{ padding: "0 16px 14px" }}>
+        <div className={`stack-small ${classes.inset ?? ""}`}>
           <div className="row">
             {mayReveal && !revealing.data && (
               <Button loading={revealing.isPending} onClick={() => revealing.mutate()}>

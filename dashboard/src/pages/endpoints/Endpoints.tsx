@@ -19,9 +19,9 @@ import { type Column, LiveTable } from "@/components/table/LiveTable";
 import { RowKeys } from "@/components/table/RowKeys";
 import { Countdown } from "@/components/time/Countdown";
 import { type FilterField, formatFilters, parseFilters } from "@/lib/filters";
-import { shortUrl } from "@/lib/ids";
-import { listOf } from "@/lib/json";
-import { count, counted, perSecond } from "@/lib/numbers";
+import { shortUrl } from "@/lib/words/ids";
+import { listOf } from "@/lib/json/json";
+import { count, counted, perSecond } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 
 interface Row extends OwnedEndpoint {

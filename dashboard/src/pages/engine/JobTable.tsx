@@ -12,8 +12,8 @@ import { jobState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { shortId } from "@/lib/ids";
-import { count } from "@/lib/numbers";
+import { shortId } from "@/lib/words/ids";
+import { count } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 
 export function JobTable({ jobs }: { jobs: Job[] }) {
@@ -86,12 +86,11 @@ export function JobBar({ job }: { job: Job }) {
   const share = job.total ? Math.min(1, job.processed / job.total) : job.status === "completed" ? 1 : 0;
   return (
     <div
-      className={classes.bar}
+      className={`${classes.bar ?? ""} ${classes.jobBar ?? ""}`}
       data-running={job.status === "running" || undefined}
       role="progressbar"
       aria-label="Progress"
       aria-valuenow={Math.round(share * 100)}
-      style={{ minWidth: 90 }}
     >
       <span style={{ width: `${share * 100}%` }} />
     </div>

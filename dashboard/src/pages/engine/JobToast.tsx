@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { JOB_POLL_MS, type Job, jobQuery } from "@/api/jobs";
 import { jobState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
-import { count } from "@/lib/numbers";
+import { count } from "@/lib/words/numbers";
 import { JobBar } from "./JobTable";
 
 function show(job: Job, name: string): void {

@@ -11,7 +11,7 @@ import { Skeletons } from "@/components/feedback/Skeletons";
 import { Card } from "@/components/page/Card";
 import { LiveState } from "@/components/page/LiveState";
 import { Page, Title } from "@/components/page/Page";
-import { counted } from "@/lib/numbers";
+import { counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 import { JobTable } from "./JobTable";
 

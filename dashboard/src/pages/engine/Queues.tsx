@@ -17,9 +17,9 @@ import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
 import { Countdown } from "@/components/time/Countdown";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { duration } from "@/lib/durations";
-import { shortId } from "@/lib/ids";
-import { count, counted, perSecond } from "@/lib/numbers";
+import { duration } from "@/lib/words/durations";
+import { shortId } from "@/lib/words/ids";
+import { count, counted, perSecond } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 
 export function Queues() {

@@ -19,8 +19,8 @@ import { plainState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { indentJson } from "@/lib/json";
-import { exampleOf, fieldsOf } from "@/lib/schema-example";
+import { indentJson } from "@/lib/json/json";
+import { exampleOf, fieldsOf } from "@/lib/json/schema-example";
 import classes from "../pages.module.css";
 
 export function EventTypePage() {

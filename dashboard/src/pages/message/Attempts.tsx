@@ -13,10 +13,10 @@ import { attemptState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { Countdown } from "@/components/time/Countdown";
 import { ExactOnHover } from "@/components/time/RelativeTime";
-import { duration } from "@/lib/durations";
-import { splitError } from "@/lib/errors";
-import { bytes } from "@/lib/numbers";
-import { calendar, timeOfDay } from "@/lib/times";
+import { duration } from "@/lib/words/durations";
+import { splitError } from "@/lib/words/errors";
+import { bytes } from "@/lib/words/numbers";
+import { calendar, timeOfDay } from "@/lib/words/times";
 import classes from "../pages.module.css";
 
 interface Props {
@@ -54,9 +54,7 @@ export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
           ) : (
             <span />
           )}
-          <span className="number" style={{ textAlign: "right" }}>
-            {duration(attempt.duration_ms)}
-          </span>
+          <span className="number number-end">{duration(attempt.duration_ms)}</span>
         </UnstyledButton>
       ))}
       {next && (
@@ -64,7 +62,7 @@ export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
           <span className="number ink-3">{next.attempt_number}</span>
           <span className="number ink-2">{startOf(next.due_at)}</span>
           <span className="ink-3">{next.step === 1 ? "initial" : "automatic"}</span>
-          <span className="row" style={{ gridColumn: "4 / -1" }}>
+          <span className={`row ${classes.attemptNext ?? ""}`}>
             <IconClock size={15} stroke={1.8} />
             <Countdown to={next.due_at} />
             <span className="ink-3">
@@ -140,7 +138,7 @@ export function AttemptDetail({ attempt }: { attempt: Attempt }) {
           {body ? (
             <>
               <CodeBlock text={body} />
-              <p className="small ink-3" style={{ padding: "0 16px 10px" }}>
+              <p className={`small ink-3 ${classes.inset ?? ""}`}>
                 {size >= BODY_LIMIT ? "The first 16 KiB. Longer answers are cut here." : `${bytes(size)}.`}
               </p>
             </>

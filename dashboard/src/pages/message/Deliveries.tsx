@@ -7,8 +7,8 @@ import { deliveryState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { Countdown } from "@/components/time/Countdown";
 import { Sentence } from "@/components/time/Sentence";
-import { shortUrl } from "@/lib/ids";
-import { counted } from "@/lib/numbers";
+import { shortUrl } from "@/lib/words/ids";
+import { counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 
 interface Props {

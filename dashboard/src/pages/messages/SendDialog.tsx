@@ -7,7 +7,7 @@ import { applicationChoicesQuery } from "@/api/applications";
 import { eventTypesQuery } from "@/api/event-types";
 import { sendMessage } from "@/api/messages";
 import { ActError } from "@/components/feedback/ErrorState";
-import { exampleOf } from "@/lib/schema-example";
+import { exampleOf } from "@/lib/json/schema-example";
 import classes from "../pages.module.css";
 
 interface Props {

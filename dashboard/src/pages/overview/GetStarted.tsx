@@ -15,8 +15,8 @@ import { Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { summaryState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
-import { curlOfMessage } from "@/lib/curl";
-import { duration } from "@/lib/durations";
+import { curlOfMessage } from "@/lib/json/curl";
+import { duration } from "@/lib/words/durations";
 import classes from "../pages.module.css";
 
 const SAMPLE = '{\n  "invoice_id": "inv_0001",\n  "amount": 4200,\n  "currency": "EUR"\n}';

@@ -21,9 +21,9 @@ import { circuitState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { Countdown } from "@/components/time/Countdown";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { splitError } from "@/lib/errors";
-import { shortUrl } from "@/lib/ids";
-import { count, counted } from "@/lib/numbers";
+import { splitError } from "@/lib/words/errors";
+import { shortUrl } from "@/lib/words/ids";
+import { count, counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 import { describeEntry } from "../settings/audit-words";
 import { type Need, needsOf } from "./needs";
@@ -235,20 +235,12 @@ function FailureReasons() {
       {failed.data?.length === 0 && <p className={classes.sum}>No attempt has failed.</p>}
       <div className={classes.list}>
         {rows.map(([word, number]) => (
-          <div
-            key={word}
-            className={classes.sum}
-            style={{ borderBottom: 0, margin: 0, padding: "5px 16px", fontWeight: 400 }}
-          >
-            <code className="cut" style={{ width: 150 }}>
-              {word}
-            </code>
-            <span className={`${classes.bar ?? ""} grow`} style={{ alignSelf: "center" }}>
+          <div key={word} className={classes.reason}>
+            <code className={`cut ${classes.reasonWord ?? ""}`}>{word}</code>
+            <span className={`${classes.bar ?? ""} grow`}>
               <span style={{ width: `${(number / most) * 100}%` }} />
             </span>
-            <span className="number" style={{ width: 40, textAlign: "right" }}>
-              {count(number)}
-            </span>
+            <span className={`number ${classes.reasonCount ?? ""}`}>{count(number)}</span>
           </div>
         ))}
       </div>
@@ -269,10 +261,10 @@ function Changes() {
       {changes.isError && (
         <ErrorState what="The audit log" error={changes.error} onRetry={() => void changes.refetch()} />
       )}
-      <div className={classes.list} style={{ paddingTop: 6 }}>
+      <div className={classes.changes}>
         {changes.data?.map((entry) => (
-          <div key={entry.id} className="row" style={{ padding: "4px 16px" }}>
-            <span className="small ink-3" style={{ width: 92, flex: "none" }}>
+          <div key={entry.id} className="row">
+            <span className="small ink-3">
               <RelativeTime value={entry.created_at} />
             </span>
             <span className="cut">{describeEntry(entry)}</span>

@@ -1,6 +1,6 @@
 /** Delivery queues that need a person, worst first. The server computes this list later; until then it is read off the queues. */
 import type { Lane } from "@/api/engine";
-import { count } from "@/lib/numbers";
+import { count } from "@/lib/words/numbers";
 
 export interface Need {
   lane: Lane;

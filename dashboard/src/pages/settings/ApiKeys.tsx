@@ -12,7 +12,7 @@ import { Card } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { count } from "@/lib/numbers";
+import { count } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 import { Loaded, SaveForm } from "./form";
 
@@ -83,7 +83,7 @@ export function ApiKeys() {
                       <span className="ink-3">revoked</span>
                     ) : (
                       mayWrite && (
-                        <span className="row" style={{ justifyContent: "flex-end" }}>
+                        <span className="row row-end">
                           <Button onClick={() => setRotated(key)}>Rotate…</Button>
                           <Button onClick={() => setRevoked(key)}>Revoke…</Button>
                         </span>

@@ -12,7 +12,7 @@ import { FilterBar } from "@/components/filters/FilterBar";
 import { Card, Facts } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { diffOf } from "@/lib/diff";
+import { diffOf } from "@/lib/json/diff";
 import { type FilterField, formatFilters, parseFilters } from "@/lib/filters";
 import classes from "../pages.module.css";
 import { describeEntry } from "./audit-words";
@@ -88,7 +88,7 @@ function Entry({ entry }: { entry: AuditEntry }) {
     (entry.after ?? null) as Record<string, unknown> | null,
   );
   return (
-    <div style={{ borderBottom: "1px solid var(--line)" }}>
+    <div className={classes.entry}>
       <Facts
         facts={[
           [
@@ -105,7 +105,7 @@ function Entry({ entry }: { entry: AuditEntry }) {
           ],
         ]}
       />
-      <div style={{ padding: "0 16px 12px" }}>
+      <div className={classes.inset}>
         <Diff lines={lines} />
       </div>
     </div>

@@ -17,7 +17,7 @@ import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
-import { counted } from "@/lib/numbers";
+import { counted } from "@/lib/words/numbers";
 import { Loaded, SaveForm } from "./form";
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: environmentsQuery.queryKey });
@@ -55,7 +55,7 @@ export function Environments() {
                 head: "Acts",
                 cell: (row) =>
                   mayWrite && (
-                    <span className="row" style={{ justifyContent: "flex-end" }}>
+                    <span className="row row-end">
                       {row.deleted_at ? (
                         <Button onClick={() => void restoreEnvironment(row.id).then(refresh)}>Restore</Button>
                       ) : (

@@ -15,7 +15,7 @@ import { Banner } from "@/components/feedback/Banner";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
-import { counted } from "@/lib/numbers";
+import { counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 import { SaveForm } from "./form";
 
@@ -82,7 +82,7 @@ export function SecondFactor() {
             {passwordField}
             {codeField}
           </SaveForm>
-          <div style={{ marginTop: 14 }}>
+          <div className={classes.nextForm}>
             <SaveForm
               verb="Switch off"
               isDisabled={password === "" || code === ""}

@@ -6,7 +6,7 @@ import { queryClient } from "@/api/client";
 import { Card } from "@/components/page/Card";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { programOf } from "@/lib/user-agent";
+import { programOf } from "@/lib/words/user-agent";
 import { Loaded } from "./form";
 
 export function Sessions() {

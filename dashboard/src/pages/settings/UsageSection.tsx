@@ -4,7 +4,7 @@ import { quotasQuery, usageQuery } from "@/api/engine";
 import { Card, Facts, Figures } from "@/components/page/Card";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { PlainTable } from "@/components/table/PlainTable";
-import { bytes, count, counted } from "@/lib/numbers";
+import { bytes, count, counted } from "@/lib/words/numbers";
 import { Loaded } from "./form";
 
 const limit = (value: number | null | undefined) =>
