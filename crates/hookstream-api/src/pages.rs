@@ -82,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_paths_are_pages_and_unknown_files_are_not() {
-        let page = got("messages/01a2181977e071d2b8e29f03c41d7f3a", "").await.ok().expect("a page");
+        let page = got("messages/01a2181977e071d2b8e29f03c41d7f3a", "").await.expect("a page");
         assert_eq!(
             (&page.headers()["content-type"], &page.headers()["cache-control"]),
             (&HeaderValue::from_static("text/html; charset=utf-8"), &HeaderValue::from_static("no-cache"))
@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn pages_have_a_strict_policy_and_are_compressed() {
-        let page = got("", "br, gzip").await.ok().expect("a page");
+        let page = got("", "br, gzip").await.expect("a page");
         let policy = page.headers()["content-security-policy"].to_str().expect("text");
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         assert_eq!(page.headers().contains_key("content-encoding"), hookstream_dashboard::is_built());
