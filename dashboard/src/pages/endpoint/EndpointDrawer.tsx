@@ -24,6 +24,8 @@ interface Props {
 export function EndpointDrawer({ isOpen, onClose, appId, endpoint }: Props) {
   const [isChanged, setChanged] = useState(false);
   const [isLeaving, setLeaving] = useState(false);
+  // After this event: the same press of Escape would close the dialog at once.
+  const askLater = () => setTimeout(() => setLeaving(true));
   const leave = () => {
     setChanged(false);
     onClose();
@@ -32,7 +34,7 @@ export function EndpointDrawer({ isOpen, onClose, appId, endpoint }: Props) {
     <>
       <Drawer
         opened={isOpen}
-        onClose={() => (isChanged ? setLeaving(true) : leave())}
+        onClose={() => (isChanged ? askLater() : leave())}
         closeOnEscape={!isLeaving}
         title={endpoint ? "Edit the endpoint" : "Add an endpoint"}
       >

@@ -31,7 +31,7 @@ export function subjectOf(entry: AuditEntry): string {
 /** Returns an entry as a short sentence: `Endpoint Haverbrook orders changed`. */
 export function describeEntry(entry: AuditEntry): string {
   const [type = "", verb = ""] = entry.action.split(".");
-  const noun = type.replaceAll("_", " ");
+  const noun = type === "api_key" ? "API key" : type.replaceAll("_", " ");
   const words = [
     noun.charAt(0).toUpperCase() + noun.slice(1),
     subjectOf(entry),
