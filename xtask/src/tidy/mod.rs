@@ -18,7 +18,7 @@ use std::{
 /// Floors, from the bottom up: a crate may use crates of lower floors only.
 const FLOORS: [&[&str]; 7] = [
     &["hookstream-model"],
-    &["hookstream-store", "hookstream-destinations", "hookstream-cli"],
+    &["hookstream-store", "hookstream-destinations", "hookstream-cli", "hookstream-dashboard"],
     &["hookstream-engine", "hookstream-trials"],
     &["hookstream-api"],
     &["hookstream"],

@@ -110,5 +110,5 @@ async fn reference_page_loads_only_from_this_server() {
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("http"), "{policy}");
     let script = anonymous.try_send(Method::GET, "/docs/scalar.js", &[("accept-encoding", "gzip")], "").await.expect("a response");
     assert_eq!((script.status().as_u16(), script.headers()["content-encoding"].to_str().expect("text")), (200, "gzip"));
-    assert_eq!(anonymous.try_send(Method::GET, "/", &[], "").await.expect("a response").headers()["location"], "/sign-in");
+    assert_eq!(anonymous.try_send(Method::GET, "/", &[], "").await.expect("a response").headers()["location"], "/dashboard");
 }

@@ -1,0 +1,118 @@
+//! Builds the web application under `dashboard/` and writes a table of its files, compressed.
+//!
+//! The application is built from its lock file if Node.js 20.19 or newer is present, and only when its sources changed.
+//! Without Node.js, or if the dependencies cannot be fetched, a warning says so and the table is empty.
+//! `HOOKSTREAM_DASHBOARD=skip` leaves the application out, and `HOOKSTREAM_DASHBOARD=require` fails the build if it cannot
+//! be built.
+
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use flate2::{Compression, write::GzEncoder};
+
+/// Oldest Node.js that builds the application: major and minor version.
+const OLDEST_NODE: (u32, u32) = (20, 19);
+
+/// Files and folders of `dashboard/` that the application is built from.
+const SOURCES: [&str; 7] = ["src", "public", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let sources = root.join("dashboard");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-env-changed=HOOKSTREAM_DASHBOARD");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", root.join("docs/openapi.json").display());
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={}", sources.join(source).display());
+    }
+
+    let wish = env::var("HOOKSTREAM_DASHBOARD").unwrap_or_default();
+    let built = if wish == "skip" { Err("HOOKSTREAM_DASHBOARD is skip".into()) } else { build(&sources, &out.join("dist")) };
+    let files = match built {
+        Ok(()) => files_in(&out.join("dist"))?,
+        Err(problem) if wish == "require" => return Err(problem),
+        Err(problem) => {
+            println!("cargo::warning=the dashboard is left out: {problem}");
+            Vec::new()
+        }
+    };
+    write_table(&files, &out)
+}
+
+/// Runs npm, which installs the dependencies only if the lock file is newer than what is installed.
+fn build(sources: &Path, target: &Path) -> Outcome<()> {
+    let version = node_version().ok_or("Node.js was not found")?;
+    if version < OLDEST_NODE {
+        return Err(format!("Node.js {}.{} is older than {}.{}", version.0, version.1, OLDEST_NODE.0, OLDEST_NODE.1).into());
+    }
+    let changed = |path: PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    if changed(sources.join("node_modules/.package-lock.json")) < changed(sources.join("package-lock.json")) {
+        // Nothing that is installed has to run a script. An unreachable registry is known after seconds.
+        npm(sources, &["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1"])?;
+    }
+    let target = target.to_str().ok_or("the path of the target folder is not UTF-8")?;
+    npm(sources, &["run", "build", "--", "--outDir", target, "--emptyOutDir"])
+}
+
+fn node_version() -> Option<(u32, u32)> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut parts = text.trim().trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn npm(folder: &Path, arguments: &[&str]) -> Outcome<()> {
+    let output = Command::new("npm").args(arguments).current_dir(folder).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let end: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(6).collect();
+    Err(format!("`npm {}` failed: {}", arguments[0], end.into_iter().rev().collect::<Vec<_>>().join(" | ")).into())
+}
+
+/// Returns the files of a folder and of its folders, in a fixed order.
+fn files_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(files_in(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn write_table(files: &[PathBuf], out: &Path) -> Outcome<()> {
+    let mut table = String::from("&[\n");
+    for (number, file) in files.iter().enumerate() {
+        let name = file.strip_prefix(out.join("dist"))?.to_str().ok_or("a file's name is not UTF-8")?;
+        let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let is_gzip = matches!(extension, "html" | "js" | "css" | "svg" | "json");
+        let body = if is_gzip {
+            let path = out.join(format!("{number}.gz"));
+            let mut encoder = GzEncoder::new(File::create(&path)?, Compression::best());
+            encoder.write_all(&fs::read(file)?)?;
+            encoder.finish()?;
+            path
+        } else {
+            file.clone()
+        };
+        writeln!(table, "    Asset {{ path: {name:?}, is_gzip: {is_gzip}, body: include_bytes!({body:?}) }},")?;
+    }
+    table.push(']');
+    Ok(fs::write(out.join("assets.rs"), table)?)
+}

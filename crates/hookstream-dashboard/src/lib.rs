@@ -1,0 +1,94 @@
+//! The web application of `dashboard/`, built by the build script and embedded. The HTTP API serves it.
+//!
+//! A program that was built without Node.js contains no application; [`page`] is then a page that says what to do.
+
+/// File of the application.
+#[derive(Debug, Clone, Copy)]
+pub struct Asset {
+    /// Path below `/dashboard/`.
+    path: &'static str,
+    is_gzip: bool,
+    body: &'static [u8],
+}
+
+static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// Page in place of an application that was left out.
+static LEFT_OUT: Asset = Asset { path: "index.html", is_gzip: false, body: include_bytes!("left-out.html") };
+
+/// Content security policy of the application: only its own files, nothing inline, no frames.
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Whether the application is part of this program.
+#[must_use]
+pub fn is_built() -> bool {
+    !ASSETS.is_empty()
+}
+
+/// Returns the file at a path below `/dashboard/`.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.path == path)
+}
+
+/// Returns the document of every page of the application.
+#[must_use]
+pub fn page() -> &'static Asset {
+    find("index.html").unwrap_or(&LEFT_OUT)
+}
+
+impl Asset {
+    /// Bytes of the file, compressed if [`Asset::is_gzip`].
+    #[must_use]
+    pub const fn body(&self) -> &'static [u8] {
+        self.body
+    }
+
+    /// Whether the bytes are compressed with gzip.
+    #[must_use]
+    pub const fn is_gzip(&self) -> bool {
+        self.is_gzip
+    }
+
+    /// Whether the name contains a hash of the content, so that the file never changes.
+    #[must_use]
+    pub fn is_immutable(&self) -> bool {
+        self.path.starts_with("assets/")
+    }
+
+    /// Media type, by the extension.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        match self.path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+            "html" => "text/html; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "json" => "application/json",
+            "woff2" => "font/woff2",
+            _ => "application/octet-stream",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_exists_with_and_without_the_application() {
+        assert_eq!(page().content_type(), "text/html; charset=utf-8");
+        assert_eq!(page().is_gzip(), is_built());
+        assert!(!page().is_immutable() && !page().body().is_empty());
+    }
+
+    #[test]
+    fn only_names_with_a_hash_are_immutable() {
+        for asset in ASSETS {
+            assert_eq!(asset.is_immutable(), asset.path.starts_with("assets/"), "{}", asset.path);
+            assert_ne!(asset.content_type(), "application/octet-stream", "{}", asset.path);
+        }
+        assert!(find("assets/absent.js").is_none());
+    }
+}

@@ -1,0 +1,49 @@
+/** Errors of the API, as every page shows them: a sentence, a stable code and the request id. */
+
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly requestId: string | null;
+  readonly details: Record<string, unknown>;
+
+  constructor(status: number, body: unknown) {
+    const answer = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+    super(typeof answer["error"] === "string" ? answer["error"] : fallback(status));
+    this.name = "ApiError";
+    this.status = status;
+    this.code = typeof answer["code"] === "string" ? answer["code"] : "no_answer";
+    this.requestId = typeof answer["request_id"] === "string" ? answer["request_id"] : null;
+    this.details = (answer["details"] ?? {}) as Record<string, unknown>;
+  }
+}
+
+function fallback(status: number): string {
+  return status === 0 ? "The server did not answer." : `The server answered ${status}.`;
+}
+
+/** Names of fields as a form labels them; the API names them in backticks. */
+const FIELDS: Record<string, string> = {
+  email: "This email address",
+  name: "This name",
+  password: "This password",
+  code: "This code",
+  url: "The URL",
+};
+
+/** Returns the sentence of an error for people who read a page. */
+export function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return "The request failed.";
+  return error.message
+    .replace(/^`(\w+)`/, (quoted, name: string) => FIELDS[name] ?? quoted)
+    .replaceAll("`", "");
+}
+
+/** Returns whether an error has this code. */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof ApiError && error.code === code;
+}
+
+/** Returns whether an error has this status. */
+export function hasStatus(error: unknown, status: number): boolean {
+  return error instanceof ApiError && error.status === status;
+}

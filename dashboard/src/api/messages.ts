@@ -1,0 +1,110 @@
+/** Messages: lists with filters, one message, its explanation and its retry. */
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { timeOfFilter, type Filters } from "@/lib/filters";
+import { answered, api, type Schemas } from "./client";
+
+export type Message = Schemas["Message"];
+export type Attempt = Schemas["Attempt"];
+export type Delivery = Schemas["Delivery"];
+export type ExplainedEndpoint = Schemas["ExplainedEndpoint"];
+export type MessageList = Schemas["MessageList"];
+
+const PAGE = 50;
+
+/** Pages of messages that match filters, newest first. `application_id` selects the list of that application. */
+export function messagesQuery(filters: Filters) {
+  return infiniteQueryOptions({
+    queryKey: ["messages", "list", filters],
+    queryFn: ({ pageParam, signal }) => listMessages(filters, pageParam, PAGE, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => (page.has_more ? (page.cursor ?? undefined) : undefined),
+    refetchOnWindowFocus: false,
+    staleTime: Infinity,
+  });
+}
+
+/** First page of the same list, asked again while the list is live. */
+export function newestMessagesQuery(filters: Filters) {
+  return queryOptions({
+    queryKey: ["messages", "newest", filters],
+    queryFn: ({ signal }) => listMessages(filters, "", 100, signal),
+    staleTime: 0,
+  });
+}
+
+async function listMessages(filters: Filters, cursor: string, limit: number, signal: AbortSignal) {
+  const { application_id: application, since, until, ...plain } = filters;
+  const now = new Date();
+  const query = {
+    limit,
+    ...(cursor ? { cursor } : {}),
+    ...Object.fromEntries(Object.entries(plain).map(([name, values]) => [name, values.join(",")])),
+    ...(since?.[0] ? { since: timeOfFilter(since[0], now) } : {}),
+    ...(until?.[0] ? { until: timeOfFilter(until[0], now) } : {}),
+  };
+  const appId = application?.[0];
+  if (appId === undefined) return answered(api.GET("/v1/messages", { params: { query }, signal }));
+  return answered(
+    api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }),
+  );
+}
+
+export function messageQuery(msgId: string) {
+  return queryOptions({
+    queryKey: ["messages", "one", msgId],
+    queryFn: () => answered(api.GET("/v1/messages/{msgId}", { params: { path: { msgId } } })),
+  });
+}
+
+export function explanationQuery(msgId: string) {
+  return queryOptions({
+    queryKey: ["messages", "explain", msgId],
+    queryFn: () => answered(api.GET("/v1/messages/{msgId}/explain", { params: { path: { msgId } } })),
+    select: (answer) => answer.explanation,
+  });
+}
+
+/** Deliveries that a retry sends again. */
+export type RetryOf = { kind: "failed" } | { kind: "all" } | { kind: "endpoint"; endpointId: string };
+
+export function retryMessage(path: { appId: string; msgId: string }, what: RetryOf) {
+  const body: Schemas["RetryMessage"] =
+    what.kind === "failed"
+      ? { only: "failed" }
+      : what.kind === "endpoint"
+        ? { endpoint_id: what.endpointId }
+        : {};
+  return answered(api.POST("/v1/applications/{appId}/messages/{msgId}/retry", { params: { path }, body }));
+}
+
+export function sendMessage(appId: string, body: Schemas["SendMessage"]) {
+  return answered(api.POST("/v1/applications/{appId}/messages", { params: { path: { appId } }, body }));
+}
+
+/** Filters of attempts, as the API names them. */
+export interface AttemptFilters {
+  status?: "success" | "failed";
+  status_code_class?: string;
+}
+
+/** Latest attempts of one endpoint. */
+export function endpointAttemptsQuery(path: { appId: string; id: string }, filters: AttemptFilters) {
+  return infiniteQueryOptions({
+    queryKey: ["attempts", path.appId, path.id, filters],
+    queryFn: ({ pageParam }) => {
+      const query = { limit: 50, ...filters, ...(pageParam ? { cursor: pageParam } : {}) } as never;
+      return answered(
+        api.GET("/v1/applications/{appId}/endpoints/{id}/attempts", { params: { path, query } }),
+      );
+    },
+    initialPageParam: "",
+    getNextPageParam: (page) => (page.has_more ? (page.cursor ?? undefined) : undefined),
+  });
+}
+
+/** Latest failed attempts of the environment. */
+export const failedAttemptsQuery = queryOptions({
+  queryKey: ["attempts", "failed"],
+  queryFn: () => answered(api.GET("/v1/attempts", { params: { query: { limit: 100, status: "failed" } } })),
+  select: (page) => page.attempts,
+});

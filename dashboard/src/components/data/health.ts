@@ -1,0 +1,41 @@
+/** Shape of a health strip: heights of the bars and the sentence that replaces them. */
+import { count, percent } from "@/lib/words/numbers";
+
+/** Half an hour: what fell due in it, and how much of that has arrived. */
+export interface HealthBucket {
+  since: string;
+  until: string;
+  due: number;
+  arrived: number;
+}
+
+export interface Bar {
+  /** Height of the whole bar, and of its red part from the top, in pixels. */
+  height: number;
+  missing: number;
+  isIdle: boolean;
+}
+
+/** Smallest height of the red part: a single failure among thousands stays visible. */
+const LEAST_MISSING = 3;
+const TICK = 3;
+
+/** Returns the bars, scaled to the largest bucket. */
+export function barsOf(buckets: HealthBucket[], height: number): Bar[] {
+  const most = Math.max(1, ...buckets.map((bucket) => bucket.due));
+  return buckets.map((bucket) => {
+    if (bucket.due === 0) return { height: TICK, missing: 0, isIdle: true };
+    const whole = Math.max(TICK + 1, Math.round((bucket.due / most) * height));
+    const missed = bucket.due - bucket.arrived;
+    const missing = missed === 0 ? 0 : Math.max(LEAST_MISSING, Math.round((missed / bucket.due) * whole));
+    return { height: whole, missing: Math.min(whole, missing), isIdle: false };
+  });
+}
+
+/** Returns the strip as one sentence. */
+export function sentenceOfHealth(buckets: HealthBucket[]): string {
+  const due = buckets.reduce((sum, bucket) => sum + bucket.due, 0);
+  const arrived = buckets.reduce((sum, bucket) => sum + bucket.arrived, 0);
+  if (due === 0) return "Nothing fell due in this time.";
+  return `${count(due)} deliveries fell due, ${count(arrived)} arrived (${percent(arrived, due)}).`;
+}

@@ -1,0 +1,74 @@
+/** Frame of a page: top bar with breadcrumbs, live state and acts; under it the content in its fixed order. */
+import { Link } from "@tanstack/react-router";
+import { IconChevronRight } from "@tabler/icons-react";
+import { Fragment, type ReactNode, useEffect } from "react";
+import classes from "./Page.module.css";
+
+export interface Crumb {
+  label: string;
+  to?: string;
+}
+
+interface Props {
+  crumbs: Crumb[];
+  /** Live state and quiet acts, then the one primary act. */
+  actions?: ReactNode;
+  children: ReactNode;
+  /** A page without gutters, for tables from edge to edge. */
+  isFlush?: boolean;
+}
+
+export function Page({ crumbs, actions, children, isFlush = false }: Props) {
+  const title = crumbs[crumbs.length - 1]?.label ?? "";
+  useEffect(() => {
+    document.title = `${title} · Hookstream`;
+  }, [title]);
+  return (
+    <>
+      <header className={classes.topbar}>
+        <nav aria-label="Breadcrumbs" className={classes.crumbs}>
+          {crumbs.map((crumb, index) => (
+            <Fragment key={index}>
+              {index > 0 && <IconChevronRight size={14} className={classes.chevron} />}
+              {crumb.to === undefined || index === crumbs.length - 1 ? (
+                <span className={classes.current}>{crumb.label}</span>
+              ) : (
+                <Link to={crumb.to} className={classes.crumb}>
+                  {crumb.label}
+                </Link>
+              )}
+            </Fragment>
+          ))}
+        </nav>
+        <div className={classes.actions}>{actions}</div>
+      </header>
+      <main id="content" className={isFlush ? classes.flush : classes.content} tabIndex={-1}>
+        {children}
+      </main>
+    </>
+  );
+}
+
+/** Title with its tinted status, and one line of facts. */
+export function Title({
+  text,
+  badge,
+  facts,
+  aside,
+}: {
+  text: string;
+  badge?: ReactNode;
+  facts?: ReactNode;
+  aside?: ReactNode;
+}) {
+  return (
+    <div className={classes.title}>
+      <div className="row-wrap">
+        <h1>{text}</h1>
+        {badge}
+        {aside !== undefined && <span className="ink-2">{aside}</span>}
+      </div>
+      {facts !== undefined && <div className={classes.facts}>{facts}</div>}
+    </div>
+  );
+}

@@ -1,0 +1,210 @@
+/**
+ * Table of rows that are links. It is a real table; only the rows in view are in the document. `j` and `k` move the
+ * focus, new rows wait behind a count. Under 768 pixels a row is a card of two lines.
+ */
+import { useMediaQuery } from "@mantine/hooks";
+import {
+  type ColumnDef,
+  flexRender,
+  getCoreRowModel,
+  type RowData,
+  useReactTable,
+} from "@tanstack/react-table";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useNavigate } from "@tanstack/react-router";
+import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
+import { Skeletons } from "@/components/feedback/Skeletons";
+import { useKeys } from "@/shell/keys";
+import classes from "./LiveTable.module.css";
+
+declare module "@tanstack/react-table" {
+  // The names of the parameters are those of the declaration that this one extends.
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
+  interface ColumnMeta<TData extends RowData, TValue> {
+    isNumber?: boolean;
+    width?: string;
+    /** Least width of the window, in pixels, that shows the column. */
+    from?: number;
+  }
+}
+
+export type Column<T> = ColumnDef<T, unknown>;
+
+interface Props<T> {
+  /** Name of the table for screen readers. */
+  label: string;
+  columns: Column<T>[];
+  rows: T[];
+  idOf: (row: T) => string;
+  hrefOf?: (row: T) => string;
+  /** Two lines of a row on a phone. */
+  cardOf: (row: T) => ReactNode;
+  rowHeight?: number;
+  isLoading?: boolean;
+  empty: ReactNode;
+  /** Called when the end of the rows comes into view. */
+  onEnd?: (() => void) | undefined;
+  footer?: ReactNode;
+  /** Row of the focus, for the keys of the page. */
+  onFocusRow?: (row: T) => void;
+}
+
+const CARD_HEIGHT = 62;
+const OVERSCAN = 12;
+
+export function LiveTable<T>(props: Props<T>) {
+  const { rows, columns, idOf, hrefOf, cardOf, rowHeight = 36, isLoading, empty, onEnd, onFocusRow } = props;
+  const scroller = useRef<HTMLDivElement>(null);
+  const isPhone = useMediaQuery("(max-width: 767px)") ?? false;
+  const width = useWidth();
+  const navigate = useNavigate();
+  const visible = columns.filter((column) => width >= (column.meta?.from ?? 0));
+  const table = useReactTable({
+    data: rows,
+    columns: visible,
+    getCoreRowModel: getCoreRowModel(),
+    getRowId: idOf,
+  });
+  const all = table.getRowModel().rows;
+  const height = isPhone ? CARD_HEIGHT : rowHeight;
+  const virtual = useVirtualizer({
+    count: all.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => height,
+    overscan: OVERSCAN,
+  });
+  const items = virtual.getVirtualItems();
+  const last = items[items.length - 1]?.index ?? 0;
+  useEffect(() => {
+    if (rows.length > 0 && last >= rows.length - 5) onEnd?.();
+  }, [last, rows.length, onEnd]);
+
+  const move = (step: number) => {
+    const current = document.activeElement?.closest("[data-index]")?.getAttribute("data-index");
+    const next = Math.min(
+      rows.length - 1,
+      Math.max(0, current === null || current === undefined ? 0 : Number(current) + step),
+    );
+    virtual.scrollToIndex(next);
+    requestAnimationFrame(() => {
+      scroller.current
+        ?.querySelector<HTMLElement>(`[data-index="${next}"] a, [data-index="${next}"][tabindex]`)
+        ?.focus();
+    });
+  };
+  useKeys([
+    { keys: "j", label: "Next row", run: () => move(1) },
+    { keys: "k", label: "Previous row", run: () => move(-1) },
+  ]);
+
+  const open = (row: T) => (event: MouseEvent) => {
+    const isOnControl = (event.target as HTMLElement).closest("a,button,input") !== null;
+    if (hrefOf === undefined || isOnControl || getSelection()?.toString()) return;
+    if (event.metaKey || event.ctrlKey) window.open(hrefOf(row), "_blank", "noopener");
+    else void navigate({ href: hrefOf(row) });
+  };
+  const link = (row: T, content: ReactNode) =>
+    hrefOf === undefined ? (
+      content
+    ) : (
+      <a
+        className={classes.link}
+        href={hrefOf(row)}
+        onFocus={() => onFocusRow?.(row)}
+        onClick={(event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+          event.preventDefault();
+          void navigate({ href: hrefOf(row) });
+        }}
+      >
+        {content}
+      </a>
+    );
+
+  const before = items[0]?.start ?? 0;
+  const after = virtual.getTotalSize() - (items[items.length - 1]?.end ?? 0);
+  return (
+    <>
+      <div className={classes.scroller} ref={scroller}>
+        {isLoading ? (
+          <Skeletons rows={12} height={height} />
+        ) : rows.length === 0 ? (
+          empty
+        ) : isPhone ? (
+          <div role="list" aria-label={props.label} style={{ paddingTop: before, paddingBottom: after }}>
+            {items.map((item) => {
+              const row = all[item.index];
+              return row === undefined ? null : (
+                <div
+                  role="listitem"
+                  key={row.id}
+                  data-index={item.index}
+                  className={classes.card}
+                  onClick={open(row.original)}
+                >
+                  {link(row.original, cardOf(row.original))}
+                </div>
+              );
+            })}
+          </div>
+        ) : (
+          <table className={classes.table} aria-label={props.label} aria-rowcount={rows.length}>
+            <thead>
+              {table.getHeaderGroups().map((group) => (
+                <tr key={group.id}>
+                  {group.headers.map((header) => {
+                    const { isNumber, width: wide } = header.column.columnDef.meta ?? {};
+                    return (
+                      <th
+                        key={header.id}
+                        scope="col"
+                        data-number={isNumber || undefined}
+                        style={wide ? { width: wide } : {}}
+                      >
+                        {flexRender(header.column.columnDef.header, header.getContext())}
+                      </th>
+                    );
+                  })}
+                </tr>
+              ))}
+            </thead>
+            <tbody>
+              {before > 0 && <tr style={{ height: before }} aria-hidden />}
+              {items.map((item) => {
+                const row = all[item.index];
+                return row === undefined ? null : (
+                  <tr
+                    key={row.id}
+                    data-index={item.index}
+                    aria-rowindex={item.index + 1}
+                    style={{ height }}
+                    data-link={hrefOf !== undefined || undefined}
+                    onClick={open(row.original)}
+                  >
+                    {row.getVisibleCells().map((cell, index) => {
+                      const content = flexRender(cell.column.columnDef.cell, cell.getContext());
+                      return (
+                        <td key={cell.id} data-number={cell.column.columnDef.meta?.isNumber || undefined}>
+                          {index === 0 ? link(row.original, content) : content}
+                        </td>
+                      );
+                    })}
+                  </tr>
+                );
+              })}
+              {after > 0 && <tr style={{ height: after }} aria-hidden />}
+            </tbody>
+          </table>
+        )}
+      </div>
+      {props.footer !== undefined && <footer className={classes.footer}>{props.footer}</footer>}
+    </>
+  );
+}
+
+/** Returns the width of the window as far as columns depend on it. */
+function useWidth(): number {
+  const isWide = useMediaQuery("(min-width: 1280px)") ?? true;
+  const isMiddle = useMediaQuery("(min-width: 1024px)") ?? true;
+  return isWide ? 1280 : isMiddle ? 1024 : 768;
+}

@@ -1,0 +1,39 @@
+/** Short table inside a card: all rows are shown. */
+import type { ReactNode } from "react";
+import classes from "./PlainTable.module.css";
+
+interface Props<T> {
+  label: string;
+  rows: T[];
+  idOf: (row: T) => string;
+  columns: { head: string; cell: (row: T) => ReactNode; isNumber?: boolean }[];
+}
+
+export function PlainTable<T>({ label, rows, idOf, columns }: Props<T>) {
+  return (
+    <div className={classes.scroller}>
+      <table className={classes.table} aria-label={label}>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column.head} scope="col" data-number={column.isNumber || undefined}>
+                {column.head === "Acts" ? <span className="visually-hidden">Acts</span> : column.head}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={idOf(row)}>
+              {columns.map((column) => (
+                <td key={column.head} data-number={column.isNumber || undefined}>
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

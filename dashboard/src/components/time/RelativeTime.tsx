@@ -1,0 +1,32 @@
+/** Time as its age, with the exact one on hover. */
+import { CopyButton, Tooltip } from "@mantine/core";
+import { ago, exact } from "@/lib/words/times";
+import { useNow } from "./ticker";
+import classes from "./time.module.css";
+
+export function RelativeTime({ value, className }: { value: string; className?: string }) {
+  const time = new Date(value);
+  const now = useNow(time.getTime());
+  return (
+    <ExactOnHover value={value}>
+      <time dateTime={value} className={className ?? classes.time}>
+        {ago(time, now)}
+      </time>
+    </ExactOnHover>
+  );
+}
+
+/** Shows the exact time of what it contains on hover, and copies it on click. */
+export function ExactOnHover({ value, children }: { value: string; children: React.ReactElement }) {
+  return (
+    <CopyButton value={value} timeout={1500}>
+      {({ copied, copy }) => (
+        <Tooltip label={<span className={classes.exact}>{copied ? "Copied" : exact(new Date(value))}</span>}>
+          <span className={classes.hover} onDoubleClick={copy}>
+            {children}
+          </span>
+        </Tooltip>
+      )}
+    </CopyButton>
+  );
+}

@@ -1,0 +1,22 @@
+/** Commands to paste into a POSIX shell. */
+
+/** Quotes a text for a shell. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Returns the command that sends a message like this one. The key stays a variable: no secret is written out. */
+export function curlOfMessage(
+  origin: string,
+  applicationId: string,
+  eventType: string,
+  payload: string,
+): string {
+  const body = `{"event_type":${JSON.stringify(eventType)},"payload":${payload}}`;
+  return [
+    `curl -X POST ${origin}/v1/applications/${applicationId}/messages`,
+    `  -H "X-API-Key: $HOOKSTREAM_API_KEY"`,
+    `  -H 'content-type: application/json'`,
+    `  -d ${quoted(body)}`,
+  ].join(" \\\n");
+}

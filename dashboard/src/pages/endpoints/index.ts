@@ -1,0 +1,1 @@
+export { Endpoints } from "./Endpoints";

@@ -1,0 +1,192 @@
+/** One event type: schema editor left, generated example and fields right. */
+import { Button, Textarea, TextInput } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { useState } from "react";
+import { queryClient } from "@/api/client";
+import { deleteEventType, type EventType, eventTypesQuery, updateEventType } from "@/api/event-types";
+import { useMay } from "@/api/session";
+import { CodeBlock } from "@/components/code/CodeBlock";
+import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
+import { EmptyState } from "@/components/feedback/EmptyState";
+import { ActError, ErrorState } from "@/components/feedback/ErrorState";
+import { Skeletons } from "@/components/feedback/Skeletons";
+import { toast } from "@/components/feedback/toast";
+import { Card } from "@/components/page/Card";
+import { Page, Title } from "@/components/page/Page";
+import { IdCopy } from "@/components/status/IdCopy";
+import { plainState } from "@/components/status/states";
+import { StatusBadge } from "@/components/status/StatusBadge";
+import { PlainTable } from "@/components/table/PlainTable";
+import { RelativeTime } from "@/components/time/RelativeTime";
+import { indentJson } from "@/lib/json/json";
+import { exampleOf, fieldsOf } from "@/lib/json/schema-example";
+import classes from "../pages.module.css";
+
+export function EventTypePage() {
+  const { id } = useParams({ strict: false }) as { id: string };
+  const list = useQuery(eventTypesQuery);
+  const type = list.data?.find((one) => one.id === id);
+  const crumbs = [
+    { label: "Event types", to: "/dashboard/event-types" },
+    { label: type?.name ?? "Event type" },
+  ];
+  if (type === undefined) {
+    return (
+      <Page crumbs={crumbs}>
+        {list.isError && (
+          <ErrorState what="The event type" error={list.error} onRetry={() => void list.refetch()} />
+        )}
+        {list.isPending && <Skeletons rows={8} />}
+        {list.isSuccess && (
+          <EmptyState title="There is no such event type here">It may be in another environment.</EmptyState>
+        )}
+      </Page>
+    );
+  }
+  return <Editor key={type.updated_at} type={type} crumbs={crumbs} />;
+}
+
+/** Returns the value of a JSON text, or what is wrong with it. */
+function parse(text: string): { value: unknown; problem: string | null } {
+  if (text.trim() === "") return { value: null, problem: null };
+  try {
+    return { value: JSON.parse(text), problem: null };
+  } catch (error) {
+    return {
+      value: null,
+      problem: error instanceof Error ? `This is no JSON: ${error.message}` : "This is no JSON.",
+    };
+  }
+}
+
+function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to?: string }[] }) {
+  const navigate = useNavigate();
+  const mayWrite = useMay("event_types:write");
+  const before = type.json_schema ? (indentJson(type.json_schema) ?? type.json_schema) : "";
+  const [schema, setSchema] = useState(before);
+  const [description, setDescription] = useState(type.description ?? "");
+  const [isDeleting, setDeleting] = useState(false);
+  const { value, problem } = parse(schema);
+  const isChanged = schema !== before || description !== (type.description ?? "");
+  const saving = useMutation({
+    mutationFn: (body: Parameters<typeof updateEventType>[1]) => updateEventType(type.id, body),
+    onSuccess: async () => {
+      toast(`${type.name} is saved.`);
+      await queryClient.invalidateQueries({ queryKey: ["event-types"] });
+    },
+  });
+  const fields = fieldsOf(value);
+  return (
+    <Page
+      crumbs={crumbs}
+      actions={
+        mayWrite && (
+          <>
+            <Button onClick={() => setDeleting(true)}>Delete…</Button>
+            <Button
+              onClick={() => saving.mutate({ status: type.status === "active" ? "archived" : "active" })}
+            >
+              {type.status === "active" ? "Archive" : "Restore"}
+            </Button>
+            <Button
+              variant="filled"
+              disabled={!isChanged || problem !== null}
+              loading={saving.isPending}
+              onClick={() =>
+                saving.mutate({
+                  ...(description === (type.description ?? "") ? {} : { description: description || null }),
+                  ...(schema === before
+                    ? {}
+                    : { json_schema: (schema.trim() === "" ? null : value) as never }),
+                })
+              }
+            >
+              Save
+            </Button>
+          </>
+        )
+      }
+    >
+      <Title
+        text={type.name}
+        badge={<StatusBadge state={plainState(type.status)} isTinted />}
+        facts={
+          <>
+            <IdCopy value={type.id} />
+            <span>
+              Changed <RelativeTime value={type.updated_at} />
+            </span>
+          </>
+        }
+      />
+      <ActError error={saving.error} />
+      <TextInput
+        label="Description"
+        maw={640}
+        readOnly={!mayWrite}
+        value={description}
+        onChange={(event) => setDescription(event.currentTarget.value)}
+      />
+      <div className={classes["grid-half"]}>
+        <Card title="JSON Schema" aside="checked on acceptance" isPadded>
+          <Textarea
+            aria-label="JSON Schema"
+            description="Empty means that every payload is accepted."
+            autosize
+            minRows={16}
+            maxRows={40}
+            spellCheck={false}
+            readOnly={!mayWrite}
+            classNames={{ input: "mono" }}
+            value={schema}
+            error={problem}
+            onChange={(event) => setSchema(event.currentTarget.value)}
+          />
+        </Card>
+        <div className="stack">
+          <Card title="Example" aside="made from the schema">
+            {schema.trim() === "" || problem !== null ? (
+              <EmptyState title="No example">A schema gives one.</EmptyState>
+            ) : (
+              <CodeBlock text={JSON.stringify(exampleOf(value), null, 2)} />
+            )}
+          </Card>
+          {fields.length > 0 && (
+            <Card title="Fields">
+              <PlainTable
+                label="Fields"
+                rows={fields}
+                idOf={(field) => field.path}
+                columns={[
+                  { head: "Field", cell: (field) => <code>{field.path}</code> },
+                  { head: "Type", cell: (field) => field.type },
+                  {
+                    head: "Required",
+                    cell: (field) =>
+                      field.isRequired ? "required" : <span className="ink-3">optional</span>,
+                  },
+                ]}
+              />
+            </Card>
+          )}
+        </div>
+      </div>
+      <ConfirmDialog
+        isOpen={isDeleting}
+        onClose={() => setDeleting(false)}
+        title={`Delete ${type.name}?`}
+        verb="Delete"
+        isDangerous
+        nameToType={type.name}
+        act={async () => {
+          await deleteEventType(type.id);
+          await navigate({ to: "/dashboard/event-types" });
+          await queryClient.invalidateQueries({ queryKey: ["event-types"] });
+        }}
+      >
+        Its schema is gone. Messages that were accepted stay.
+      </ConfirmDialog>
+    </Page>
+  );
+}

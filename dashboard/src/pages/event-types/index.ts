@@ -1,0 +1,2 @@
+export { EventTypePage } from "./EventTypePage";
+export { EventTypes } from "./EventTypes";

@@ -1,0 +1,287 @@
+/** One message: why it has or has not arrived, its deliveries, their attempts, payload and responses. */
+import { Button, CopyButton, Menu } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { IconBulb, IconChevronDown, IconRotateClockwise, IconTerminal2 } from "@tabler/icons-react";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { applicationQuery } from "@/api/applications";
+import { queryClient } from "@/api/client";
+import { hasStatus } from "@/api/errors";
+import { nameOf, useEndpointsById } from "@/api/endpoints";
+import { useLive } from "@/api/live";
+import { explanationQuery, messageQuery, type RetryOf, retryMessage } from "@/api/messages";
+import { useMay } from "@/api/session";
+import { CodeBlock } from "@/components/code/CodeBlock";
+import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
+import { EmptyState } from "@/components/feedback/EmptyState";
+import { ErrorState } from "@/components/feedback/ErrorState";
+import { Keys } from "@/components/feedback/Keys";
+import { Skeletons } from "@/components/feedback/Skeletons";
+import { toast } from "@/components/feedback/toast";
+import { Card } from "@/components/page/Card";
+import { LiveState } from "@/components/page/LiveState";
+import { Page, Title } from "@/components/page/Page";
+import { IdCopy } from "@/components/status/IdCopy";
+import { summaryState } from "@/components/status/states";
+import { StatusBadge } from "@/components/status/StatusBadge";
+import { RelativeTime } from "@/components/time/RelativeTime";
+import { Sentence } from "@/components/time/Sentence";
+import { curlOfMessage } from "@/lib/json/curl";
+import { shortUrl } from "@/lib/words/ids";
+import { bytes, counted } from "@/lib/words/numbers";
+import { timeOfDay } from "@/lib/words/times";
+import { useKeys } from "@/shell/keys";
+import classes from "../pages.module.css";
+import { AttemptDetail, Attempts } from "./Attempts";
+import { Deliveries } from "./Deliveries";
+
+export function MessagePage() {
+  const { id } = useParams({ strict: false }) as { id: string };
+  const search = useSearch({ strict: false }) as { delivery?: string; attempt?: string };
+  const navigate = useNavigate();
+  const detail = useQuery(messageQuery(id));
+  const explanation = useQuery(explanationQuery(id));
+  useLive("messages", () => {
+    if (detail.data?.message.status === "pending")
+      void queryClient.invalidateQueries({
+        queryKey: ["messages"],
+        predicate: (query) => query.queryKey[2] === id,
+      });
+  });
+  const message = detail.data?.message;
+  const appId = message?.application_id ?? "";
+  const { data: application } = useQuery({ ...applicationQuery(appId), enabled: appId !== "" });
+  const deliveries = detail.data?.deliveries ?? [];
+  const endpoints = useEndpointsById(
+    deliveries.filter((one) => one.endpoint_url).map((one) => ({ appId, id: one.endpoint_id })),
+  );
+  const mayRetry = useMay("messages:write");
+  const [asked, setAsked] = useState<RetryOf | null>(null);
+  const retrying = useMutation({
+    mutationFn: (what: RetryOf) => retryMessage({ appId, msgId: id }, what),
+    onError: (error) => toast(error.message),
+    onSuccess: async (answer) => {
+      toast(answer.retried ? "It is sent again." : "There was nothing to send again.");
+      await queryClient.invalidateQueries({ queryKey: ["messages"] });
+    },
+  });
+
+  const selected =
+    deliveries.find((one) => one.endpoint_id === search.delivery) ??
+    deliveries.find((one) => one.status !== "succeeded") ??
+    deliveries[0];
+  const attempts = (detail.data?.attempts ?? [])
+    .filter((one) => one.endpoint_id === selected?.endpoint_id)
+    .sort((a, b) => a.attempt_number - b.attempt_number);
+  const attempt = attempts.find((one) => one.id === search.attempt) ?? attempts[attempts.length - 1];
+  const explained = explanation.data?.endpoints.find((one) => one.endpoint_id === selected?.endpoint_id);
+  const unmatched = explanation.data?.endpoints.filter((one) => !one.matched) ?? [];
+  const failed = deliveries.filter(
+    (one) => one.status === "exhausted" || (one.status === "pending" && one.attempt_count > 0),
+  );
+  const select = (next: { delivery?: string; attempt?: string }) =>
+    void navigate({ to: ".", search: next as never, replace: true });
+  const stepDelivery = (step: number) => {
+    const next = deliveries[deliveries.findIndex((one) => one.endpoint_id === selected?.endpoint_id) + step];
+    if (next) select({ delivery: next.endpoint_id });
+  };
+  const retry = (what: RetryOf) => {
+    const affected = what.kind === "all" ? deliveries.length : failed.length;
+    if (what.kind === "endpoint" || affected <= 1) retrying.mutate(what);
+    else setAsked(what);
+  };
+  useKeys([
+    { keys: "[", label: "Previous delivery", run: () => stepDelivery(-1) },
+    { keys: "]", label: "Next delivery", run: () => stepDelivery(1) },
+    { keys: "c", label: "Copy the id", run: () => void navigator.clipboard.writeText(id) },
+    {
+      keys: "e",
+      label: "Explain",
+      run: () => document.getElementById("why")?.scrollIntoView({ block: "center" }),
+    },
+    ...(mayRetry
+      ? [
+          { keys: "r", label: "Retry what failed", run: () => retry({ kind: "failed" }) },
+          { keys: "⇧R", label: "Retry all deliveries", run: () => retry({ kind: "all" }) },
+        ]
+      : []),
+  ]);
+
+  const crumbs = [
+    { label: "Messages", to: "/dashboard/messages" },
+    { label: message?.event_type ?? "Message" },
+  ];
+  if (detail.isError) {
+    return (
+      <Page crumbs={crumbs}>
+        {hasStatus(detail.error, 404) ? (
+          <EmptyState title="There is no such message here">
+            It may be in another environment, or older than the time that messages are kept.
+          </EmptyState>
+        ) : (
+          <ErrorState what="The message" error={detail.error} onRetry={() => void detail.refetch()} />
+        )}
+      </Page>
+    );
+  }
+  if (message === undefined) {
+    return (
+      <Page crumbs={crumbs}>
+        <Skeletons rows={10} />
+      </Page>
+    );
+  }
+  const nameOfDelivery = (endpointId: string, url: string | null | undefined) => {
+    const endpoint = endpoints.get(endpointId);
+    return endpoint ? nameOf(endpoint) : url ? shortUrl(url) : "Deleted endpoint";
+  };
+  const payload = message.payload;
+  return (
+    <Page
+      crumbs={crumbs}
+      actions={
+        <>
+          <LiveState />
+          {payload !== null && payload !== undefined && (
+            <CopyButton value={curlOfMessage(location.origin, appId, message.event_type, payload)}>
+              {({ copied, copy }) => (
+                <Button leftSection={<IconTerminal2 size={15} stroke={1.8} />} onClick={copy}>
+                  {copied ? "Copied" : "Copy as curl"}
+                </Button>
+              )}
+            </CopyButton>
+          )}
+          {mayRetry && deliveries.length > 0 && !message.payload_expired && (
+            <Menu width={300}>
+              <Menu.Target>
+                <Button
+                  variant="filled"
+                  loading={retrying.isPending}
+                  leftSection={<IconRotateClockwise size={15} stroke={1.8} />}
+                  rightSection={<IconChevronDown size={14} />}
+                >
+                  Retry
+                </Button>
+              </Menu.Target>
+              <Menu.Dropdown>
+                <Menu.Label>Send again, same webhook-id</Menu.Label>
+                {failed.length > 0 && (
+                  <Menu.Item rightSection={<Keys keys="r" />} onClick={() => retry({ kind: "failed" })}>
+                    {failed.length === 1 ? "The failed delivery" : `The ${failed.length} failed deliveries`}
+                  </Menu.Item>
+                )}
+                <Menu.Item rightSection={<Keys keys="⇧R" />} onClick={() => retry({ kind: "all" })}>
+                  All {counted(deliveries.length, "delivery", "deliveries")}
+                </Menu.Item>
+                {selected?.endpoint_url && (
+                  <Menu.Item onClick={() => retry({ kind: "endpoint", endpointId: selected.endpoint_id })}>
+                    Only {nameOfDelivery(selected.endpoint_id, selected.endpoint_url)}
+                  </Menu.Item>
+                )}
+              </Menu.Dropdown>
+            </Menu>
+          )}
+        </>
+      }
+    >
+      <Title
+        text={message.event_type}
+        badge={<StatusBadge state={summaryState(message, deliveries)} isTinted />}
+        facts={
+          <>
+            <IdCopy value={message.id} isFull />
+            {message.event_id && (
+              <span className="row">
+                Event id <IdCopy value={message.event_id} isFull label="event id" />
+              </span>
+            )}
+            {application && <Link to={`/dashboard/applications/${appId}`}>{application.name}</Link>}
+            <span>
+              Accepted <RelativeTime value={message.created_at} />,{" "}
+              {timeOfDay(new Date(message.created_at), true)}
+            </span>
+          </>
+        }
+      />
+      <div className={classes["message-grid"]}>
+        <div className="stack">
+          <Card
+            isPadded
+            title={message.status === "delivered" ? "How it arrived" : "Why it has not arrived everywhere"}
+            aside={<Keys keys="e" />}
+          >
+            <div id="why" className="stack-small">
+              {explanation.isError && (
+                <ErrorState
+                  what="The explanation"
+                  error={explanation.error}
+                  onRetry={() => void explanation.refetch()}
+                />
+              )}
+              {explanation.data && (
+                <p>
+                  <Sentence text={explanation.data.summary} />
+                </p>
+              )}
+              {explained && (
+                <p>
+                  <strong className="name">
+                    {nameOfDelivery(explained.endpoint_id, explained.endpoint_url)}:{" "}
+                  </strong>
+                  <Sentence text={explained.why} />
+                </p>
+              )}
+              {explained?.next_step && (
+                <div className={classes.tip}>
+                  <IconBulb size={15} stroke={1.7} />
+                  <span>
+                    <Sentence text={explained.next_step} />
+                  </span>
+                </div>
+              )}
+            </div>
+          </Card>
+          <Deliveries
+            deliveries={deliveries}
+            selected={selected?.endpoint_id}
+            nameOf={nameOfDelivery}
+            unmatched={unmatched}
+            onSelect={(endpointId) => select({ delivery: endpointId })}
+          />
+          <Card title="Payload" aside={payload ? bytes(new Blob([payload]).size) : undefined}>
+            {payload === null || payload === undefined ? (
+              <EmptyState title="No payload">
+                The payload was removed. This message cannot be sent again.
+              </EmptyState>
+            ) : (
+              <CodeBlock text={payload} fileName={`${message.id}.json`} />
+            )}
+          </Card>
+        </div>
+        <div className="stack">
+          <Attempts
+            title={selected ? nameOfDelivery(selected.endpoint_id, selected.endpoint_url) : ""}
+            attempts={attempts}
+            selected={attempt?.id}
+            next={explained?.next_attempt ?? null}
+            onSelect={(attemptId) =>
+              select({ ...(selected ? { delivery: selected.endpoint_id } : {}), attempt: attemptId })
+            }
+          />
+          {attempt && <AttemptDetail attempt={attempt} />}
+        </div>
+      </div>
+      <ConfirmDialog
+        isOpen={asked !== null}
+        onClose={() => setAsked(null)}
+        title={asked?.kind === "all" ? "Retry all deliveries?" : "Retry the failed deliveries?"}
+        verb={`Retry ${counted(asked?.kind === "all" ? deliveries.length : failed.length, "delivery", "deliveries")}`}
+        act={() => (asked === null ? Promise.resolve() : retrying.mutateAsync(asked))}
+      >
+        {asked?.kind === "all"
+          ? `${counted(deliveries.filter((one) => one.status === "succeeded").length, "endpoint")} got it already and will see it twice, with the same webhook-id.`
+          : "What has arrived is left alone."}
+      </ConfirmDialog>
+    </Page>
+  );
+}

@@ -1,0 +1,2 @@
+export { GetStarted } from "./GetStarted";
+export { Overview } from "./Overview";

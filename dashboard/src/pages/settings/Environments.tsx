@@ -1,0 +1,168 @@
+/** Environments: isolation, retention and budget of each. */
+import { Button, Modal, NumberInput, Switch, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { queryClient } from "@/api/client";
+import {
+  createEnvironment,
+  deleteEnvironment,
+  type Environment,
+  environmentsQuery,
+  restoreEnvironment,
+  updateEnvironment,
+} from "@/api/identity";
+import { useMay } from "@/api/session";
+import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
+import { toast } from "@/components/feedback/toast";
+import { Card } from "@/components/page/Card";
+import { IdCopy } from "@/components/status/IdCopy";
+import { PlainTable } from "@/components/table/PlainTable";
+import { counted } from "@/lib/words/numbers";
+import { Loaded, SaveForm } from "./form";
+
+const refresh = () => queryClient.invalidateQueries({ queryKey: environmentsQuery.queryKey });
+
+export function Environments() {
+  const environments = useQuery(environmentsQuery);
+  const mayWrite = useMay("environments:write");
+  const [edited, setEdited] = useState<Environment | "new" | null>(null);
+  const [deleted, setDeleted] = useState<Environment | null>(null);
+  return (
+    <Card
+      title="Environments"
+      aside={mayWrite && <Button onClick={() => setEdited("new")}>Create environment…</Button>}
+    >
+      <Loaded what="Environments" query={environments}>
+        {(rows) => (
+          <PlainTable
+            label="Environments"
+            rows={rows}
+            idOf={(row) => row.id}
+            columns={[
+              { head: "Environment", cell: (row) => <span className="name">{row.name}</span> },
+              { head: "Slug", cell: (row) => <code>{row.slug}</code> },
+              { head: "Id", cell: (row) => <IdCopy value={row.id} /> },
+              {
+                head: "Messages kept",
+                cell: (row) => (row.retention_days ? counted(row.retention_days, "day") : "by default"),
+              },
+              {
+                head: "Payloads kept",
+                cell: (row) =>
+                  row.payload_retention_days ? counted(row.payload_retention_days, "day") : "by default",
+              },
+              {
+                head: "Acts",
+                cell: (row) =>
+                  mayWrite && (
+                    <span className="row row-end">
+                      {row.deleted_at ? (
+                        <Button onClick={() => void restoreEnvironment(row.id).then(refresh)}>Restore</Button>
+                      ) : (
+                        <>
+                          <Button onClick={() => setEdited(row)}>Edit…</Button>
+                          <Button onClick={() => setDeleted(row)}>Delete…</Button>
+                        </>
+                      )}
+                    </span>
+                  ),
+              },
+            ]}
+          />
+        )}
+      </Loaded>
+      <Modal
+        opened={edited !== null}
+        onClose={() => setEdited(null)}
+        title={edited === "new" ? "Create an environment" : "Edit the environment"}
+      >
+        {edited !== null && (
+          <EnvironmentForm environment={edited === "new" ? null : edited} onDone={() => setEdited(null)} />
+        )}
+      </Modal>
+      <ConfirmDialog
+        isOpen={deleted !== null}
+        onClose={() => setDeleted(null)}
+        title={`Delete ${deleted?.name ?? ""}?`}
+        verb="Delete environment"
+        isDangerous
+        nameToType={deleted?.name ?? ""}
+        act={async () => {
+          if (deleted) await deleteEnvironment(deleted.id);
+          await refresh();
+        }}
+      >
+        It is closed at once. It can be restored for a time; then its messages are removed and pending
+        deliveries cancelled.
+      </ConfirmDialog>
+    </Card>
+  );
+}
+
+function EnvironmentForm({ environment, onDone }: { environment: Environment | null; onDone: () => void }) {
+  const [name, setName] = useState(environment?.name ?? "");
+  const [slug, setSlug] = useState(environment?.slug ?? "");
+  const [days, setDays] = useState<number | string>(environment?.retention_days ?? "");
+  const [payloadDays, setPayloadDays] = useState<number | string>(environment?.payload_retention_days ?? "");
+  const [canReveal, setReveal] = useState(environment?.portal_reveal_secrets !== 0);
+  const number = (value: number | string) => (value === "" ? null : Number(value));
+  return (
+    <SaveForm
+      verb={environment ? "Save" : "Create environment"}
+      save={async () => {
+        if (environment === null) await createEnvironment({ name, slug });
+        else {
+          await updateEnvironment(environment.id, {
+            name,
+            slug,
+            retention_days: number(days),
+            payload_retention_days: number(payloadDays),
+            portal_reveal_secrets: canReveal ? 1 : 0,
+          });
+        }
+        await refresh();
+        toast(`${name} is saved.`);
+        onDone();
+      }}
+    >
+      <TextInput
+        label="Name"
+        required
+        data-autofocus
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <TextInput
+        label="Slug"
+        description="Lower-case letters, digits and dashes."
+        required
+        pattern="[a-z0-9\-]+"
+        value={slug}
+        onChange={(event) => setSlug(event.currentTarget.value)}
+      />
+      {environment && (
+        <>
+          <NumberInput
+            label="Days that messages are kept"
+            description="Empty means the default."
+            min={1}
+            value={days}
+            onChange={setDays}
+          />
+          <NumberInput
+            label="Days that payloads are kept"
+            description="Empty means the default. At most as long as messages."
+            min={1}
+            value={payloadDays}
+            onChange={setPayloadDays}
+          />
+          <Switch
+            label="Customers can reveal signing secrets in the portal"
+            checked={canReveal}
+            onChange={(event) => setReveal(event.currentTarget.checked)}
+          />
+        </>
+      )}
+    </SaveForm>
+  );
+}

@@ -1,0 +1,72 @@
+/** Settings: list of sections left, one section right. */
+import { Link, useParams } from "@tanstack/react-router";
+import type { ComponentType } from "react";
+import { useMay } from "@/api/session";
+import { EmptyState } from "@/components/feedback/EmptyState";
+import { Page, Title } from "@/components/page/Page";
+import classes from "../pages.module.css";
+import { Account } from "./Account";
+import { ApiKeys } from "./ApiKeys";
+import { AuditLog } from "./AuditLog";
+import { Environments } from "./Environments";
+import { Members } from "./Members";
+import { Organization } from "./Organization";
+import { Sessions } from "./Sessions";
+import { SecondFactor } from "./SecondFactor";
+import { UsageSection } from "./UsageSection";
+
+interface Section {
+  name: string;
+  label: string;
+  component: ComponentType;
+}
+
+const SECTIONS: Section[] = [
+  { name: "organization", label: "Organization", component: Organization },
+  { name: "environments", label: "Environments", component: Environments },
+  { name: "members", label: "Members", component: Members },
+  { name: "api-keys", label: "API keys", component: ApiKeys },
+  { name: "usage", label: "Usage and quotas", component: UsageSection },
+  { name: "audit-log", label: "Audit log", component: AuditLog },
+  { name: "account", label: "Account", component: Account },
+  { name: "second-factor", label: "Second factor", component: SecondFactor },
+  { name: "sessions", label: "Sessions", component: Sessions },
+];
+
+export function Settings() {
+  const { section = "organization" } = useParams({ strict: false }) as { section?: string };
+  const mayReadAudit = useMay("audit:read");
+  const sections = SECTIONS.filter((one) => one.name !== "audit-log" || mayReadAudit);
+  const current = sections.find((one) => one.name === section);
+  const Content = current?.component;
+  return (
+    <Page
+      crumbs={[{ label: "Settings", to: "/dashboard/settings" }, { label: current?.label ?? "Settings" }]}
+    >
+      <div className={classes.settings}>
+        <nav aria-label="Sections" className={classes.sections}>
+          {sections.map((one) => (
+            <Link
+              key={one.name}
+              to={`/dashboard/settings/${one.name}`}
+              className={classes.section}
+              aria-current={one === current ? "page" : undefined}
+            >
+              {one.label}
+            </Link>
+          ))}
+        </nav>
+        <div className="stack">
+          {Content ? (
+            <>
+              <Title text={current.label} />
+              <Content />
+            </>
+          ) : (
+            <EmptyState title="There is no such section" />
+          )}
+        </div>
+      </div>
+    </Page>
+  );
+}

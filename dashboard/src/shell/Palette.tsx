@@ -1,0 +1,179 @@
+/** Command palette: what needs you first, then places, then acts. A pasted id opens what it names. */
+import { Spotlight } from "@mantine/spotlight";
+import { useDebouncedValue } from "@mantine/hooks";
+import { IconApps, IconMail, IconPlus, IconPlugConnectedX, IconSearch, IconSend } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type ComponentType, useState } from "react";
+import { applicationChoicesQuery, useApplicationNames } from "@/api/applications";
+import { nameOf, useEndpointsById } from "@/api/endpoints";
+import { lanesQuery } from "@/api/engine";
+import { useMay } from "@/api/session";
+import { Keys } from "@/components/feedback/Keys";
+import { parseId } from "@/lib/words/ids";
+import { count } from "@/lib/words/numbers";
+import { PLACES } from "./navigation";
+import classes from "./Shell.module.css";
+
+interface Entry {
+  key: string;
+  group: "Needs you" | "Go to" | "Do";
+  icon: ComponentType<{ size?: number; stroke?: number }>;
+  label: string;
+  detail?: string;
+  run: () => void;
+}
+
+export function Palette() {
+  const [query, setQuery] = useState("");
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <Spotlight.Root
+      query={query}
+      onQueryChange={setQuery}
+      shortcut={["mod + K"]}
+      scrollable
+      maxHeight={440}
+      size={640}
+      lockScroll={false}
+      overlayProps={{ blur: 0 }}
+      onSpotlightOpen={() => setOpen(true)}
+      onSpotlightClose={() => setOpen(false)}
+    >
+      <Spotlight.Search placeholder="Search or jump to" leftSection={<IconSearch size={17} stroke={1.7} />} />
+      <Spotlight.ActionsList>{isOpen && <Entries query={query} />}</Spotlight.ActionsList>
+      <div className={classes.paletteFoot}>
+        <span className="row">
+          <Keys keys="↑ ↓" /> move <Keys keys="↵" /> open
+        </span>
+        <span className="row">
+          Paste an id to open it. Start with <Keys keys=">" /> for acts only
+        </span>
+      </div>
+    </Spotlight.Root>
+  );
+}
+
+function Entries({ query }: { query: string }) {
+  const isActsOnly = query.startsWith(">");
+  const text = query.replace(/^>/, "").trim();
+  const [asked] = useDebouncedValue(text, 150);
+  const navigate = useNavigate();
+  const go = (to: string) => () => void navigate({ href: to });
+  const mayWrite = useMay("applications:write");
+  const maySend = useMay("messages:write");
+  const { data: applications = [] } = useQuery(applicationChoicesQuery(asked));
+  const { data: lanes } = useQuery(lanesQuery);
+  const open = (lanes?.lanes ?? []).filter((lane) => lane.circuit_state !== "closed").slice(0, 6);
+  const endpoints = useEndpointsById(
+    open.map((lane) => ({ appId: lane.application_id, id: lane.endpoint_id })),
+  );
+  const names = useApplicationNames(open.map((lane) => lane.application_id));
+  const id = parseId(text);
+  const matches = (label: string) => label.toLowerCase().includes(text.toLowerCase());
+
+  const entries: Entry[] = [];
+  if (id !== null) {
+    entries.push(
+      {
+        key: "m",
+        group: "Go to",
+        icon: IconMail,
+        label: `Message ${id}`,
+        run: go(`/dashboard/messages/${id}`),
+      },
+      {
+        key: "a",
+        group: "Go to",
+        icon: IconApps,
+        label: `Application ${id}`,
+        run: go(`/dashboard/applications/${id}`),
+      },
+    );
+  }
+  for (const lane of isActsOnly ? [] : open) {
+    const endpoint = endpoints.get(lane.endpoint_id);
+    const label = endpoint ? nameOf(endpoint) : "";
+    if (endpoint === undefined || !(matches(label) || matches(names.get(lane.application_id) ?? "")))
+      continue;
+    entries.push({
+      key: lane.endpoint_id,
+      group: "Needs you",
+      icon: IconPlugConnectedX,
+      label,
+      detail: `${names.get(lane.application_id) ?? ""}, circuit open, ${count(lane.in_store + lane.queued)} waiting`,
+      run: go(`/dashboard/endpoints/${lane.application_id}/${lane.endpoint_id}`),
+    });
+  }
+  if (!isActsOnly) {
+    for (const place of PLACES.filter((one) => matches(one.label))) {
+      entries.push({
+        key: place.to,
+        group: "Go to",
+        icon: place.icon,
+        label: place.label,
+        run: go(place.to),
+      });
+    }
+    for (const application of text === "" ? [] : applications.slice(0, 8)) {
+      entries.push({
+        key: application.id,
+        group: "Go to",
+        icon: IconApps,
+        label: application.name,
+        detail: application.uid ?? "application",
+        run: go(`/dashboard/applications/${application.id}`),
+      });
+    }
+  }
+  const acts: Entry[] = [
+    ...(maySend
+      ? [
+          {
+            key: "send",
+            group: "Do" as const,
+            icon: IconSend,
+            label: "Send a message…",
+            run: go("/dashboard/messages?send=1"),
+          },
+        ]
+      : []),
+    ...(mayWrite
+      ? [
+          {
+            key: "app",
+            group: "Do" as const,
+            icon: IconPlus,
+            label: "Create an application…",
+            run: go("/dashboard/applications?create=1"),
+          },
+          {
+            key: "type",
+            group: "Do" as const,
+            icon: IconPlus,
+            label: "Create an event type…",
+            run: go("/dashboard/event-types?create=1"),
+          },
+        ]
+      : []),
+  ];
+  entries.push(...acts.filter((act) => matches(act.label)));
+  if (entries.length === 0)
+    return <Spotlight.Empty>Nothing has this name. Messages are found by their id.</Spotlight.Empty>;
+  return (["Needs you", "Go to", "Do"] as const).map((group) => {
+    const inGroup = entries.filter((entry) => entry.group === group);
+    return inGroup.length === 0 ? null : (
+      <Spotlight.ActionsGroup key={group} label={group}>
+        {inGroup.map(({ key, icon: Icon, label, detail, run }) => (
+          <Spotlight.Action key={key} label={label} onClick={run} className={classes.paletteItem}>
+            <span className="row grow">
+              <Icon size={17} stroke={1.7} />
+              <span className="name">{label}</span>
+              {detail !== undefined && <span className="small ink-3 cut">{detail}</span>}
+            </span>
+          </Spotlight.Action>
+        ))}
+      </Spotlight.ActionsGroup>
+    );
+  });
+}

@@ -1,0 +1,143 @@
+/** Sidebar: organization and environment, search, places, account. */
+import { Menu, Tooltip, UnstyledButton, useMantineColorScheme } from "@mantine/core";
+import { spotlight } from "@mantine/spotlight";
+import { IconHelp, IconSearch } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { quotasQuery } from "@/api/engine";
+import type { Environment } from "@/api/identity";
+import { runningJobsQuery } from "@/api/jobs";
+import { signOut, useSession } from "@/api/session";
+import { Keys } from "@/components/feedback/Keys";
+import { count } from "@/lib/words/numbers";
+import { useLive } from "@/api/live";
+import { APPLICATIONS, EVENT_TYPES, GROUPS, JOBS, OVERVIEW, type Place, SETTINGS } from "./navigation";
+import { Switcher } from "./Switcher";
+import classes from "./Shell.module.css";
+
+interface Props {
+  environment: Environment | undefined;
+  onHelp: () => void;
+}
+
+export function Sidebar({ environment, onHelp }: Props) {
+  const { data: quotas } = useQuery({ ...quotasQuery, staleTime: 60_000 });
+  const running = useQuery(runningJobsQuery);
+  useLive("jobs", () => void running.refetch());
+  const counts: Record<string, { text: string; isRunning?: boolean } | undefined> = {
+    [APPLICATIONS.to]: quotas && { text: count(quotas.applications.used) },
+    [EVENT_TYPES.to]: quotas && { text: count(quotas.event_types.used) },
+    [JOBS.to]: running.data?.length
+      ? { text: `${count(running.data.length)} running`, isRunning: true }
+      : undefined,
+  };
+  return (
+    <aside className={classes.sidebar}>
+      <Switcher environment={environment} />
+      <UnstyledButton
+        className={classes.search}
+        onClick={() => spotlight.open()}
+        aria-label="Search or jump to"
+      >
+        <IconSearch size={15} stroke={1.8} />
+        <span className="grow">Search</span>
+        <Keys keys={isMac() ? "⌘K" : "Ctrl K"} />
+      </UnstyledButton>
+      <nav aria-label="Main" className={classes.nav}>
+        <Item place={OVERVIEW} />
+        {GROUPS.map((group) => (
+          <div key={group.label} className={classes.group}>
+            <span className={classes.groupLabel}>{group.label}</span>
+            {group.places.map((place) => (
+              <Item key={place.to} place={place} count={counts[place.to]} />
+            ))}
+          </div>
+        ))}
+      </nav>
+      <div className={classes.foot}>
+        <Item place={SETTINGS} />
+        <UnstyledButton className={classes.item} onClick={onHelp}>
+          <IconHelp size={16} stroke={1.7} />
+          <span className="grow">Help and shortcuts</span>
+          <Keys keys="?" />
+        </UnstyledButton>
+        <Account />
+      </div>
+    </aside>
+  );
+}
+
+export function isMac(): boolean {
+  return /Mac|iPhone|iPad/.test(navigator.userAgent);
+}
+
+function Item({
+  place,
+  count: shown,
+}: {
+  place: Place;
+  count?: { text: string; isRunning?: boolean } | undefined;
+}) {
+  const Icon = place.icon;
+  return (
+    <Tooltip label={place.label} position="right" classNames={{ tooltip: classes.railTooltip ?? "" }}>
+      <Link
+        to={place.to}
+        className={classes.item}
+        activeOptions={{ exact: place.isExact ?? false, includeSearch: false }}
+        activeProps={{ "aria-current": "page" }}
+      >
+        <Icon size={16} stroke={1.7} />
+        <span className="grow">{place.label}</span>
+        {shown && (
+          <span className={classes.count} data-running={shown.isRunning || undefined}>
+            {shown.text}
+          </span>
+        )}
+      </Link>
+    </Tooltip>
+  );
+}
+
+function Account() {
+  const { user } = useSession();
+  const navigate = useNavigate();
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const initials = (user.name || user.email)
+    .split(/[\s@.]+/)
+    .slice(0, 2)
+    .map((word) => word.charAt(0).toUpperCase())
+    .join("");
+  return (
+    <Menu position="top-start" width={208}>
+      <Menu.Target>
+        <UnstyledButton className={classes.account} aria-label={`Account ${user.email}`}>
+          <span className={classes.initials}>{initials}</span>
+          <span className="cut">{user.email}</span>
+        </UnstyledButton>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item onClick={() => void navigate({ to: "/dashboard/settings/account" })}>Account</Menu.Item>
+        <Menu.Item component="a" href="/docs">
+          API reference
+        </Menu.Item>
+        <Menu.Label>Appearance</Menu.Label>
+        {(["auto", "light", "dark"] as const).map((scheme) => (
+          <Menu.Item
+            key={scheme}
+            closeMenuOnClick={false}
+            aria-current={colorScheme === scheme}
+            rightSection={colorScheme === scheme ? "✓" : null}
+            onClick={() => setColorScheme(scheme)}
+          >
+            {{ auto: "As the system", light: "Light", dark: "Dark" }[scheme]}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item onClick={() => void signOut().then(() => navigate({ to: "/sign-in" }))}>
+          Sign out
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
