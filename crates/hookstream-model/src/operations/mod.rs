@@ -1,5 +1,6 @@
-//! Background work, quotas and the audit log.
+//! Background work, quotas, metrics and the audit log.
 
 pub mod audit_log;
 pub mod job;
+pub mod metrics;
 pub mod quota;

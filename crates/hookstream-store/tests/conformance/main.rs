@@ -7,6 +7,7 @@ mod deliveries;
 mod expiry;
 mod jobs;
 mod messages;
+mod metrics;
 mod migration;
 mod packed;
 mod people;
@@ -59,6 +60,12 @@ macro_rules! suite {
 }
 
 suite! {
+    metrics:
+        amounts_add_up
+        subjects_resolutions_and_tenants_are_apart
+        many_rows_are_added_in_parts
+        errors_are_counted_apart
+        expired_steps_are_removed_one_by_one;
     messages:
         published_message_reads_back_unchanged
         long_payload_reads_back_unchanged

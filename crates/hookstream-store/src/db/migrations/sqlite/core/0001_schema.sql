@@ -210,6 +210,46 @@ create table event_counts (
 ) strict, without rowid;
 create index event_counts_by_organization on event_counts (organization_id, day);
 
+-- Metrics: additive numbers of an environment (scope_kind 0), an origin (1), a route (2) or an event type (3), by the minute (resolution 0),
+-- the half hour (1) and the day (2) that begins at starts_at. The scope is an id, or the name of an event type.
+create table metrics (
+    environment_id blob not null,
+    scope_kind integer not null,
+    scope blob not null,
+    resolution integer not null,
+    starts_at integer not null,
+    -- Deliveries, by the time at which their message was accepted.
+    messages integer not null, accepted integer not null, arrived integer not null, ended integer not null,
+    -- Attempts, by the time at which they were made.
+    succeeded integer not null, failed integer not null, retried integer not null,
+    status_2xx integer not null, status_3xx integer not null, status_4xx integer not null, status_5xx integer not null, status_none integer not null,
+    -- Latencies by bucket (the model's latency.rs).
+    latency_00 integer not null, latency_01 integer not null, latency_02 integer not null, latency_03 integer not null,
+    latency_04 integer not null, latency_05 integer not null, latency_06 integer not null, latency_07 integer not null,
+    latency_08 integer not null, latency_09 integer not null, latency_10 integer not null, latency_11 integer not null,
+    latency_12 integer not null, latency_13 integer not null, latency_14 integer not null, latency_15 integer not null,
+    latency_16 integer not null, latency_17 integer not null, latency_18 integer not null, latency_19 integer not null,
+    latency_20 integer not null, latency_21 integer not null, latency_22 integer not null, latency_23 integer not null,
+    latency_24 integer not null, latency_25 integer not null,
+    primary key (environment_id, scope_kind, scope, resolution, starts_at)
+) strict, without rowid;
+create index metrics_by_age on metrics (environment_id, resolution, starts_at);
+
+-- Failed attempts by error, with the same key.
+create table metric_errors (
+    environment_id blob not null,
+    scope_kind integer not null,
+    scope blob not null,
+    resolution integer not null,
+    starts_at integer not null,
+    error text not null,
+    -- Status of the response; 0 without one.
+    status integer not null,
+    attempts integer not null,
+    primary key (environment_id, scope_kind, scope, resolution, starts_at, error, status)
+) strict, without rowid;
+create index metric_errors_by_age on metric_errors (environment_id, resolution, starts_at);
+
 -- Users: sign-in and membership.
 
 create table users (
