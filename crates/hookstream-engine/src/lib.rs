@@ -108,6 +108,7 @@ impl Handle {
         core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::metrics_writer::run(Arc::clone(&core)));
         Ok(Self { core })
     }
 
