@@ -92,6 +92,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
         ("GET", "/usage" | "/billing/usage") => read(Usage),
+        ("GET", "/metrics/overview" | "/metrics/volume" | "/metrics/deliveries" | "/metrics/latency" | "/metrics/errors") => read(Usage),
         ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
         _ => return None,
     })

@@ -47,10 +47,11 @@ const LEVEL: Set = Set::closed(&["environment", "organization"]);
 const MESSAGE: Set = Set::closed(&["pending", "delivered", "failed", "skipped"]);
 const ATTEMPT: Set = Set::closed(&["success", "failed"]);
 const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "replay", "test"]);
+const GRANULARITY: Set = Set::closed(&["minute", "half_hour", "hour", "day"]);
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` matches all.
-const FIELDS: [(&str, &str, Set); 39] = [
+const FIELDS: [(&str, &str, Set); 40] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
@@ -58,6 +59,7 @@ const FIELDS: [(&str, &str, Set); 39] = [
     ("*", "hold_reason", HOLD),
     ("*", "trigger_type", TRIGGER),
     ("*", "level", LEVEL),
+    ("*", "granularity", GRANULARITY),
     ("Application", "status", SWITCH),
     ("UpdateApplication", "status", SWITCH),
     ("Endpoint", "type", Set::open(&KINDS)),
@@ -103,6 +105,7 @@ pub(super) fn of_parameter(path: &str, name: &str) -> Option<Set> {
         "direction" => Some(Set::closed(&["next", "prev"])),
         "status_code_class" => Some(Set::closed(&["1xx", "2xx", "3xx", "4xx", "5xx", "none"])),
         "only" => Some(Set::closed(&["failed"])),
+        "granularity" => Some(GRANULARITY),
         "status" if path.ends_with("/attempts") => Some(ATTEMPT),
         "status" if path.ends_with("/messages") => Some(MESSAGE),
         _ => None,

@@ -5,6 +5,7 @@ pub(crate) mod billing;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod lanes;
+pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod usage;
 
@@ -12,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::Api;
 
-/// Operations on jobs, the audit log, usage, nodes and health.
+/// Operations on jobs, the audit log, metrics, usage, nodes and health.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(jobs::recover))
@@ -24,6 +25,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(audit_log::export))
         .routes(routes!(lanes::list))
         .routes(routes!(nodes::list))
+        .routes(routes!(metrics::overview::overview))
+        .routes(routes!(metrics::series::volume))
+        .routes(routes!(metrics::series::deliveries))
+        .routes(routes!(metrics::series::latency))
+        .routes(routes!(metrics::errors::errors))
         .routes(routes!(usage::get))
         .routes(routes!(billing::usage))
         .routes(routes!(health::live))

@@ -1,0 +1,82 @@
+//! Failed attempts by error.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
+use hookstream_model::operations::metrics::ErrorKey;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::window::{Asked, MetricsQuery};
+use crate::{
+    auth::caller::Caller,
+    http::{error::ApiError, params::QueryParams},
+    state::Api,
+};
+
+/// Maximum number of errors in an answer: the most frequent.
+const SHOWN: usize = 50;
+
+/// Failed attempts with one error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorCount {
+    /// Word of the error, such as `timeout`; `other` stands for rare ones.
+    #[schema(example = "http_status")]
+    error: String,
+    /// Status code of the response; `null` if there was none.
+    #[schema(example = 503)]
+    response_status: Option<u16>,
+    /// Failed attempts.
+    #[schema(example = 12)]
+    count: i64,
+    /// Start of the last step with this error.
+    #[schema(example = "2027-01-31T12:00:00.000Z")]
+    last_bucket: String,
+}
+
+/// Errors of a window.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBreakdown {
+    /// Errors, most frequent first; at most 50.
+    errors: Vec<ErrorCount>,
+    /// Failed attempts of the window.
+    #[schema(example = 31)]
+    total: i64,
+    /// Length of the steps.
+    #[schema(example = "hour")]
+    granularity: &'static str,
+}
+
+/// Get the breakdown of errors
+///
+/// Failed attempts of the window are counted by error and status code. `GET /v1/attempts` lists the attempts.
+#[utoipa::path(
+    get, path = "/metrics/errors", operation_id = "getErrorMetrics", tag = "Metrics", params(MetricsQuery),
+    responses((status = 200, description = "Errors by number.", body = ErrorBreakdown))
+)]
+pub(crate) async fn errors(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryParams(query): QueryParams<MetricsQuery>,
+) -> Result<Json<ErrorBreakdown>, ApiError> {
+    let asked = Asked::read(&api, &caller, &query).await?;
+    let mut counted: BTreeMap<ErrorKey, (i64, String)> = BTreeMap::new();
+    for (start, errors) in api.engine.metric_errors(&asked.range()).await? {
+        for (error, attempts) in errors {
+            let (count, last) = counted.entry(error).or_default();
+            *count += attempts;
+            *last = start.to_string();
+        }
+    }
+    let total = counted.values().map(|(count, _)| count).sum();
+    let show = |(ErrorKey { word, status }, (count, last_bucket)): (ErrorKey, (i64, String))| ErrorCount {
+        error: word,
+        response_status: (status != 0).then_some(status),
+        count,
+        last_bucket,
+    };
+    let mut errors: Vec<_> = counted.into_iter().map(show).collect();
+    errors.sort_by_key(|error| std::cmp::Reverse(error.count));
+    errors.truncate(SHOWN);
+    Ok(Json(ErrorBreakdown { errors, total, granularity: asked.window.granularity.as_str() }))
+}
