@@ -470,6 +470,7 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            disabled_at: None,
             uid: None,
             metadata: None,
             channels: None,

@@ -109,8 +109,8 @@ pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp
         return Some(KeptBack::Paused);
     }
     match endpoint.hold.filter(|hold| hold.holds(now)) {
-        Some(Hold { until, reason: HoldReason::Failing }) => Some(KeptBack::Failing { until }),
-        Some(Hold { until, reason: HoldReason::RetryAfter }) => Some(KeptBack::AskedForTime { until }),
+        Some(Hold { until, reason: HoldReason::Failing, .. }) => Some(KeptBack::Failing { until }),
+        Some(Hold { until, reason: HoldReason::RetryAfter, .. }) => Some(KeptBack::AskedForTime { until }),
         None if endpoint.ordering != Ordering::None => Some(KeptBack::Order),
         None if has_application_rate || endpoint.rate_limit_per_second.is_some_and(|rate| rate > 0) => Some(KeptBack::Rate),
         None if endpoint.batch.is_some() => Some(KeptBack::Batch),
@@ -245,6 +245,7 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            disabled_at: None,
             uid: None,
             metadata: None,
             channels: None,
@@ -276,7 +277,7 @@ mod tests {
         check(&Endpoint { rate_limit_per_second: Some(0), ..plain.clone() }, false, None);
         check(&Endpoint { rate_limit_per_second: Some(1), ..plain.clone() }, false, Some(KeptBack::Rate));
         check(&Endpoint { ordering: Ordering::Strict, ..plain.clone() }, true, Some(KeptBack::Order));
-        let held = |until, reason| Endpoint { ordering: Ordering::Strict, hold: Some(Hold { until, reason }), ..plain.clone() };
+        let held = |until, reason| Endpoint { ordering: Ordering::Strict, hold: Some(Hold::new(reason, until, until)), ..plain.clone() };
         check(&held(NOW, HoldReason::Failing), true, Some(KeptBack::Failing { until: NOW }));
         check(&held(NOW + MINUTE, HoldReason::RetryAfter), true, Some(KeptBack::AskedForTime { until: NOW + MINUTE }));
         check(&held(NOW, HoldReason::RetryAfter), true, Some(KeptBack::Order));

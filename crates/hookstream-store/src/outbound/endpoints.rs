@@ -63,6 +63,7 @@ resource_fields!(Endpoint, |endpoint, columns| {
     changing status: EndpointStatus;
     changing disabled_reason = ["disabled_reason" Text = endpoint.disabled_reason.map(DisabledReason::as_str)]
         read columns.optional_text("disabled_reason")?.and_then(|word| DisabledReason::parse(&word));
+    changing disabled_at: Option<Timestamp>;
     changing metadata: Option<String>;
     changing filter_types: Option<Vec<String>>;
     changing channels: Option<Vec<String>>;
@@ -84,6 +85,8 @@ resource_fields!(Endpoint, |endpoint, columns| {
     changing hold = [
         "held_until" Integer = endpoint.hold.map(|hold| hold.until),
         "hold_reason" Text = endpoint.hold.map(|hold| hold.reason.as_str()),
+        "hold_since" Integer = endpoint.hold.map(|hold| hold.since),
+        "hold_probes" Integer = endpoint.hold.map(|hold| hold.probes),
     ] read read_hold(columns)?;
     fixed created_at: Timestamp;
     changing updated_at: Timestamp;
@@ -143,23 +146,25 @@ const ROTATE: &str = concat!(
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
 const DISABLE: &str = concat!(
-    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
+    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, disabled_at = $5, held_until = null, hold_reason = null, \
+     hold_since = null, hold_probes = null, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled'"
 );
 const DISABLE_FAILING: &str = concat!(
-    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
+    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, disabled_at = $5, held_until = null, hold_reason = null, \
+     hold_since = null, hold_probes = null, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled' and failing_since <= $6"
 );
 /// Records a hold. A disabled endpoint gets none, because its deliveries are skipped.
 const RECORD_HOLD: &str = concat!(
-    "update endpoints set held_until = $4, hold_reason = $5, ",
+    "update endpoints set held_until = $4, hold_reason = $5, hold_since = $6, hold_probes = $7, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and (status <> 'disabled' or coalesce($5, '') = '')"
 );
 const RESET_HOLD: &str = concat!(
-    "update endpoints set held_until = null, hold_reason = null, ",
+    "update endpoints set held_until = null, hold_reason = null, hold_since = null, hold_probes = null, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
@@ -549,6 +554,7 @@ pub async fn record_holds(
     let record = |&(id, hold): &(EndpointId, Option<Hold>)| {
         let mut values = EndpointKey { tenant, application_id, id }.values();
         values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
+        values.extend([hold.map(|hold| hold.since).into(), hold.map(|hold| hold.probes).into()]);
         Statement::new(RECORD_HOLD, values)
     };
     let mut statements = vec![changes::touch(tenant, application_id)];
@@ -656,7 +662,9 @@ fn read_batch(columns: &mut Columns) -> Result<Option<BatchPolicy>, Error> {
 fn read_hold(columns: &mut Columns) -> Result<Option<Hold>, Error> {
     let until = columns.optional_time("held_until")?;
     let reason = columns.optional_text("hold_reason")?.and_then(|word| HoldReason::parse(&word));
-    Ok(until.zip(reason).map(|(until, reason)| Hold { until, reason }))
+    let (since, probes) = (columns.optional_time("hold_since")?, columns.optional_u32("hold_probes")?);
+    let hold = |(until, reason)| Hold { until, reason, since: since.unwrap_or(until), probes: probes.unwrap_or(0) };
+    Ok(until.zip(reason).map(hold))
 }
 
 fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {

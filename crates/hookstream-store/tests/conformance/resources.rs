@@ -253,7 +253,7 @@ pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     endpoint.timeout_ms = Some(5_000);
     endpoint.ordering = Ordering::from_parts("key", Some("$.customer.id")).expect("an order");
     endpoint.on_failure = OnFailure::Park;
-    endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
+    endpoint.hold = Some(Hold { probes: 3, ..Hold::new(HoldReason::Failing, NOON - DAY, NOON) });
     let secret = Secret::new("whsec_one");
     assert_eq!(endpoints::create(db, &world.context(), &endpoint, &secret, None, None).await.expect("a result"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
@@ -294,7 +294,7 @@ pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture)
     }
     let before = version().await.version;
     assert_eq!((since(None).await, since(Some(before)).await), (vec![one.id, two.id], vec![]));
-    let hold = Hold { until: NOON + DAY, reason: HoldReason::Failing };
+    let hold = Hold::new(HoldReason::Failing, NOON, NOON + DAY);
     endpoints::record_holds(db, world.tenant, world.application, &[(two.id, Some(hold))]).await.expect("written");
     assert_eq!(since(Some(before)).await, [two.id]);
     let held = version().await.version;
@@ -400,7 +400,7 @@ pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
-    let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
+    let hold = Hold::new(HoldReason::RetryAfter, NOON, NOON + DAY);
     let other = world.endpoint("https://example.com/other");
     endpoints::create(db, &world.context(), &other, &Secret::new("two"), None, None).await.expect("stored");
     let holds = async || {

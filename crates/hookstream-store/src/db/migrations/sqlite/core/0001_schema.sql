@@ -96,6 +96,7 @@ create table endpoints (
     signing_algorithm text not null,
     status text not null,
     disabled_reason text,
+    disabled_at integer,
     filter_types text,
     channels text,
     rate_limit_per_second integer,
@@ -111,9 +112,11 @@ create table endpoints (
     batch_max_size integer,
     batch_max_wait_ms integer,
     failing_since integer,
-    -- End and reason of the hold, during which nothing is sent.
+    -- End, reason and beginning of the hold, during which nothing is sent, and the failed probes since then.
     held_until integer,
     hold_reason text,
+    hold_since integer,
+    hold_probes integer,
     secret text not null,
     -- Encrypted JSON array of [secret, end] pairs, and the latest end.
     previous_secret text,
@@ -127,6 +130,10 @@ create table endpoints (
 create index endpoints_by_application on endpoints (application_id, id);
 create unique index endpoints_by_uid on endpoints (application_id, uid);
 create index endpoints_by_change on endpoints (application_id, changed_at_version);
+create index endpoints_by_environment on endpoints (environment_id, id);
+-- Few, and changed only when an endpoint begins or ceases to fail.
+create index endpoints_in_trouble on endpoints (environment_id, id)
+    where failing_since is not null or hold_reason is not null or disabled_reason is not null;
 
 create table event_types (
     id blob not null primary key,
