@@ -45,6 +45,8 @@ enum Command {
     Send(commands::send::SendArgs),
     /// Explain why a message was or wasn't delivered
     Explain(commands::explain::ExplainArgs),
+    /// List what is wrong now, and what helps
+    Problems(commands::problems::ProblemsArgs),
     /// List and show applications
     Applications(commands::resources::applications::ApplicationsArgs),
     /// List and show endpoints, and resend what they missed
@@ -89,6 +91,7 @@ pub fn run() -> ExitCode {
             Command::Login(arguments) => commands::login::run(arguments).await,
             Command::Logout(arguments) => commands::login::logout(&arguments),
             Command::Whoami(arguments) => commands::login::whoami(arguments).await,
+            Command::Problems(arguments) => commands::problems::run(arguments).await,
             Command::Applications(arguments) => commands::resources::applications::run(arguments).await,
             Command::Endpoints(arguments) => commands::resources::endpoints::run(arguments).await,
             Command::Messages(arguments) => commands::resources::messages::run(arguments).await,

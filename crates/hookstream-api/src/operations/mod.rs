@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod lanes;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
+pub(crate) mod problems;
 pub(crate) mod usage;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::series::latency))
         .routes(routes!(metrics::errors::errors))
         .routes(routes!(usage::get))
+        .routes(routes!(problems::list))
         .routes(routes!(billing::usage))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

@@ -256,6 +256,20 @@ impl Metrics {
         self.rows().waiting.range(from..before).map(|(key, amounts)| (key.start, amounts.clone())).collect()
     }
 
+    /// Returns the numbers of an environment's routes that are not in the store yet, since the start of a day.
+    pub(crate) fn unwritten_by_route(&self, environment: EnvironmentId, from: Timestamp, now: Timestamp) -> Vec<(RouteId, Stats)> {
+        self.gather(now);
+        let rows = self.rows();
+        let of_environment =
+            rows.waiting.range(Key { environment, scope: Scope::Environment, resolution: Resolution::Minute, start: from }..);
+        let of_environment = of_environment.take_while(|(key, _)| key.environment == environment);
+        let wanted = of_environment.filter_map(|(key, amounts)| match key.scope {
+            Scope::Route(route) if key.resolution == Resolution::Day && key.start >= from => Some((route, amounts.stats)),
+            Scope::Environment | Scope::Origin(_) | Scope::Route(_) | Scope::EventType(_) => None,
+        });
+        wanted.collect()
+    }
+
     fn counted(&self) -> MutexGuard<'_, Counted> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::{
-    base::time::Timestamp,
+    base::{
+        ids::{EnvironmentId, RouteId},
+        time::Timestamp,
+    },
     operations::metrics::{ErrorKey, Stats},
 };
 use hookstream_store::{
@@ -27,6 +30,20 @@ impl Handle {
             *series.entry(start).or_default() += amounts.stats;
         }
         Ok(series)
+    }
+
+    /// Returns the deliveries of an environment's routes since the start of a day: accepted, arrived and ended.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn metrics_by_route(&self, environment: EnvironmentId, from: Timestamp) -> Result<BTreeMap<RouteId, Stats>, Error> {
+        let core = &self.core;
+        let _still = core.metrics.moving.read().await;
+        let mut routes = metrics::by_route(&*core.store, environment, from).await?;
+        for (route, stats) in core.metrics.unwritten_by_route(environment, from, core.now()) {
+            *routes.entry(route).or_default() += stats;
+        }
+        Ok(routes)
     }
 
     /// Returns the failed attempts of a series by the start of their step and by error.

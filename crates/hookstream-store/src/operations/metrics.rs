@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
 
 use hookstream_model::{
-    base::{ids::EnvironmentId, time::Timestamp},
+    base::{
+        ids::{EnvironmentId, RouteId},
+        time::Timestamp,
+    },
     operations::metrics::{ErrorKey, Key, Resolution, Scope, Stats},
 };
 
@@ -53,6 +56,8 @@ const IN_RANGE: &str = "environment_id = $1 and scope_kind = $2 and scope = $3 a
 static ERRORS: LazyLock<String> =
     LazyLock::new(|| format!("select starts_at, error, status, attempts from metric_errors where {IN_RANGE} order by starts_at"));
 
+const BY_ROUTE: &str = "select scope, accepted, arrived, ended from metrics
+    where environment_id = $1 and resolution = $2 and starts_at >= $3 and scope_kind = $4";
 const NEXT_ENVIRONMENT: &str = "select environment_id from metrics where environment_id > $1 order by environment_id limit 1";
 /// Oldest step, and removal up to a step, of each table.
 const EXPIRY: [(&str, &str); 2] = [
@@ -152,6 +157,23 @@ pub async fn errors_of(db: &dyn Database, range: &Range) -> Result<BTreeMap<Time
         series.entry(starts_at).or_default().insert(ErrorKey { word, status }, columns.integer("attempts")?);
     }
     Ok(series)
+}
+
+/// Returns the deliveries of an environment's routes since the start of a day: accepted, arrived and ended.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn by_route(db: &dyn Database, environment: EnvironmentId, from: Timestamp) -> Result<BTreeMap<RouteId, Stats>, Error> {
+    let (day, kind) = (Resolution::Day.number(), Scope::Route(RouteId::from_bytes([0; 16])).kind());
+    let values = vec![environment.as_bytes().into(), day.into(), from.into(), kind.into()];
+    let mut routes: BTreeMap<RouteId, Stats> = BTreeMap::new();
+    for row in db.read(Statement::new(BY_ROUTE, values)).await? {
+        let mut columns = row.columns();
+        let route = columns.id("scope", RouteId::from_bytes)?;
+        let [accepted, arrived, ended] = [columns.integer("accepted")?, columns.integer("arrived")?, columns.integer("ended")?];
+        *routes.entry(route).or_default() += Stats { accepted, arrived, ended, ..Stats::default() };
+    }
+    Ok(routes)
 }
 
 /// Returns the first environment after `after` that has metrics, whether it still exists or not.

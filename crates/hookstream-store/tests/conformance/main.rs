@@ -64,6 +64,7 @@ suite! {
         amounts_add_up
         subjects_resolutions_and_tenants_are_apart
         many_rows_are_added_in_parts
+        routes_are_summed_over_days
         errors_are_counted_apart
         expired_steps_are_removed_one_by_one;
     messages:
@@ -152,6 +153,7 @@ suite! {
         response_is_stored_with_its_change
         concurrent_changes_are_both_kept
         endpoint_keeps_all_fields
+        endpoints_of_an_environment_are_listed_with_filters
         endpoint_rotates_its_secret
         endpoint_uid_is_unique_per_application
         endpoints_changed_since_a_version_are_found

@@ -14,7 +14,7 @@ use hookstream_store::{
     operations::metrics::{self, Amounts, Range},
 };
 
-use crate::support::{Fixture, NOON, SECOND};
+use crate::support::{DAY, Fixture, NOON, SECOND};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -111,6 +111,26 @@ pub(crate) async fn many_rows_are_added_in_parts(world: &Fixture) {
     let found = series(world, Scope::Environment, Resolution::Minute).await;
     assert_eq!(found.len(), 1_000);
     assert_eq!((found[&(NOON + MINUTE * 32)], found[&(NOON + MINUTE * 33)]), (amounts(2).stats, amounts(1).stats));
+}
+
+pub(crate) async fn routes_are_summed_over_days(world: &Fixture) {
+    let (route, midnight) = (world.target(), NOON.day().start());
+    let row = |scope, start, number| (key(world, scope, Resolution::Day, start), amounts(number));
+    add(
+        world,
+        &[
+            row(Scope::Route(route), midnight - DAY * 2, 100),
+            row(Scope::Route(route), midnight - DAY, 2),
+            row(Scope::Route(route), midnight, 1),
+        ],
+    )
+    .await;
+    add(world, &[row(Scope::Environment, midnight, 50), row(Scope::Origin(world.application.into()), midnight, 50)]).await;
+    let found = metrics::by_route(&*world.store, world.tenant.environment, midnight - DAY).await.expect("read");
+    let Stats { accepted, arrived, ended, .. } = amounts(3).stats;
+    assert_eq!(found, BTreeMap::from([(route, Stats { accepted, arrived, ended, ..Stats::default() })]));
+    let of_stranger = metrics::by_route(&*world.store, world.stranger.environment, midnight - DAY).await.expect("read");
+    assert_eq!(of_stranger, BTreeMap::new());
 }
 
 pub(crate) async fn errors_are_counted_apart(world: &Fixture) {

@@ -30,7 +30,7 @@ use hookstream_store::{
     },
     outbound::{
         applications::{self, Created},
-        endpoints::{self, EndpointKey, Rotated, Rotation},
+        endpoints::{self, EndpointFilter, EndpointKey, Rotated, Rotation},
         event_types,
         idempotency::{self, NewResponse},
     },
@@ -236,6 +236,54 @@ pub(crate) async fn concurrent_changes_are_both_kept(world: &Fixture) {
     running.join_all().await;
     let found = applications::find(&*world.store, world.tenant, application.id).await.expect("read").expect("exists");
     assert_eq!(found.rate_limit, Some(20));
+}
+
+pub(crate) async fn endpoints_of_an_environment_are_listed_with_filters(world: &Fixture) {
+    let db = &*world.store;
+    let other = world.application(NOON, "other");
+    applications::create(db, &world.context(), &other, None).await.expect("stored");
+    let plain = |application_id| Endpoint { application_id, ..world.endpoint("https://example.com/hooks") };
+    let (healthy, first) = (plain(world.application), plain(other.id));
+    let failing = Endpoint { failing_since: Some(NOON), ..first };
+    let held = Endpoint { hold: Some(Hold::new(HoldReason::Failing, NOON, NOON + DAY)), ..plain(world.application) };
+    let asked = Endpoint { hold: Some(Hold::new(HoldReason::RetryAfter, NOON, NOON + DAY)), ..plain(world.application) };
+    let disabled = Endpoint {
+        status: EndpointStatus::Disabled,
+        disabled_reason: Some(DisabledReason::Gone),
+        disabled_at: Some(NOON),
+        ..plain(world.application)
+    };
+    let expired = Endpoint { expires_at: Some(NOON), ..plain(other.id) };
+    let all = [&healthy, &failing, &held, &asked, &disabled, &expired];
+    for endpoint in all {
+        endpoints::create(db, &world.context(), endpoint, &Secret::new("whsec_one"), None, None).await.expect("stored");
+    }
+    let check = async |status, is_failing, expected: &[&Endpoint]| {
+        let filter = EndpointFilter { status, is_failing };
+        let list =
+            async |after, limit| endpoints::list_all(db, world.tenant, filter, NOON, PageRequest { after, limit }).await.expect("listed");
+        let found: Vec<_> = list(None, 100).await.items.into_iter().map(|(endpoint, _)| endpoint.id).collect();
+        let mut ids: Vec<_> = expected.iter().map(|endpoint| endpoint.id).collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(*id));
+        assert_eq!(found, ids, "{filter:?}");
+        if let [first, second, ..] = ids[..] {
+            let page = list(Some(first), 1).await;
+            assert_eq!(page.items.first().map(|(endpoint, _)| endpoint.id), Some(second), "{filter:?}");
+        }
+    };
+    check(None, false, &all).await;
+    check(Some("active"), false, &[&healthy, &failing, &held, &asked]).await;
+    check(Some("disabled"), false, &[&disabled]).await;
+    check(Some("expired"), false, &[&expired]).await;
+    check(None, true, &[&failing, &held, &disabled]).await;
+    check(Some("active"), true, &[&failing, &held]).await;
+    assert_eq!(endpoints::count(db, world.tenant).await.expect("counted"), 6);
+    let found = endpoints::find_in_environment(db, world.tenant, failing.id).await.expect("read");
+    assert_eq!(found.as_ref(), Some(&failing));
+    assert_eq!(endpoints::find_in_environment(db, world.stranger, failing.id).await.expect("read"), None);
+    let filter = EndpointFilter::default();
+    let of_stranger = endpoints::list_all(db, world.stranger, filter, NOON, PageRequest { after: None, limit: 9 }).await.expect("listed");
+    assert!(of_stranger.items.is_empty());
 }
 
 pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {

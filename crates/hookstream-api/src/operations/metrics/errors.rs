@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use hookstream_model::operations::metrics::ErrorKey;
+use hookstream_model::{base::time::Timestamp, operations::metrics::ErrorKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,23 +60,38 @@ pub(crate) async fn errors(
     QueryParams(query): QueryParams<MetricsQuery>,
 ) -> Result<Json<ErrorBreakdown>, ApiError> {
     let asked = Asked::read(&api, &caller, &query).await?;
-    let mut counted: BTreeMap<ErrorKey, (i64, String)> = BTreeMap::new();
-    for (start, errors) in api.engine.metric_errors(&asked.range()).await? {
+    let counted = by_error(api.engine.metric_errors(&asked.range()).await?);
+    let total = counted.values().map(|(count, _)| count).sum();
+    let granularity = asked.window.granularity.as_str();
+    Ok(Json(ErrorBreakdown { errors: breakdown(counted, SHOWN), total, granularity }))
+}
+
+/// Failed attempts by error, each with the start of its last step.
+pub(crate) type ByError = BTreeMap<ErrorKey, (i64, Timestamp)>;
+
+/// Sums failed attempts over steps.
+pub(crate) fn by_error(steps: BTreeMap<Timestamp, BTreeMap<ErrorKey, i64>>) -> ByError {
+    let mut counted = ByError::new();
+    for (start, errors) in steps {
         for (error, attempts) in errors {
-            let (count, last) = counted.entry(error).or_default();
+            let (count, last) = counted.entry(error).or_insert((0, start));
             *count += attempts;
-            *last = start.to_string();
+            *last = start;
         }
     }
-    let total = counted.values().map(|(count, _)| count).sum();
-    let show = |(ErrorKey { word, status }, (count, last_bucket)): (ErrorKey, (i64, String))| ErrorCount {
+    counted
+}
+
+/// Returns at most `shown` errors, most frequent first.
+pub(crate) fn breakdown(counted: ByError, shown: usize) -> Vec<ErrorCount> {
+    let show = |(ErrorKey { word, status }, (count, last)): (ErrorKey, (i64, Timestamp))| ErrorCount {
         error: word,
         response_status: (status != 0).then_some(status),
         count,
-        last_bucket,
+        last_bucket: last.to_string(),
     };
     let mut errors: Vec<_> = counted.into_iter().map(show).collect();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));
-    errors.truncate(SHOWN);
-    Ok(Json(ErrorBreakdown { errors, total, granularity: asked.window.granularity.as_str() }))
+    errors.truncate(shown);
+    errors
 }

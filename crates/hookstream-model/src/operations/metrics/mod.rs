@@ -4,6 +4,7 @@
 //! at the time at which their message was **accepted**: the success rate of a window is the share of what fell due in it
 //! that has arrived by now. Attempts count at the time at which they were **made**.
 
+pub mod health;
 pub mod latency;
 
 use std::{ops::AddAssign, time::Duration};

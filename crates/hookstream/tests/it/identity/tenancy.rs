@@ -275,15 +275,8 @@ async fn foreign_resource_is_reported_as_absent() {
 }
 
 /// Operations with the scope `usage:read`.
-const OF_USAGE: [&str; 7] = [
-    "getUsage",
-    "getBillingUsage",
-    "getMetricsOverview",
-    "getVolume",
-    "getDeliveryMetrics",
-    "getLatency",
-    "getErrorMetrics",
-];
+const OF_USAGE: [&str; 7] =
+    ["getUsage", "getBillingUsage", "getMetricsOverview", "getVolume", "getDeliveryMetrics", "getLatency", "getErrorMetrics"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn key_without_the_scope_is_rejected() {
