@@ -1,4 +1,4 @@
-//! What is wrong now: facts from the engine and the store, decided by the model.
+//! Problems: facts from the engine and the store, decided by the model.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -40,7 +40,7 @@ use super::usage::payload_rate;
 use crate::{
     auth::caller::Caller,
     http::{error::ApiError, params::QueryParams},
-    outbound::endpoints::health,
+    metrics::reading,
     state::Api,
 };
 
@@ -84,7 +84,7 @@ pub(crate) struct ProblemCause {
     sentence: String,
 }
 
-/// What helps against a problem.
+/// Remedy of a problem.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProblemRemedy {
     /// `probe_now`, `notify_customer`, `raise_limit`, `recover`, `enable_and_recover`, `change_retention`, `raise_quota`, `free_disk` or
@@ -122,11 +122,11 @@ pub(crate) struct Problem {
     oldest_at: Option<String>,
     /// Time at which Hookstream disables the endpoint if nothing changes; `null` if it does not.
     disables_at: Option<String>,
-    /// What helps.
+    /// Remedy.
     remedy: ProblemRemedy,
 }
 
-/// What is wrong now.
+/// Problems of an environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProblemList {
     /// Problems, the worst first: by severity, then by what waits, then by duration.
@@ -166,14 +166,14 @@ pub(crate) async fn list(
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let (tenant, now) = (caller.tenant, api.now());
     let (suspects, is_partial) = suspects(&api, tenant, now).await?;
-    let pending = health::pending_of_all(&api, tenant).await?;
+    let pending = reading::pending_of_all(&api, tenant).await?;
     let lanes: BTreeMap<TargetId, Option<f64>> =
         api.engine.lanes(tenant.environment).into_iter().map(|lane| (lane.target, lane.per_second)).collect();
     let mut found = Vec::new();
     for endpoint in &suspects {
         let route = RouteId::from(endpoint.id);
-        let read = health::read(&api, tenant, route, &pending, now).await?;
-        let errors = health::errors(&api, tenant, route, now - LATELY, now).await?;
+        let read = reading::health(&api, tenant, route, &pending, now).await?;
+        let errors = reading::errors(&api, tenant, route, now - LATELY, now).await?;
         let facts = EndpointFacts {
             application_id: endpoint.application_id,
             endpoint_id: endpoint.id,
@@ -186,7 +186,7 @@ pub(crate) async fn list(
             pending: read.pending,
             oldest: read.oldest,
             day: read.total,
-            arriving: health::arriving(&api, tenant, route, now).await?,
+            arriving: reading::arriving(&api, tenant, route, now).await?,
             leaving: lanes.get(&TargetId::from(endpoint.id)).copied().flatten(),
             error: errors.into_iter().max_by_key(|(_, (count, _))| *count).map(|(error, _)| error),
         };

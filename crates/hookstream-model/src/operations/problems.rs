@@ -1,4 +1,4 @@
-//! What is wrong now: decided from facts, the same for the dashboard, the command line and alerts.
+//! Problems: things that are wrong now, decided from facts, the same for the dashboard, the command line and alerts.
 //!
 //! An endpoint has at most one problem, its worst. Each names its cause by a code with parameters and as a sentence, and
 //! the operation that helps.
@@ -157,7 +157,7 @@ pub enum Cause {
     LeaseExpired(Timestamp),
 }
 
-/// What helps, by the operation that does it.
+/// Remedy of a problem, by the operation that applies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// Close the circuit breaker, which sends a probe.
@@ -227,7 +227,7 @@ pub struct Problem {
     pub oldest: Option<Timestamp>,
     /// Time at which the endpoint is disabled if nothing changes.
     pub disables_at: Option<Timestamp>,
-    /// What helps.
+    /// Remedy.
     pub remedy: Remedy,
 }
 

@@ -1,22 +1,21 @@
 //! Conformance suite, which is the same for every store. A new database joins with a constructor of its fixture.
 
-mod audit_log;
 mod backlogs;
 mod conservation;
 mod deliveries;
 mod expiry;
-mod jobs;
 mod messages;
-mod metrics;
 mod migration;
+mod operations;
 mod packed;
 mod people;
 mod portal_keys;
-mod quotas;
 mod resources;
 mod support;
 mod transfer;
 mod vault;
+
+use operations::{audit_log, jobs, metrics, quotas};
 
 /// Generates one test per database and behaviour. After each test the counts must equal the rows.
 macro_rules! suite {

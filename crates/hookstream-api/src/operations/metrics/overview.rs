@@ -11,13 +11,11 @@ use hookstream_store::{delivery::counts::Counts, operations::metrics::Range};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    series::{DeliveryNumbers, LatencyNumbers},
-    window::total,
-};
+use super::window::total;
 use crate::{
     auth::caller::Caller,
     http::{error::ApiError, params::QueryParams},
+    metrics::figures::{DeliveryNumbers, LatencyNumbers},
     state::Api,
 };
 

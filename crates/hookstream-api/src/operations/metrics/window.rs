@@ -13,9 +13,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    auth::caller::Caller,
-    http::error::ApiError,
-    outbound::messages::{endpoint_of, time},
+    auth::{application_scope::endpoint_of, caller::Caller},
+    http::{error::ApiError, params::time},
     state::Api,
 };
 

@@ -1,27 +1,24 @@
 //! Health of an endpoint: 48 half hours, latency, circuit breaker, backlog.
 
-use std::{collections::BTreeMap, time::Duration};
-
 use axum::{Json, extract::State};
 use hookstream_engine::LaneView;
 use hookstream_model::{
     base::{
         ids::{RouteId, TargetId},
-        time::{Day, Timestamp},
+        time::Timestamp,
     },
     delivery::{
         hold::Circuit,
         queue::{Backlog, Shards},
         state::DisabledReason,
     },
-    identity::tenancy::Tenant,
     operations::metrics::{
-        Resolution, Scope, Stats,
+        Stats,
         health::{Health, drained_in, first_half_hour},
     },
     outbound::endpoint::{Endpoint as Model, EndpointStatus},
 };
-use hookstream_store::{delivery::deliveries::BacklogHead, operations::metrics::Range, outbound::endpoints};
+use hookstream_store::{delivery::deliveries::BacklogHead, outbound::endpoints};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,9 +29,9 @@ use crate::{
         error::ApiError,
         params::{OfId, PathParams},
     },
-    operations::metrics::{
-        errors::{ByError, ErrorCount, breakdown, by_error},
-        series::LatencyNumbers,
+    metrics::{
+        figures::{ByError, ErrorCount, LatencyNumbers, breakdown},
+        reading,
     },
     state::Api,
 };
@@ -45,9 +42,6 @@ const BACKLOGS: usize = 10_000;
 const COUNTED: usize = 10_000;
 /// Number of errors shown.
 const ERRORS: usize = 5;
-/// Time over which the present rate is measured: whole minutes.
-const LATELY: Duration = Duration::from_secs(5 * 60);
-
 /// Deliveries of one half hour.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HalfHour {
@@ -164,17 +158,17 @@ pub(crate) async fn get(
     let key = key(&api, &scope, &endpoint).await?;
     let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
     let now = api.now();
-    let pending = pending_of_all(&api, key.tenant).await?;
-    let health = read(&api, key.tenant, endpoint.id.into(), &pending, now).await?;
+    let pending = reading::pending_of_all(&api, key.tenant).await?;
+    let health = reading::health(&api, key.tenant, endpoint.id.into(), &pending, now).await?;
     let lanes = api.engine.lanes(key.tenant.environment);
     let lane = lanes.iter().find(|lane| lane.target == TargetId::from(endpoint.id));
     let (in_store, heads) = stored(&api, &endpoint).await?;
-    let errors = errors(&api, key.tenant, endpoint.id.into(), first_half_hour(now), now).await?;
-    let arriving = arriving(&api, key.tenant, endpoint.id.into(), now).await?;
+    let errors = reading::errors(&api, key.tenant, endpoint.id.into(), first_half_hour(now), now).await?;
+    let arriving = reading::arriving(&api, key.tenant, endpoint.id.into(), now).await?;
     Ok(Json(EndpointHealthAnswer { health: show(&api, &endpoint, &Found { health, lane, in_store, heads, errors, arriving }, now) }))
 }
 
-/// What was found about an endpoint.
+/// Facts about an endpoint.
 struct Found<'a> {
     health: Health,
     lane: Option<&'a LaneView>,
@@ -246,48 +240,6 @@ fn half_hour(start: Timestamp, stats: &Stats) -> HalfHour {
 
 fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
-}
-
-/// Returns the exact number of pending deliveries of an environment by day.
-pub(crate) async fn pending_of_all(api: &Api, tenant: Tenant) -> Result<BTreeMap<Day, i64>, ApiError> {
-    let counts = api.store.delivery_counts(tenant).await?;
-    Ok(counts.into_iter().map(|of_day| (of_day.day, of_day.counts.pending())).collect())
-}
-
-/// Reads the health of a route from its metrics.
-pub(crate) async fn read(
-    api: &Api,
-    tenant: Tenant,
-    route: RouteId,
-    pending: &BTreeMap<Day, i64>,
-    now: Timestamp,
-) -> Result<Health, ApiError> {
-    let before = now + Duration::from_millis(1);
-    let range = |resolution, from| Range { environment: tenant.environment, scope: Scope::Route(route), resolution, from, before };
-    let half_hours = api.engine.metrics(&range(Resolution::HalfHour, first_half_hour(now))).await?;
-    // Days without pending deliveries of the environment have none of the route.
-    let oldest = pending.iter().find(|(_, pending)| **pending > 0).map(|(day, _)| day.start());
-    let days = match oldest {
-        Some(from) => api.engine.metrics(&range(Resolution::Day, from)).await?,
-        None => BTreeMap::new(),
-    };
-    Ok(Health::read(&half_hours, &days, pending, now))
-}
-
-/// Returns the failed attempts of a route by error, each with the start of its last step.
-pub(crate) async fn errors(api: &Api, tenant: Tenant, route: RouteId, from: Timestamp, now: Timestamp) -> Result<ByError, ApiError> {
-    let before = now + Duration::from_millis(1);
-    let range = Range { environment: tenant.environment, scope: Scope::Route(route), resolution: Resolution::HalfHour, from, before };
-    Ok(by_error(api.engine.metric_errors(&range).await?))
-}
-
-/// Returns the deliveries a second that fell due lately.
-pub(crate) async fn arriving(api: &Api, tenant: Tenant, route: RouteId, now: Timestamp) -> Result<f64, ApiError> {
-    let before = Resolution::Minute.start(now);
-    let (environment, scope, resolution) = (tenant.environment, Scope::Route(route), Resolution::Minute);
-    let range = Range { environment, scope, resolution, from: before - LATELY, before };
-    let accepted: i64 = api.engine.metrics(&range).await?.values().map(|stats| stats.accepted).sum();
-    Ok(accepted as f64 / LATELY.as_secs_f64())
 }
 
 /// Returns the number of deliveries in the stored backlogs of an endpoint, and the first of each.

@@ -12,10 +12,11 @@ use hookstream_store::outbound::endpoints::{self, EndpointFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{health, view::Endpoint};
+use super::view::Endpoint;
 use crate::{
     auth::caller::Caller,
     http::{error::ApiError, page, params::QueryParams},
+    metrics::reading,
     state::Api,
 };
 
@@ -103,11 +104,11 @@ pub(crate) async fn list_all(
     let (tenant, now) = (caller.tenant, api.now());
     let page = endpoints::list_all(&*api.store, tenant, filter, now, request).await?;
     let cursor = page::cursor(&page, |(endpoint, _)| *endpoint.id.as_bytes());
-    let pending = health::pending_of_all(&api, tenant).await?;
+    let pending = reading::pending_of_all(&api, tenant).await?;
     let lanes = api.engine.lanes(tenant.environment);
     let mut listed = Vec::with_capacity(page.items.len());
     for (endpoint, secret) in page.items {
-        let found = health::read(&api, tenant, endpoint.id.into(), &pending, now).await?;
+        let found = reading::health(&api, tenant, endpoint.id.into(), &pending, now).await?;
         let lane = lanes.iter().find(|lane| lane.target == TargetId::from(endpoint.id));
         let rounded = |number: f64| (number * 10.0).round() / 10.0;
         let health = HealthSummary {
