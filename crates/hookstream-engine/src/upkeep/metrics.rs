@@ -202,8 +202,8 @@ impl Metrics {
         }
     }
 
-    /// Turns the counted numbers into rows. Returns the number of rows that wait, of each resolution.
-    pub(crate) fn gather(&self, now: Timestamp) -> BTreeMap<Resolution, usize> {
+    /// Turns the counted numbers into rows.
+    pub(crate) fn gather(&self, now: Timestamp) {
         let counted = std::mem::take(&mut *self.counted());
         if counted.left_out > 0 {
             tracing::warn!(
@@ -222,11 +222,6 @@ impl Metrics {
             tracing::error!(rows = rows.dropped, "metrics were dropped because too many wait to be written");
             rows.dropped = 0;
         }
-        let mut waiting = BTreeMap::new();
-        for key in rows.waiting.keys() {
-            *waiting.entry(key.resolution).or_default() += 1;
-        }
-        waiting
     }
 
     /// Returns the keys of the rows that wait, of some resolutions.

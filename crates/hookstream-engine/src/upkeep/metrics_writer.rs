@@ -42,9 +42,11 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 /// Writes the rows that are due. Returns whether the store took them.
 pub(crate) async fn write(core: &Core, is_all: bool) -> bool {
-    let waiting = core.metrics.gather(core.now());
-    let minutes = waiting.get(&Resolution::Minute).copied().unwrap_or(0);
-    let keys = core.metrics.waiting(|resolution| is_all || (resolution == Resolution::Minute && minutes <= MANY));
+    core.metrics.gather(core.now());
+    let keys = core.metrics.waiting(|resolution| is_all || resolution == Resolution::Minute);
+    if !is_all && keys.len() > MANY {
+        return true;
+    }
     for keys in keys.chunks(PER_COMMIT) {
         let _moving = core.metrics.moving.write().await;
         let mut rows = core.metrics.take(keys);
