@@ -10,6 +10,7 @@ mod background;
 pub mod fuzz;
 mod http;
 mod identity;
+mod metrics;
 mod openapi;
 mod operations;
 mod outbound;

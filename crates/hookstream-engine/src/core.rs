@@ -35,7 +35,7 @@ use crate::{
     routing::{
         application_front::ApplicationFront, applications::Applications, directory::OriginDirectory, event_types::EventTypes, front::Front,
     },
-    upkeep::{budgets::Budgets, health::Health, holds::Holds, quotas::Quotas},
+    upkeep::{budgets::Budgets, health::Health, holds::Holds, metrics::Metrics, quotas::Quotas},
 };
 
 pub(crate) struct Core {
@@ -50,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) event_types: EventTypes,
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) metrics: Metrics,
     pub(crate) checks: Arc<Checks>,
     /// Outcomes to record.
     pub(crate) outcomes: mpsc::Sender<PendingRecord>,
@@ -105,6 +106,7 @@ impl Core {
             quotas,
             checks,
             budgets: Budgets::default(),
+            metrics: Metrics::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             backlog_claims: tokio::sync::Mutex::new(()),
             timer_moved: Notify::new(),

@@ -108,6 +108,7 @@ impl Handle {
         core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::metrics_writer::run(Arc::clone(&core)));
         Ok(Self { core })
     }
 
@@ -175,8 +176,8 @@ impl Handle {
         }
         self.core.finished.cancel();
         self.core.tasks.close();
-        // The remaining tasks end on the token and drop the attempts that hang.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.core.tasks.wait()).await;
+        // The remaining tasks end on the token, drop the attempts that hang, and write the last holds, health and metrics.
+        let _ = tokio::time::timeout(Duration::from_secs(3), self.core.tasks.wait()).await;
         let _ = tokio::time::timeout(Duration::from_secs(2), crate::cluster::renewal::retire(&self.core)).await;
     }
 }

@@ -45,6 +45,8 @@ enum Command {
     Send(commands::send::SendArgs),
     /// Explain why a message was or wasn't delivered
     Explain(commands::explain::ExplainArgs),
+    /// List what is wrong now, and what helps
+    Problems(commands::problems::ProblemsArgs),
     /// List and show applications
     Applications(commands::resources::applications::ApplicationsArgs),
     /// List and show endpoints, and resend what they missed
@@ -103,6 +105,7 @@ fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> 
         Command::Login(arguments) => Box::pin(commands::login::run(arguments)),
         Command::Logout(arguments) => Box::pin(async move { commands::login::logout(&arguments) }),
         Command::Whoami(arguments) => Box::pin(commands::login::whoami(arguments)),
+        Command::Problems(arguments) => Box::pin(commands::problems::run(arguments)),
         Command::Applications(arguments) => Box::pin(commands::resources::applications::run(arguments)),
         Command::Endpoints(arguments) => Box::pin(commands::resources::endpoints::run(arguments)),
         Command::Messages(arguments) => Box::pin(commands::resources::messages::run(arguments)),

@@ -11,7 +11,7 @@ use std::{
 type Module = Vec<String>;
 
 /// Folders that a folder of a crate may import from, besides itself. Folders that are not listed may import any.
-const MAY_IMPORT: [(&str, &str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &str, &[&str]); 15] = [
     ("hookstream-model", "base", &[]),
     ("hookstream-destinations", "net", &[]),
     // The transfer, in `db`, takes the columns of each table from its resource.
@@ -23,9 +23,10 @@ const MAY_IMPORT: [(&str, &str, &[&str]); 14] = [
     ("hookstream-api", "http", &["auth"]),
     ("hookstream-api", "auth", &["http"]),
     ("hookstream-api", "background", &["auth", "http"]),
-    ("hookstream-api", "outbound", &["auth", "http", "background"]),
+    ("hookstream-api", "metrics", &["auth", "http"]),
+    ("hookstream-api", "outbound", &["auth", "http", "background", "metrics"]),
     ("hookstream-api", "identity", &["auth", "http", "background"]),
-    ("hookstream-api", "operations", &["auth", "http", "background"]),
+    ("hookstream-api", "operations", &["auth", "http", "background", "metrics"]),
     ("hookstream-api", "portal", &["auth", "http", "background", "outbound", "operations"]),
 ];
 

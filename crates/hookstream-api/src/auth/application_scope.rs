@@ -15,7 +15,7 @@ use crate::{
         caller::{Caller, check_tenant},
         credentials::{Credentials, Principal},
     },
-    http::error::ApiError,
+    http::{error::ApiError, params::id},
     state::Api,
 };
 
@@ -94,4 +94,10 @@ impl ApplicationScope {
             (Requester::Customer, None) | (Requester::Sender, _) => Ok(()),
         }
     }
+}
+
+/// Returns the endpoint that a filter names. A deleted endpoint can be named by its id.
+pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -> Result<EndpointId, ApiError> {
+    let known = routes.and_then(|routes| routes.endpoint_by_reference(reference)).map(|route| route.endpoint.id);
+    known.map_or_else(|| id(reference, "Endpoint"), Ok)
 }

@@ -36,6 +36,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/applications" | "/applications/{appId}") => read(Applications),
         ("POST", "/applications") | ("PATCH" | "DELETE", "/applications/{appId}") => write(Applications),
         ("GET", "/applications/{appId}/endpoints" | "/applications/{appId}/endpoints/{id}") => read(Endpoints),
+        ("GET", "/endpoints" | "/applications/{appId}/endpoints/{id}/health" | "/problems") => read(Endpoints),
         ("POST", "/applications/{appId}/endpoints") | ("PATCH" | "DELETE", "/applications/{appId}/endpoints/{id}") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
         ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
@@ -50,7 +51,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/applications/{appId}/portal-access") => write(Portal),
         ("GET", "/portal/application" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
         ("GET" | "POST", "/portal/endpoints") | ("GET" | "PATCH" | "DELETE", "/portal/endpoints/{id}") => Need::Customer,
-        ("GET", "/portal/endpoints/{id}/secret" | "/portal/endpoints/{id}/attempts") => Need::Customer,
+        ("GET", "/portal/endpoints/{id}/secret" | "/portal/endpoints/{id}/attempts" | "/portal/endpoints/{id}/health") => Need::Customer,
         ("POST", "/portal/endpoints/{id}/rotate-secret" | "/portal/endpoints/{id}/test" | "/portal/endpoints/{id}/recover") => {
             Need::Customer
         }
@@ -92,6 +93,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
         ("GET", "/usage" | "/billing/usage") => read(Usage),
+        ("GET", "/metrics/overview" | "/metrics/volume" | "/metrics/deliveries" | "/metrics/latency" | "/metrics/errors") => read(Usage),
         ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
         _ => return None,
     })

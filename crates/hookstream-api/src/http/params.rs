@@ -1,6 +1,7 @@
 //! Path and query parameters, with errors in the API's own form.
 
 use axum::extract::{FromRequestParts, Path, Query};
+use hookstream_model::base::time::{InvalidTime, Timestamp};
 use http::request::Parts;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -46,6 +47,11 @@ pub(crate) struct OfId {
 pub(crate) struct OfMessage {
     #[serde(rename = "msgId")]
     pub(crate) message: String,
+}
+
+/// Parses a time in a query.
+pub(crate) fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+    text.parse().map_err(|error: InvalidTime| ApiError::invalid(field, &error.to_string()))
 }
 
 /// Parses the id of a resource in a path. A malformed id names nothing that exists.

@@ -180,7 +180,8 @@ fn is_text(property: &Value) -> bool {
 
 /// Returns true if a field is a time, by its name.
 fn is_time(field: &str) -> bool {
-    field.ends_with("_at") || matches!(field, "since" | "until" | "held_until" | "as_of")
+    field.ends_with("_at")
+        || matches!(field, "since" | "until" | "held_until" | "as_of" | "after" | "before" | "from" | "to" | "bucket" | "last_bucket")
 }
 
 fn complete_operation(method: &Method, path: &str, operation: &mut Value, schemas: &Value) {

@@ -45,6 +45,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         (name = "Organizations", description = "Organizations: members, roles and invitations."),
         (name = "Sign-in", description = "Sign-in: sessions, passwords, second factors and identity providers of users. A request with the session cookie that changes something must come from a page of this installation."),
         (name = "Portal", description = "Portal: operations for your customers, with a portal token."),
+        (name = "Metrics", description = "Metrics: numbers of messages, deliveries and attempts over time."),
         (name = "Usage", description = "Usage: counts of messages and deliveries, storage and quotas."),
         (name = "Audit log", description = "Audit log: changes with their actor, address, and state before and after."),
         (name = "Nodes", description = "Nodes: processes of this installation, and their delivery queues."),

@@ -47,10 +47,33 @@ const LEVEL: Set = Set::closed(&["environment", "organization"]);
 const MESSAGE: Set = Set::closed(&["pending", "delivered", "failed", "skipped"]);
 const ATTEMPT: Set = Set::closed(&["success", "failed"]);
 const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "replay", "test"]);
+const PROBLEM: Set = Set::open(&[
+    "endpoint_disabled",
+    "circuit_open",
+    "endpoint_failing",
+    "backlog_growing",
+    "deliveries_missed",
+    "storage_budget",
+    "disk_full",
+    "quota",
+    "node_lapsed",
+]);
+const REMEDY: Set = Set::open(&[
+    "probe_now",
+    "notify_customer",
+    "raise_limit",
+    "recover",
+    "enable_and_recover",
+    "change_retention",
+    "raise_quota",
+    "free_disk",
+    "restart_node",
+]);
+const GRANULARITY: Set = Set::closed(&["minute", "half_hour", "hour", "day"]);
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` matches all.
-const FIELDS: [(&str, &str, Set); 39] = [
+const FIELDS: [(&str, &str, Set); 46] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
@@ -58,12 +81,15 @@ const FIELDS: [(&str, &str, Set); 39] = [
     ("*", "hold_reason", HOLD),
     ("*", "trigger_type", TRIGGER),
     ("*", "level", LEVEL),
+    ("*", "granularity", GRANULARITY),
     ("Application", "status", SWITCH),
     ("UpdateApplication", "status", SWITCH),
     ("Endpoint", "type", Set::open(&KINDS)),
     ("CreateEndpoint", "type", Set::closed(&KINDS)),
     ("UpdateEndpoint", "type", Set::closed(&KINDS)),
     ("Endpoint", "status", Set::open(&["active", "paused", "disabled", "expired"])),
+    ("EndpointHealth", "status", Set::open(&["active", "paused", "disabled", "expired"])),
+    ("EndpointHealth", "disabled_reason", Set::open(&["gone", "asked_to_stop", "kept_failing"])),
     ("UpdateEndpoint", "status", Set::closed(&["active", "paused", "disabled"])),
     ("Endpoint", "disabled_reason", Set::open(&["gone", "asked_to_stop", "kept_failing"])),
     ("EventType", "status", CATALOGUE),
@@ -83,6 +109,10 @@ const FIELDS: [(&str, &str, Set); 39] = [
     ("BillingUsage", "plan", Set::closed(&["self_hosted"])),
     ("Storage", "forecast", Set::closed(&["levels_out", "budget_reached", "unknown"])),
     ("Node", "role", Set::closed(&["all", "api", "worker"])),
+    ("Problem", "severity", Set::closed(&["critical", "warning", "notice"])),
+    ("Problem", "kind", PROBLEM),
+    ("ProblemSubject", "kind", Set::open(&["endpoint", "environment", "organization", "installation", "node"])),
+    ("ProblemRemedy", "action", REMEDY),
     ("Session", "method", Set::open(&["password", "second_factor", "link", "oidc:google"])),
     ("Member", "role", ROLES),
     ("UpdateMember", "role", ROLES),
@@ -103,6 +133,9 @@ pub(super) fn of_parameter(path: &str, name: &str) -> Option<Set> {
         "direction" => Some(Set::closed(&["next", "prev"])),
         "status_code_class" => Some(Set::closed(&["1xx", "2xx", "3xx", "4xx", "5xx", "none"])),
         "only" => Some(Set::closed(&["failed"])),
+        "granularity" => Some(GRANULARITY),
+        "status" if path == "/v1/endpoints" => Some(Set::closed(&["active", "paused", "disabled", "expired"])),
+        "failing" => Some(Set::closed(&["0", "1"])),
         "status" if path.ends_with("/attempts") => Some(ATTEMPT),
         "status" if path.ends_with("/messages") => Some(MESSAGE),
         _ => None,

@@ -185,9 +185,8 @@ pub(crate) async fn get(
     Ok(Json(UsageAnswer { usage: Usage { figures: total.into(), days, storage, disk } }))
 }
 
-/// Returns the size of payloads by the day of their messages, and the forecast.
-fn storage(payloads: &[(Day, u64)], today: Day, limits: Limits) -> Storage {
-    let payload_bytes = payloads.iter().map(|(_, bytes)| bytes).sum();
+/// Returns the average bytes of payloads per day over the last full days, and the age of the oldest payload in days.
+pub(super) fn payload_rate(payloads: &[(Day, u64)], today: Day) -> (Option<u64>, u32) {
     let kept: Vec<_> = payloads.iter().filter(|(_, bytes)| *bytes > 0).collect();
     let oldest = kept.first().map_or(today, |(day, _)| *day).min(today);
     // Days without messages have no figures, but they count.
@@ -196,6 +195,13 @@ fn storage(payloads: &[(Day, u64)], today: Day, limits: Limits) -> Storage {
     let of_measured = kept.iter().filter(|(day, _)| measured.contains(day)).map(|(_, bytes)| *bytes);
     let bytes_per_day = of_measured.sum::<u64>().checked_div(u64::try_from(measured.len()).unwrap_or(u64::MAX));
     let age = u32::try_from(full.len()).unwrap_or(u32::MAX);
+    (bytes_per_day, age)
+}
+
+/// Returns the size of payloads by the day of their messages, and the forecast.
+fn storage(payloads: &[(Day, u64)], today: Day, limits: Limits) -> Storage {
+    let payload_bytes = payloads.iter().map(|(_, bytes)| bytes).sum();
+    let (bytes_per_day, age) = payload_rate(payloads, today);
     let (forecast, forecast_in_days, level_bytes) = match outlook(limits, payload_bytes, bytes_per_day, age) {
         Outlook::Unknown => ("unknown", None, None),
         Outlook::Level { bytes, in_days } => ("levels_out", Some(in_days), Some(bytes)),

@@ -15,13 +15,16 @@ use hookstream_store::delivery::finding::{AttemptFilter, AttemptPosition, Attemp
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::messages::{Attempt, bound, endpoint_of, event_types, show_attempt, time};
+use super::messages::{Attempt, bound, event_types, show_attempt};
 use crate::{
-    auth::{application_scope::ApplicationScope, caller::Caller},
+    auth::{
+        application_scope::{ApplicationScope, endpoint_of},
+        caller::Caller,
+    },
     http::{
         error::ApiError,
         page,
-        params::{OfId, PathParams},
+        params::{OfId, PathParams, time},
         several::{self, SeveralParams},
     },
     state::Api,

@@ -9,10 +9,7 @@ use axum::{
 };
 use hookstream_engine::{Accepted, ApplicationRoutes, Draft, RetrySelection};
 use hookstream_model::{
-    base::{
-        ids::{EndpointId, MessageId, ResourceId, RouteId},
-        time::{InvalidTime, Timestamp},
-    },
+    base::ids::{EndpointId, MessageId, ResourceId, RouteId},
     delivery::{
         attempt::Attempt as AttemptModel,
         state::DeliveryState,
@@ -42,12 +39,16 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{application_scope::ApplicationScope, audited_caller::AuditedCaller, caller::Caller},
+    auth::{
+        application_scope::{ApplicationScope, endpoint_of},
+        audited_caller::AuditedCaller,
+        caller::Caller,
+    },
     http::{
         body::{OrText, RawBody, json_value},
         error::ApiError,
         idempotency, page,
-        params::{OfMessage, PathParams, QueryParams, id},
+        params::{OfMessage, PathParams, QueryParams, id, time},
         several::{self, SeveralParams},
     },
     state::Api,
@@ -465,10 +466,6 @@ pub(crate) fn bound(field: &'static str, text: Option<&str>) -> Result<Option<Id
     Ok(at.map(|at| *MessageId::before_all_at(at).as_bytes()))
 }
 
-pub(crate) fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
-    text.parse().map_err(|error: InvalidTime| ApiError::invalid(field, &error.to_string()))
-}
-
 pub(crate) fn event_types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
     several::list(text)
         .map(|name| {
@@ -476,12 +473,6 @@ pub(crate) fn event_types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
             Ok(name.to_owned())
         })
         .collect()
-}
-
-/// Returns the endpoint that a filter names. A deleted endpoint can be named by its id.
-pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -> Result<EndpointId, ApiError> {
-    let known = routes.and_then(|routes| routes.endpoint_by_reference(reference)).map(|route| route.endpoint.id);
-    known.map_or_else(|| id(reference, "Endpoint"), Ok)
 }
 
 /// Get a message

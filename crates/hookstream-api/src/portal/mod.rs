@@ -11,7 +11,7 @@ use crate::{
     operations::jobs,
     outbound::{
         attempts,
-        endpoints::{create, delete, read, secrets, test, update},
+        endpoints::{create, delete, health, read, secrets, test, update},
         messages,
     },
     state::Api,
@@ -26,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(operations::list_event_types))
         .routes(in_portal(routes!(read::list, create::create)))
         .routes(in_portal(routes!(read::get, update::update, delete::delete)))
+        .routes(in_portal(routes!(health::get)))
         .routes(in_portal(routes!(secrets::rotate_secret)))
         .routes(in_portal(routes!(secrets::reveal_secret)))
         .routes(in_portal(routes!(test::test)))

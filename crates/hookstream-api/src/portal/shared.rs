@@ -38,7 +38,7 @@ const fn same(of: &'static str, id: &'static str) -> InPortal {
 }
 
 /// Shared operations.
-const IN_PORTAL: [InPortal; 13] = [
+const IN_PORTAL: [InPortal; 14] = [
     InPortal { description: Some("The values of custom `headers` are shown as `***`."), ..same("listEndpoints", "listPortalEndpoints") },
     InPortal {
         description: Some(
@@ -50,6 +50,7 @@ const IN_PORTAL: [InPortal; 13] = [
         ..same("createEndpoint", "createPortalEndpoint")
     },
     same("getEndpoint", "getPortalEndpoint"),
+    InPortal { summary: Some("Get the health of an endpoint in the portal"), ..same("getEndpointHealth", "getPortalEndpointHealth") },
     InPortal {
         description: Some(
             "A customer can set `url`, `description`, `filter_types`, `headers` (which replace all current headers) and `status`. The sender \

@@ -20,9 +20,13 @@ use hookstream_model::{
         session::{Policy, SessionText},
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     },
-    operations::audit_log::AuditContext,
+    operations::{
+        audit_log::AuditContext,
+        quota::{Quota, Quotas},
+    },
 };
 use hookstream_store::{
+    Database,
     db::vault_keys,
     identity::{api_keys, links, organizations},
     sqlite::SqliteStore,
@@ -124,6 +128,11 @@ impl Installation {
         let (status, response) = owner.post("/v1/auth/setup", body).await;
         assert_eq!(status, 200, "{response}");
         owner
+    }
+
+    /// Sets a quota of all organizations, before they use it.
+    pub(crate) fn limit(&self, quota: Quota, most: u64) {
+        self.store.installation_quotas().set(Quotas::default().with(quota, Some(most)));
     }
 
     /// Moves the clock forward.

@@ -66,6 +66,7 @@ pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingR
             target: *lane,
             backlog,
             settled: settled(delivery, None, next),
+            message: Arc::clone(&delivery.message),
             effect: None,
         });
     }
@@ -130,7 +131,8 @@ async fn attempt(core: &Core, route: Arc<Route>, lane: TargetId, deliveries: &[(
             tracing::info!(message.id = %delivery.message.id, endpoint.id = %target.key.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
         let settled = settled(delivery, Some(describe(core, delivery, &exchange)), next);
-        recorded.push(PendingRecord { owner: delivery.owner, target: lane, backlog: *backlog, settled, effect: None });
+        let message = Arc::clone(&delivery.message);
+        recorded.push(PendingRecord { owner: delivery.owner, target: lane, backlog: *backlog, settled, message, effect: None });
     }
     if let Some(first) = recorded.first_mut() {
         first.effect = Some(Effect { outcome: exchange.sent.outcome, disable, at: now, route });

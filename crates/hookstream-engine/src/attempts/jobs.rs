@@ -19,7 +19,7 @@ use hookstream_store::{
 };
 use tokio::time::Instant;
 
-use crate::{EndpointRoute, Handle, core::Core};
+use crate::{EndpointRoute, Handle, core::Core, upkeep::metrics::Subject};
 
 /// Interval between looks for jobs; a job created here starts at once.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -227,20 +227,36 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
     let most = job.next_slice();
     let look = (most * LOOK_PER_TAKEN).max(MIN_LOOK);
     let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, look)).await? };
-    let Some((messages, position)) = choose(&job, &found, route, most) else {
+    let Some((chosen, position)) = choose(&job, &found, route, most) else {
         return end(core, &job, owner, JobState::Completed { at: now }, job.progress.completed()).await;
     };
+    let messages = chosen.iter().map(|candidate| candidate.message_id).collect();
     let slice = JobSlice { owner, messages, position, now, job };
     let job = slice.job.clone();
     let requeued = core.store.advance_job(slice).await?.unwrap_or(0);
     if requeued > 0 {
+        // A delivery that changed since the query was left out; which one is not known, and matters little here.
+        for candidate in chosen.into_iter().take(requeued) {
+            note_requeued(core, &job, candidate);
+        }
         core.note_due(now);
     }
     Ok(job.pause_after(requeued))
 }
 
+/// Counts a requeued delivery in the metrics.
+fn note_requeued(core: &Core, job: &Job, candidate: &Candidate) {
+    let subject = Subject {
+        environment: job.tenant.environment,
+        origin: job.application_id.into(),
+        event_type: &candidate.event_type,
+        message: candidate.message_id,
+    };
+    core.metrics.requeued(subject, job.endpoint_id.into(), candidate.status.into(), core.now());
+}
+
 /// Returns at most `most` matching messages and the last position examined; `None` if nothing was found.
-fn choose(job: &Job, found: &[Candidate], route: EndpointRoute<'_>, most: usize) -> Option<(Vec<MessageId>, MessageId)> {
+fn choose<'a>(job: &Job, found: &'a [Candidate], route: EndpointRoute<'_>, most: usize) -> Option<(Vec<&'a Candidate>, MessageId)> {
     let mut position = found.first()?.message_id;
     let mut messages = Vec::new();
     for candidate in found {
@@ -249,7 +265,7 @@ fn choose(job: &Job, found: &[Candidate], route: EndpointRoute<'_>, most: usize)
         }
         position = candidate.message_id;
         if candidate.has_payload && is_selected(job, candidate, route) {
-            messages.push(candidate.message_id);
+            messages.push(candidate);
         }
     }
     Some((messages, position))
@@ -454,6 +470,7 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            disabled_at: None,
             uid: None,
             metadata: None,
             channels: None,

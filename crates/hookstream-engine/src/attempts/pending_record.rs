@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hookstream_model::{
     base::{ids::TargetId, time::Timestamp},
     delivery::{outcome::Outcome, queue::Backlog, state::DisabledReason},
+    outbound::message::Message,
 };
 use hookstream_store::delivery::deliveries::{Owner, Settled};
 
@@ -19,6 +20,8 @@ pub(crate) struct PendingRecord {
     /// Backlog in which it blocks the deliveries behind it.
     pub(crate) backlog: Option<Backlog>,
     pub(crate) settled: Settled,
+    /// Message of the delivery.
+    pub(crate) message: Arc<Message>,
     /// Effect on its target, if an attempt was made.
     pub(crate) effect: Option<Effect>,
 }

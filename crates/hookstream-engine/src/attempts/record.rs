@@ -10,6 +10,7 @@ use hookstream_model::{
     base::time::Timestamp,
     delivery::{attempt::Attempt, state::DisabledReason},
     operations::audit_log::AuditContext,
+    outbound::message::Message,
 };
 use hookstream_store::{
     Error,
@@ -22,7 +23,10 @@ use crate::{
     core::Core,
     queues::schedule::{self, Finished},
     routing::route::Route,
-    upkeep::hold_writer,
+    upkeep::{
+        hold_writer,
+        metrics::{Recorded, Subject},
+    },
 };
 
 /// Maximum number of outcomes in one commit.
@@ -157,17 +161,29 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
     let next_due = part.iter().filter_map(|recorded| due_at(&recorded.settled)).min();
     let mut settled = Vec::with_capacity(part.len());
     let mut effects = Vec::with_capacity(part.len());
-    for PendingRecord { target, backlog, settled: row, effect, owner: _ } in part {
+    for PendingRecord { target, backlog, settled: row, message, effect, owner: _ } in part {
         settled.push(row);
-        effects.push((target, backlog, effect));
+        effects.push((target, backlog, message, effect));
     }
     let settled = Arc::new(settled);
-    if let Err(error) = core.store.settle(owner, Arc::clone(&settled)).await {
-        let settled = Arc::try_unwrap(settled).unwrap_or_else(|shared| shared.to_vec());
-        let back = settled.into_iter().zip(effects);
-        let back = back.map(|(settled, (target, backlog, effect))| PendingRecord { owner, target, backlog, settled, effect });
-        return Err((error, back.collect()));
-    }
+    let is_counted = match core.store.settle(owner, Arc::clone(&settled)).await {
+        Ok(is_counted) => is_counted,
+        Err(error) => {
+            let settled = Arc::try_unwrap(settled).unwrap_or_else(|shared| shared.to_vec());
+            let back = settled.into_iter().zip(effects);
+            let back = back.map(|(settled, (target, backlog, message, effect))| PendingRecord {
+                owner,
+                target,
+                backlog,
+                settled,
+                message,
+                effect,
+            });
+            return Err((error, back.collect()));
+        }
+    };
+    let rows = settled.iter().zip(&effects).zip(is_counted).filter_map(|(row, is_counted)| is_counted.then_some(row));
+    core.metrics.recorded(rows.map(|(settled, (_, _, message, _))| counted(settled, message)), core.now());
     for effect in effects.into_iter().filter_map(|(.., effect)| effect) {
         apply(core, effect);
     }
@@ -219,6 +235,13 @@ async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: PendingRecord, a
         Ok(()) => Ok(()),
         Err((_, mut back)) => Err(back.pop().expect("the refused row comes back")),
     }
+}
+
+/// Returns what the metrics count of a settled delivery.
+fn counted<'a>(settled: &'a Settled, message: &'a Message) -> Recorded<'a> {
+    let Settled { environment_id, route_id, attempt, next, .. } = settled;
+    let subject = Subject { environment: *environment_id, origin: message.origin_id, event_type: &message.event_type, message: message.id };
+    Recorded { subject, route: *route_id, attempt: attempt.as_ref(), next: *next }
 }
 
 /// The deliveries behind one in its backlog wait as long as it does.

@@ -8,7 +8,7 @@ use hookstream_model::{
 };
 use hookstream_store::delivery::deliveries::{Redelivered, Redelivery};
 
-use crate::Handle;
+use crate::{Handle, upkeep::metrics::Subject};
 
 /// Reason why a message cannot be redelivered.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +79,17 @@ impl Handle {
             trigger: Trigger::Manual,
             now,
         };
+        let requeued = redelivery.routes.clone();
         let retried = match self.core.store.redeliver(redelivery).await? {
             Redelivered::Requeued(routes) => routes,
             Redelivered::NotFound => return Err(RetryError::NotFound),
             Redelivered::PayloadExpired => return Err(RetryError::PayloadExpired),
         };
+        let subject = Subject { environment: tenant.environment, origin: origin_id, event_type: &message.event_type, message: message_id };
+        for route in requeued {
+            let before = detail.deliveries.iter().find(|delivery| delivery.route_id == route).map(|delivery| &delivery.state);
+            self.core.metrics.requeued(subject, route, before.into(), now);
+        }
         self.core.note_due(now);
         Ok(retried)
     }

@@ -20,7 +20,7 @@ use crate::{
         schedule::{self, Offered},
     },
     routing::route::Route,
-    upkeep::quotas::Reservation,
+    upkeep::{metrics::Subject, quotas::Reservation},
 };
 
 /// New delivery, with its lane if this process takes it.
@@ -73,6 +73,8 @@ pub(crate) async fn publish(
     let message = Arc::clone(&publication.message);
     let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
     let left_to_claim = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Waiting { .. }));
+    let is_skipped = |delivery: &NewDelivery| (delivery.route_id, matches!(delivery.state, NewState::Skipped(_)));
+    let deliveries: Vec<_> = publication.deliveries.iter().map(is_skipped).collect();
     let route_ids = publication.deliveries.iter().map(|delivery| delivery.route_id);
     let ours: Vec<_> = route_ids.zip(ours).filter_map(|(route_id, ours)| Some((route_id, ours?))).collect();
     let owner = publication.owner;
@@ -94,6 +96,9 @@ pub(crate) async fn publish(
     if published == Published::Stored {
         reservation.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
+        let (origin, event_type) = (message.origin_id, message.event_type.as_str());
+        let subject = Subject { environment: environment_id, origin, event_type, message: message.id };
+        core.metrics.accepted(subject, deliveries.into_iter());
         let owned = ours.len();
         let offered = ours.into_iter().enumerate().map(|(number, (route_id, Ours { policy, backlog }))| {
             let due_at = message.id.timestamp();

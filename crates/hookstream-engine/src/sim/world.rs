@@ -200,6 +200,7 @@ impl Simulation {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            disabled_at: None,
             uid: None,
             metadata: None,
             channels: None,

@@ -29,13 +29,13 @@ impl Holds {
 fn log(key: &TargetKey, before: Option<HoldReason>, hold: Option<Hold>) {
     let (endpoint, application) = (key.id, key.origin);
     match (before, hold) {
-        (Some(HoldReason::Failing), Some(Hold { reason: reason @ HoldReason::Failing, until })) => {
+        (Some(HoldReason::Failing), Some(Hold { reason: reason @ HoldReason::Failing, until, .. })) => {
             tracing::info!(endpoint.id = %endpoint, application.id = %application, reason = reason.as_str(), %until, "circuit breaker stays open");
         }
-        (_, Some(Hold { reason: reason @ HoldReason::Failing, until })) => {
+        (_, Some(Hold { reason: reason @ HoldReason::Failing, until, .. })) => {
             tracing::info!(endpoint.id = %endpoint, application.id = %application, reason = reason.as_str(), %until, "circuit breaker opened");
         }
-        (_, Some(Hold { reason: reason @ HoldReason::RetryAfter, until })) => {
+        (_, Some(Hold { reason: reason @ HoldReason::RetryAfter, until, .. })) => {
             tracing::info!(endpoint.id = %endpoint, application.id = %application, reason = reason.as_str(), %until, "endpoint held by Retry-After");
         }
         (Some(HoldReason::RetryAfter), None) => {

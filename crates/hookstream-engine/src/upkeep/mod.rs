@@ -1,4 +1,4 @@
-//! Background work: retention, budgets, quotas, holds.
+//! Background work: retention, budgets, quotas, holds, metrics.
 
 pub(crate) mod budget_task;
 pub(crate) mod budgets;
@@ -7,6 +7,9 @@ pub(crate) mod health;
 pub(crate) mod health_writer;
 pub(crate) mod hold_writer;
 pub(crate) mod holds;
+pub(crate) mod metrics;
+mod metrics_reader;
+pub(crate) mod metrics_writer;
 pub(crate) mod quota_task;
 pub(crate) mod quotas;
 pub(crate) mod retention;

@@ -1,9 +1,16 @@
-//! Prepares the next day's storage, and drops expired days, payloads and jobs.
+//! Prepares the next day's storage, and drops expired days, payloads, jobs and metrics.
 
 use std::{sync::Arc, time::Duration};
 
-use hookstream_model::base::time::Day;
-use hookstream_store::identity::environments;
+use hookstream_model::{
+    base::{
+        ids::EnvironmentId,
+        time::{Day, Timestamp},
+    },
+    identity::environment::Environment,
+    operations::metrics::Resolution,
+};
+use hookstream_store::{identity::environments, operations::metrics};
 
 use crate::{
     core::Core,
@@ -46,7 +53,33 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
     let environments = environments::all(&*core.store).await?;
     budget_task::keep_ages(core, &environments).await?;
-    deleted::remove(core, &environments).await
+    deleted::remove(core, &environments).await?;
+    expire_metrics(core, &environments).await
+}
+
+/// Expires metrics: minutes after two days, the others with the messages of their environment. Those of a removed
+/// environment go as a whole.
+async fn expire_metrics(core: &Core, environments: &[Environment]) -> Result<(), hookstream_store::Error> {
+    let (now, installation) = (core.now(), core.options.limits());
+    let mut last = EnvironmentId::from_bytes([0; 16]);
+    while let Some(id) = metrics::next_environment(&*core.store, last).await? {
+        last = id;
+        let found = environments.iter().find(|environment| environment.id == id);
+        let kept_from = found.map_or(Timestamp::from_millis(i64::MAX), |found| found.limits(installation).first_day(now).start());
+        for resolution in Resolution::ALL {
+            let before = match resolution {
+                Resolution::Minute => kept_from.max(now - Resolution::MINUTES_KEPT),
+                Resolution::HalfHour | Resolution::Day => kept_from,
+            };
+            while metrics::expire(&*core.store, id, resolution, before).await? {
+                tokio::select! {
+                    () = core.stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Expires payloads slice by slice, so that publishing is hardly delayed. Without expired payloads, this is one query.

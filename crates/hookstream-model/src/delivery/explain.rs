@@ -109,8 +109,8 @@ pub fn wait_reason(endpoint: &Endpoint, has_application_rate: bool, now: Timesta
         return Some(WaitReason::Paused);
     }
     match endpoint.hold.filter(|hold| hold.holds(now)) {
-        Some(Hold { until, reason: HoldReason::Failing }) => Some(WaitReason::Failing { until }),
-        Some(Hold { until, reason: HoldReason::RetryAfter }) => Some(WaitReason::RetryAfter { until }),
+        Some(Hold { until, reason: HoldReason::Failing, .. }) => Some(WaitReason::Failing { until }),
+        Some(Hold { until, reason: HoldReason::RetryAfter, .. }) => Some(WaitReason::RetryAfter { until }),
         None if endpoint.ordering != Ordering::None => Some(WaitReason::Order),
         None if has_application_rate || endpoint.rate_limit_per_second.is_some_and(|rate| rate > 0) => Some(WaitReason::Rate),
         None if endpoint.batch.is_some() => Some(WaitReason::Batch),
@@ -245,6 +245,7 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            disabled_at: None,
             uid: None,
             metadata: None,
             channels: None,
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn due_delivery_is_kept_back_by_the_first_matching_reason() {
+    fn due_delivery_is_wait_reason_by_the_first_matching_reason() {
         let check = |endpoint: &Endpoint, has_application_rate, expected| {
             assert_eq!(wait_reason(endpoint, has_application_rate, NOW), expected);
         };
@@ -276,7 +277,7 @@ mod tests {
         check(&Endpoint { rate_limit_per_second: Some(0), ..plain.clone() }, false, None);
         check(&Endpoint { rate_limit_per_second: Some(1), ..plain.clone() }, false, Some(WaitReason::Rate));
         check(&Endpoint { ordering: Ordering::Strict, ..plain.clone() }, true, Some(WaitReason::Order));
-        let held = |until, reason| Endpoint { ordering: Ordering::Strict, hold: Some(Hold { until, reason }), ..plain.clone() };
+        let held = |until, reason| Endpoint { ordering: Ordering::Strict, hold: Some(Hold::new(reason, until, until)), ..plain.clone() };
         check(&held(NOW, HoldReason::Failing), true, Some(WaitReason::Failing { until: NOW }));
         check(&held(NOW + MINUTE, HoldReason::RetryAfter), true, Some(WaitReason::RetryAfter { until: NOW + MINUTE }));
         check(&held(NOW, HoldReason::RetryAfter), true, Some(WaitReason::Order));

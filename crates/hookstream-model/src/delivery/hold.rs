@@ -17,6 +17,10 @@ pub struct Hold {
     pub until: Timestamp,
     /// Cause of the hold.
     pub reason: HoldReason,
+    /// Time since which the target is held for this cause, without a break.
+    pub since: Timestamp,
+    /// Failed probes since the breaker opened.
+    pub probes: u32,
 }
 
 /// Cause of a hold.
@@ -58,7 +62,7 @@ impl Circuit {
     /// Returns the breaker state that a hold means.
     pub fn of(hold: Option<Hold>, now: Timestamp) -> Self {
         match hold {
-            Some(Hold { reason: HoldReason::Failing, until }) => {
+            Some(Hold { reason: HoldReason::Failing, until, .. }) => {
                 if until > now {
                     Self::Open
                 } else {
@@ -80,6 +84,11 @@ impl Circuit {
 }
 
 impl Hold {
+    /// Builds a hold that begins at `since`.
+    pub const fn new(reason: HoldReason, since: Timestamp, until: Timestamp) -> Self {
+        Self { until, reason, since, probes: 0 }
+    }
+
     /// Returns true if deliveries are still held back at `now`: all of them, or all but a probe.
     pub fn holds(self, now: Timestamp) -> bool {
         match self.reason {
@@ -120,13 +129,16 @@ pub fn after_attempt(hold: Option<Hold>, outcome: &Outcome, failures: u32, polic
     if opens {
         let until = now + policy.cooldown.max(asked.unwrap_or_default());
         // An attempt that was under way when the breaker opened does not keep it open for longer.
-        let until = if Circuit::of(hold, now) == Circuit::Open { hold.map_or(until, |hold| hold.until) } else { until };
-        return Some(Hold { until, reason: HoldReason::Failing });
+        return Some(match (hold.filter(|hold| hold.reason == HoldReason::Failing), Circuit::of(hold, now)) {
+            (Some(open), Circuit::Open) => open,
+            (Some(open), Circuit::HalfOpen | Circuit::Closed) => Hold { until, probes: open.probes.saturating_add(1), ..open },
+            (None, _) => Hold::new(HoldReason::Failing, now, until),
+        });
     }
     match asked {
         Some(asked) => {
-            let before = hold.map_or(now, |hold| hold.until);
-            Some(Hold { until: before.max(now + asked), reason: HoldReason::RetryAfter })
+            let hold = hold.filter(|hold| hold.holds(now)).unwrap_or(Hold::new(HoldReason::RetryAfter, now, now));
+            Some(Hold { until: hold.until.max(now + asked), ..hold })
         }
         None => hold.filter(|hold| hold.holds(now)),
     }
@@ -148,11 +160,15 @@ mod tests {
     }
 
     fn failing(seconds: u64) -> Option<Hold> {
-        Some(Hold { until: in_seconds(seconds), reason: HoldReason::Failing })
+        Some(Hold::new(HoldReason::Failing, NOW, in_seconds(seconds)))
+    }
+
+    fn probed(seconds: u64, probes: u32) -> Option<Hold> {
+        failing(seconds).map(|hold| Hold { probes, ..hold })
     }
 
     fn asked(seconds: u64) -> Option<Hold> {
-        Some(Hold { until: in_seconds(seconds), reason: HoldReason::RetryAfter })
+        Some(Hold::new(HoldReason::RetryAfter, NOW, in_seconds(seconds)))
     }
 
     fn accepted() -> Outcome {
@@ -178,7 +194,8 @@ mod tests {
         check(None, &timeout, 7, failing(60));
         check(None, &accepted(), 0, None);
         // Half open: one failure opens it again.
-        check(failing(0), &timeout, 1, failing(60));
+        check(failing(0), &timeout, 1, probed(60, 1));
+        check(probed(0, 3), &refused(), 1, probed(60, 4));
         check(failing(0), &accepted(), 0, None);
         // Open: an attempt under way changes nothing, unless it succeeds.
         check(failing(30), &timeout, 6, failing(30));
@@ -200,7 +217,21 @@ mod tests {
         // A success that was under way does not end the hold.
         check(asked(100), &accepted(), asked(100));
         check(asked(0), &refused(), None);
-        check(failing(0), &busy(90), failing(90));
+        check(failing(0), &busy(90), probed(90, 1));
+    }
+
+    #[test]
+    fn hold_begins_anew_with_another_cause() {
+        let earlier = NOW - Duration::from_secs(300);
+        let check = |hold: Hold, outcome: &Outcome, failures, since| {
+            let after = after_attempt(Some(hold), outcome, failures, POLICY, NOW).expect("a hold");
+            assert_eq!(after.since, since, "{hold:?} {outcome:?}");
+        };
+        check(Hold::new(HoldReason::Failing, earlier, NOW), &refused(), 6, earlier);
+        check(Hold::new(HoldReason::RetryAfter, earlier, in_seconds(9)), &busy(60), 1, earlier);
+        check(Hold::new(HoldReason::RetryAfter, earlier, in_seconds(9)), &refused(), 5, NOW);
+        // A hold that has ended is over.
+        check(Hold::new(HoldReason::RetryAfter, earlier, NOW), &busy(60), 1, NOW);
     }
 
     #[test]

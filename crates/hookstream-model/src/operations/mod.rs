@@ -1,5 +1,7 @@
-//! Background work, quotas and the audit log.
+//! Background work, quotas, metrics, problems and the audit log.
 
 pub mod audit_log;
 pub mod job;
+pub mod metrics;
+pub mod problems;
 pub mod quota;

@@ -68,6 +68,8 @@ pub struct Endpoint {
     pub status: EndpointStatus,
     /// Reason why Hookstream disabled it; `None` if a user did.
     pub disabled_reason: Option<DisabledReason>,
+    /// Time since which it is disabled; `None` unless it is.
+    pub disabled_at: Option<Timestamp>,
     /// JSON text of an object; Hookstream stores it for the product and does not interpret it.
     pub metadata: Option<String>,
     /// Event types that it receives: names, `prefix.*` and `*`; `None` or empty means all.
@@ -115,6 +117,7 @@ impl Endpoint {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            disabled_at: None,
             metadata: None,
             filter_types: None,
             channels: None,

@@ -1,5 +1,6 @@
-//! Background work, quotas and the audit log, in portable SQL.
+//! Background work, quotas, metrics and the audit log, in portable SQL.
 
 pub mod audit_log;
 pub mod jobs;
+pub mod metrics;
 pub mod quotas;

@@ -63,6 +63,7 @@ resource_fields!(Endpoint, |endpoint, columns| {
     changing status: EndpointStatus;
     changing disabled_reason = ["disabled_reason" Text = endpoint.disabled_reason.map(DisabledReason::as_str)]
         read columns.optional_text("disabled_reason")?.and_then(|word| DisabledReason::parse(&word));
+    changing disabled_at: Option<Timestamp>;
     changing metadata: Option<String>;
     changing filter_types: Option<Vec<String>>;
     changing channels: Option<Vec<String>>;
@@ -84,6 +85,8 @@ resource_fields!(Endpoint, |endpoint, columns| {
     changing hold = [
         "held_until" Integer = endpoint.hold.map(|hold| hold.until),
         "hold_reason" Text = endpoint.hold.map(|hold| hold.reason.as_str()),
+        "hold_since" Integer = endpoint.hold.map(|hold| hold.since),
+        "hold_probes" Integer = endpoint.hold.map(|hold| hold.probes),
     ] read read_hold(columns)?;
     fixed created_at: Timestamp;
     changing updated_at: Timestamp;
@@ -125,6 +128,24 @@ const WITH_ALL_SECRETS: &str = "config, version, secret, previous_secrets";
 static FIND: LazyLock<String> = LazyLock::new(|| TABLE.select(WITH_SECRET, "environment_id = $1 and application_id = $2 and id = $3"));
 static LIST: LazyLock<String> =
     LazyLock::new(|| TABLE.select(WITH_SECRET, "environment_id = $1 and application_id = $2 and id < $3 order by id desc limit $4"));
+const COUNT: &str = "select count(*) from endpoints where environment_id = $1";
+static FIND_ANYWHERE: LazyLock<String> = LazyLock::new(|| TABLE.select(WITH_SECRET, "environment_id = $1 and id = $2"));
+static LIST_ALL: LazyLock<String> = LazyLock::new(|| {
+    let shown_status = "case when expires_at <= $4 then 'expired' else status end";
+    TABLE.select(WITH_SECRET, &format!("environment_id = $1 and id < $2 and ($3 = '' or {shown_status} = $3) order by id desc limit $5"))
+});
+/// Condition of the index `endpoints_in_trouble`, which is used only with exactly these words.
+const IN_TROUBLE: &str = "(failing_since is not null or hold_reason is not null or disabled_reason is not null)";
+static LIST_IN_TROUBLE: LazyLock<String> = LazyLock::new(|| {
+    let is_failing = "(failing_since is not null or hold_reason = 'failing' or disabled_reason is not null)";
+    let shown_status = "case when expires_at <= $4 then 'expired' else status end";
+    TABLE.select(
+        WITH_SECRET,
+        &format!(
+            "environment_id = $1 and id < $2 and ($3 = '' or {shown_status} = $3) and {IN_TROUBLE} and {is_failing} order by id desc limit $5"
+        ),
+    )
+});
 static WITH_SECRETS: LazyLock<String> =
     LazyLock::new(|| TABLE.select(WITH_ALL_SECRETS, "environment_id = $1 and application_id = $2 and changed_at_version > $3 order by id"));
 static FIND_WITH_SECRETS: LazyLock<String> =
@@ -142,23 +163,25 @@ const ROTATE: &str = concat!(
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
 const DISABLE: &str = concat!(
-    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
+    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, disabled_at = $5, held_until = null, hold_reason = null, \
+     hold_since = null, hold_probes = null, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled'"
 );
 const DISABLE_FAILING: &str = concat!(
-    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
+    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, disabled_at = $5, held_until = null, hold_reason = null, \
+     hold_since = null, hold_probes = null, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled' and failing_since <= $6"
 );
 /// Records a hold. A disabled endpoint gets none, because its deliveries are skipped.
 const RECORD_HOLD: &str = concat!(
-    "update endpoints set held_until = $4, hold_reason = $5, ",
+    "update endpoints set held_until = $4, hold_reason = $5, hold_since = $6, hold_probes = $7, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and (status <> 'disabled' or coalesce($5, '') = '')"
 );
 const RESET_HOLD: &str = concat!(
-    "update endpoints set held_until = null, hold_reason = null, ",
+    "update endpoints set held_until = null, hold_reason = null, hold_since = null, hold_probes = null, ",
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
 );
@@ -267,6 +290,56 @@ pub async fn list(
     let values =
         vec![tenant.environment.as_bytes().into(), application.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
     let rows = db.read(Statement::new(&LIST, values)).await?;
+    let endpoints =
+        rows.into_iter().map(|row| read(db.vault(), row).map(|(endpoint, _, secret)| (endpoint, secret))).collect::<Result<_, _>>()?;
+    Ok(Page::from_overlong(endpoints, page.limit))
+}
+
+/// Returns the number of an environment's endpoints.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn count(db: &dyn Database, tenant: Tenant) -> Result<u64, Error> {
+    let rows = db.read(Statement::new(COUNT, vec![tenant.environment.as_bytes().into()])).await?;
+    let number = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?.columns().integer("count")?;
+    u64::try_from(number).map_err(|_| Error::Unreadable { what: "count" })
+}
+
+/// Returns an endpoint, whatever its application.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn find_in_environment(db: &dyn Database, tenant: Tenant, id: EndpointId) -> Result<Option<Endpoint>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
+    let rows = db.read(Statement::new(&FIND_ANYWHERE, values)).await?;
+    Ok(rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()?.map(|(endpoint, ..)| endpoint))
+}
+
+/// Filter of an environment's endpoints.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EndpointFilter {
+    /// Status as it is shown: that of the endpoint, or `expired`.
+    pub status: Option<&'static str>,
+    /// Only endpoints that fail, have an open circuit breaker, or were disabled by Hookstream.
+    pub is_failing: bool,
+}
+
+/// Returns a page of an environment's endpoints, newest first.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn list_all(
+    db: &dyn Database,
+    tenant: Tenant,
+    filter: EndpointFilter,
+    now: Timestamp,
+    page: PageRequest<EndpointId>,
+) -> Result<Page<(Endpoint, Secret)>, Error> {
+    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
+    let status = filter.status.unwrap_or_default();
+    let values = vec![tenant.environment.as_bytes().into(), (&after).into(), status.into(), now.into(), sql_limit(page.limit + 1).into()];
+    let sql: &'static str = if filter.is_failing { &LIST_IN_TROUBLE } else { &LIST_ALL };
+    let rows = db.read(Statement::new(sql, values)).await?;
     let endpoints =
         rows.into_iter().map(|row| read(db.vault(), row).map(|(endpoint, _, secret)| (endpoint, secret))).collect::<Result<_, _>>()?;
     Ok(Page::from_overlong(endpoints, page.limit))
@@ -544,6 +617,7 @@ pub async fn record_holds(
     let record = |&(id, hold): &(EndpointId, Option<Hold>)| {
         let mut values = EndpointKey { tenant, application_id, id }.values();
         values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
+        values.extend([hold.map(|hold| hold.since).into(), hold.map(|hold| hold.probes).into()]);
         Statement::new(RECORD_HOLD, values)
     };
     let mut statements = vec![changes::touch(tenant, application_id)];
@@ -651,7 +725,9 @@ fn read_batch(columns: &mut Columns) -> Result<Option<BatchPolicy>, Error> {
 fn read_hold(columns: &mut Columns) -> Result<Option<Hold>, Error> {
     let until = columns.optional_time("held_until")?;
     let reason = columns.optional_text("hold_reason")?.and_then(|word| HoldReason::parse(&word));
-    Ok(until.zip(reason).map(|(until, reason)| Hold { until, reason }))
+    let (since, probes) = (columns.optional_time("hold_since")?, columns.optional_u32("hold_probes")?);
+    let hold = |(until, reason)| Hold { until, reason, since: since.unwrap_or(until), probes: probes.unwrap_or(0) };
+    Ok(until.zip(reason).map(hold))
 }
 
 fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {

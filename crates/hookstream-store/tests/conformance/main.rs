@@ -1,21 +1,21 @@
 //! Conformance suite, which is the same for every store. A new database joins with a constructor of its fixture.
 
-mod audit_log;
 mod backlogs;
 mod conservation;
 mod deliveries;
 mod expiry;
-mod jobs;
 mod messages;
 mod migration;
+mod operations;
 mod packed;
 mod people;
 mod portal_keys;
-mod quotas;
 mod resources;
 mod support;
 mod transfer;
 mod vault;
+
+use operations::{audit_log, jobs, metrics, quotas};
 
 /// Generates one test per database and behaviour. After each test the counts must equal the rows.
 macro_rules! suite {
@@ -59,6 +59,13 @@ macro_rules! suite {
 }
 
 suite! {
+    metrics:
+        amounts_add_up
+        subjects_resolutions_and_tenants_are_apart
+        many_rows_are_added_in_parts
+        routes_are_summed_over_days
+        errors_are_counted_apart
+        expired_steps_are_removed_one_by_one;
     messages:
         published_message_reads_back_unchanged
         long_payload_reads_back_unchanged
@@ -145,6 +152,7 @@ suite! {
         response_is_stored_with_its_change
         concurrent_changes_are_both_kept
         endpoint_keeps_all_fields
+        endpoints_of_an_environment_are_listed_with_filters
         endpoint_rotates_its_secret
         endpoint_uid_is_unique_per_application
         endpoints_changed_since_a_version_are_found

@@ -30,7 +30,7 @@ use hookstream_store::{
     },
     outbound::{
         applications::{self, Created},
-        endpoints::{self, EndpointKey, Rotated, Rotation},
+        endpoints::{self, EndpointFilter, EndpointKey, Rotated, Rotation},
         event_types,
         idempotency::{self, NewResponse},
     },
@@ -238,6 +238,54 @@ pub(crate) async fn concurrent_changes_are_both_kept(world: &Fixture) {
     assert_eq!(found.rate_limit, Some(20));
 }
 
+pub(crate) async fn endpoints_of_an_environment_are_listed_with_filters(world: &Fixture) {
+    let db = &*world.store;
+    let other = world.application(NOON, "other");
+    applications::create(db, &world.context(), &other, None).await.expect("stored");
+    let plain = |application_id| Endpoint { application_id, ..world.endpoint("https://example.com/hooks") };
+    let (healthy, first) = (plain(world.application), plain(other.id));
+    let failing = Endpoint { failing_since: Some(NOON), ..first };
+    let held = Endpoint { hold: Some(Hold::new(HoldReason::Failing, NOON, NOON + DAY)), ..plain(world.application) };
+    let asked = Endpoint { hold: Some(Hold::new(HoldReason::RetryAfter, NOON, NOON + DAY)), ..plain(world.application) };
+    let disabled = Endpoint {
+        status: EndpointStatus::Disabled,
+        disabled_reason: Some(DisabledReason::Gone),
+        disabled_at: Some(NOON),
+        ..plain(world.application)
+    };
+    let expired = Endpoint { expires_at: Some(NOON), ..plain(other.id) };
+    let all = [&healthy, &failing, &held, &asked, &disabled, &expired];
+    for endpoint in all {
+        endpoints::create(db, &world.context(), endpoint, &Secret::new("whsec_one"), None, None).await.expect("stored");
+    }
+    let check = async |status, is_failing, expected: &[&Endpoint]| {
+        let filter = EndpointFilter { status, is_failing };
+        let list =
+            async |after, limit| endpoints::list_all(db, world.tenant, filter, NOON, PageRequest { after, limit }).await.expect("listed");
+        let found: Vec<_> = list(None, 100).await.items.into_iter().map(|(endpoint, _)| endpoint.id).collect();
+        let mut ids: Vec<_> = expected.iter().map(|endpoint| endpoint.id).collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(*id));
+        assert_eq!(found, ids, "{filter:?}");
+        if let [first, second, ..] = ids[..] {
+            let page = list(Some(first), 1).await;
+            assert_eq!(page.items.first().map(|(endpoint, _)| endpoint.id), Some(second), "{filter:?}");
+        }
+    };
+    check(None, false, &all).await;
+    check(Some("active"), false, &[&healthy, &failing, &held, &asked]).await;
+    check(Some("disabled"), false, &[&disabled]).await;
+    check(Some("expired"), false, &[&expired]).await;
+    check(None, true, &[&failing, &held, &disabled]).await;
+    check(Some("active"), true, &[&failing, &held]).await;
+    assert_eq!(endpoints::count(db, world.tenant).await.expect("counted"), 6);
+    let found = endpoints::find_in_environment(db, world.tenant, failing.id).await.expect("read");
+    assert_eq!(found.as_ref(), Some(&failing));
+    assert_eq!(endpoints::find_in_environment(db, world.stranger, failing.id).await.expect("read"), None);
+    let filter = EndpointFilter::default();
+    let of_stranger = endpoints::list_all(db, world.stranger, filter, NOON, PageRequest { after: None, limit: 9 }).await.expect("listed");
+    assert!(of_stranger.items.is_empty());
+}
+
 pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     let db = &*world.store;
     let mut endpoint = world.endpoint("https://example.com/hooks");
@@ -253,7 +301,7 @@ pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     endpoint.timeout_ms = Some(5_000);
     endpoint.ordering = Ordering::from_parts("key", Some("$.customer.id")).expect("an order");
     endpoint.on_failure = OnFailure::Park;
-    endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
+    endpoint.hold = Some(Hold { probes: 3, ..Hold::new(HoldReason::Failing, NOON - DAY, NOON) });
     let secret = Secret::new("whsec_one");
     assert_eq!(endpoints::create(db, &world.context(), &endpoint, &secret, None, None).await.expect("a result"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
@@ -294,7 +342,7 @@ pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture)
     }
     let before = version().await.version;
     assert_eq!((since(None).await, since(Some(before)).await), (vec![one.id, two.id], vec![]));
-    let hold = Hold { until: NOON + DAY, reason: HoldReason::Failing };
+    let hold = Hold::new(HoldReason::Failing, NOON, NOON + DAY);
     endpoints::record_holds(db, world.tenant, world.application, &[(two.id, Some(hold))]).await.expect("written");
     assert_eq!(since(Some(before)).await, [two.id]);
     let held = version().await.version;
@@ -400,7 +448,7 @@ pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
-    let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
+    let hold = Hold::new(HoldReason::RetryAfter, NOON, NOON + DAY);
     let other = world.endpoint("https://example.com/other");
     endpoints::create(db, &world.context(), &other, &Secret::new("two"), None, None).await.expect("stored");
     let holds = async || {

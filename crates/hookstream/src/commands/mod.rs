@@ -8,6 +8,7 @@ mod existing;
 pub(crate) mod explain;
 pub(crate) mod login;
 pub(crate) mod migrate;
+pub(crate) mod problems;
 pub(crate) mod quickstart;
 pub(crate) mod resources;
 pub(crate) mod send;

@@ -3,6 +3,8 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 mod fields;
+pub(crate) mod health;
+pub(crate) mod list_all;
 pub(crate) mod read;
 mod requests;
 pub(crate) mod reset;
@@ -23,6 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(read::list, create::create))
         .routes(routes!(read::get, update::update, delete::delete))
+        .routes(routes!(list_all::list_all))
+        .routes(routes!(health::get))
         .routes(routes!(secrets::rotate_secret))
         .routes(routes!(secrets::reveal_secret))
         .routes(routes!(reset::reset_circuit))

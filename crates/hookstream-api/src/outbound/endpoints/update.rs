@@ -142,6 +142,8 @@ impl EndpointPatch {
             endpoint.hold = None;
         }
         if let Some(status) = self.status {
+            let is_disabled = status == EndpointStatus::Disabled;
+            endpoint.disabled_at = is_disabled.then(|| endpoint.disabled_at.unwrap_or(now));
             endpoint.status = status;
             // The caller decided on the status, so an earlier reason and failing period no longer count.
             endpoint.disabled_reason = None;

@@ -49,6 +49,8 @@ pub(super) struct Endpoint {
     /// Reason why Hookstream disabled the endpoint: `gone` (it answered 410), `asked_to_stop` (it sent `webhook-delivery: disable`) or
     /// `kept_failing`.
     disabled_reason: Option<&'static str>,
+    /// Time since which the endpoint is disabled; `null` unless it is.
+    disabled_at: Option<String>,
     /// JSON text of the subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
     #[schema(example = "[\"invoice.paid\"]")]
     filter_types: Option<String>,
@@ -112,6 +114,7 @@ impl Endpoint {
             metadata: endpoint.metadata,
             signing_algorithm: endpoint.signing_algorithm.as_str(),
             disabled_reason: endpoint.disabled_reason.map(DisabledReason::as_str),
+            disabled_at: endpoint.disabled_at.map(|at| at.to_string()),
             filter_types: endpoint.filter_types.map(|types| json(serde_json::to_string(&types))),
             channels: endpoint.channels.map(|channels| json(serde_json::to_string(&channels))),
             rate_limit_per_second: endpoint.rate_limit_per_second,
@@ -143,6 +146,11 @@ impl Endpoint {
         if let (Requester::Customer, Some(headers)) = (scope.requester, &mut endpoint.headers) {
             headers.values_mut().for_each(|value| HIDDEN.clone_into(value));
         }
+        Self::new(endpoint, secret, now)
+    }
+
+    /// Returns the endpoint as its sender sees it.
+    pub(super) fn for_sender(endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
         Self::new(endpoint, secret, now)
     }
 

@@ -453,7 +453,7 @@ fn open_breaker_evicts_the_lane_and_probes_with_one() {
         assert!(fixture.answer(1, &failed()).hold.is_none(), "{n}");
     }
     let opened = fixture.answer(1, &failed());
-    let hold = Hold { until: WALL + Duration::from_secs(60), reason: HoldReason::Failing };
+    let hold = Hold::new(HoldReason::Failing, WALL, WALL + Duration::from_secs(60));
     assert_eq!(opened.hold, Some(Some(hold)));
     assert!(!opened.evict.is_empty());
     assert_eq!(fixture.lanes.queued(), 0);
@@ -516,7 +516,7 @@ fn unsaved_hold_wins_over_the_stored_one() {
     fixture.lanes.saved(target(1));
     fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 2, ..never.clone() }), fixture.now());
     assert_eq!(fixture.lanes.held_until(target(1)), None, "a user has closed it");
-    let hold = Some(Hold { until: WALL + Duration::from_secs(9), reason: HoldReason::Failing });
+    let hold = Some(Hold::new(HoldReason::Failing, WALL, WALL + Duration::from_secs(9)));
     fixture.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, hold, ..never }), fixture.now());
     assert_eq!(fixture.lanes.held_until(target(1)), None, "an older policy changes nothing");
 }
@@ -649,7 +649,7 @@ fn ordered_backlog_gives_one_batch_and_waits_for_all_of_it() {
 #[test]
 fn breaker_probes_with_one_delivery() {
     let mut fixture = Fixture::new(&Options::default());
-    let hold = Some(Hold { until: WALL + Duration::from_secs(5), reason: HoldReason::Failing });
+    let hold = Some(Hold::new(HoldReason::Failing, WALL, WALL + Duration::from_secs(5)));
     let policy = LanePolicy { hold, ..gathering(10, 1_000, 0) };
     (0..4).for_each(|n| fixture.offer(1, n, &policy));
     assert!(fixture.begin_batches().is_empty());

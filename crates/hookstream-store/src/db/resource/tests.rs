@@ -74,7 +74,7 @@ fn audit_log_shows_the_columns_of_an_endpoint() {
     let endpoint = Endpoint::new(id, TENANT, application_id, TargetKind::Http, url, Timestamp::EPOCH);
     let identity = ["id", "organization_id", "environment_id", "created_at", "updated_at", "version", "changed_at_version"];
     let secrets = ["secret", "previous_secrets"];
-    let findings = ["failing_since", "held_until", "hold_reason"];
+    let findings = ["failing_since", "held_until", "hold_reason", "hold_since", "hold_probes", "disabled_at"];
     // Shown together as `batch`.
     let batch = ["batch_max_size", "batch_max_wait_ms"];
     check(endpoints::COLUMNS, &endpoint, &[&identity[..], &secrets, &findings, &batch].concat());

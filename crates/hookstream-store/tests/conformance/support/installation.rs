@@ -91,6 +91,7 @@ impl Installation {
             format!("{:?}", store.message_counts(vec![self.application.into()]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
             format!("{:?}", crate::people::filled(store).await),
+            format!("{:?}", crate::metrics::filled(store, self.tenant.environment).await),
             format!("{:?}", quotas::find(store, self.tenant.organization).await.expect("read")),
             format!("{:?}", quotas::events(store, Month::of(NOON), Some(self.tenant.organization)).await.expect("read")),
         ];
@@ -143,6 +144,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     event_types::create(db, &world.context(), &event_type, None).await.expect("written");
     crate::people::fill(world).await;
     crate::quotas::fill(world).await;
+    crate::metrics::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
     full.description = Some("all of it".to_owned());
     full.filter_types = Some(vec!["invoice.paid".to_owned(), "ü".to_owned()]);

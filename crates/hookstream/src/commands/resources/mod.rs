@@ -9,7 +9,7 @@ pub(crate) mod attempts;
 pub(crate) mod endpoints;
 pub(crate) mod jobs;
 pub(crate) mod messages;
-mod table;
+pub(crate) mod table;
 
 use std::{collections::HashSet, time::Duration};
 

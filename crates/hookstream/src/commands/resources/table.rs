@@ -49,7 +49,8 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn plain(text: &str) -> String {
+/// Returns a text without control characters.
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 

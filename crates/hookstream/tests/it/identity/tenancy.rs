@@ -274,6 +274,10 @@ async fn foreign_resource_is_reported_as_absent() {
     assert_eq!(victim.state(owner).await, before, "the victim's resources are unchanged");
 }
 
+/// Operations with the scope `usage:read`.
+const OF_USAGE: [&str; 7] =
+    ["getUsage", "getBillingUsage", "getMetricsOverview", "getVolume", "getDeliveryMetrics", "getLatency", "getErrorMetrics"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn key_without_the_scope_is_rejected() {
     let scratch = scratch();
@@ -302,7 +306,7 @@ async fn key_without_the_scope_is_rejected() {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = victim.path(&operation.path, true);
         // The rejection of an almost scopeless key names the scope.
-        let of_usage = ["getUsage", "getBillingUsage"].contains(&operation.id.as_str());
+        let of_usage = OF_USAGE.contains(&operation.id.as_str());
         let needed = match keys.get("usage:read") {
             Some(_) if of_usage => "usage:read".to_owned(),
             _ => {

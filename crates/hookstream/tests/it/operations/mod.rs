@@ -3,4 +3,5 @@
 pub(crate) mod audit_log;
 pub(crate) mod crash;
 pub(crate) mod doctor;
+pub(crate) mod metrics;
 pub(crate) mod operator;

@@ -96,6 +96,7 @@ create table endpoints (
     signing_algorithm text not null,
     status text not null,
     disabled_reason text,
+    disabled_at bigint,
     filter_types text,
     channels text,
     rate_limit_per_second bigint,
@@ -111,9 +112,11 @@ create table endpoints (
     batch_max_size bigint,
     batch_max_wait_ms bigint,
     failing_since bigint,
-    -- End and reason of the hold, during which nothing is sent.
+    -- End, reason and beginning of the hold, during which nothing is sent, and the failed probes since then.
     held_until bigint,
     hold_reason text,
+    hold_since bigint,
+    hold_probes bigint,
     secret text not null,
     -- Encrypted JSON array of [secret, end] pairs, and the latest end.
     previous_secrets text,
@@ -126,6 +129,10 @@ create table endpoints (
 create index endpoints_by_application on endpoints (application_id, id);
 create unique index endpoints_by_uid on endpoints (application_id, uid);
 create index endpoints_by_change on endpoints (application_id, changed_at_version);
+create index endpoints_by_environment on endpoints (environment_id, id);
+-- Few, and changed only when an endpoint begins or ceases to fail.
+create index endpoints_in_trouble on endpoints (environment_id, id)
+    where failing_since is not null or hold_reason is not null or disabled_reason is not null;
 
 create table event_types (
     id bytea not null primary key,
@@ -235,6 +242,46 @@ create table event_counts (
     primary key (environment_id, day)
 );
 create index event_counts_by_organization on event_counts (organization_id, day);
+
+-- Metrics: additive numbers of an environment (scope_kind 0), an origin (1), a route (2) or an event type (3), by the minute (resolution 0),
+-- the half hour (1) and the day (2) that begins at starts_at. The scope is an id, or the name of an event type.
+create table metrics (
+    environment_id bytea not null,
+    scope_kind bigint not null,
+    scope bytea not null,
+    resolution bigint not null,
+    starts_at bigint not null,
+    -- Deliveries, by the time at which their message was accepted.
+    messages bigint not null, accepted bigint not null, arrived bigint not null, ended bigint not null,
+    -- Attempts, by the time at which they were made.
+    succeeded bigint not null, failed bigint not null, retried bigint not null,
+    status_2xx bigint not null, status_3xx bigint not null, status_4xx bigint not null, status_5xx bigint not null, status_none bigint not null,
+    -- Latencies by bucket (the model's latency.rs).
+    latency_00 bigint not null, latency_01 bigint not null, latency_02 bigint not null, latency_03 bigint not null,
+    latency_04 bigint not null, latency_05 bigint not null, latency_06 bigint not null, latency_07 bigint not null,
+    latency_08 bigint not null, latency_09 bigint not null, latency_10 bigint not null, latency_11 bigint not null,
+    latency_12 bigint not null, latency_13 bigint not null, latency_14 bigint not null, latency_15 bigint not null,
+    latency_16 bigint not null, latency_17 bigint not null, latency_18 bigint not null, latency_19 bigint not null,
+    latency_20 bigint not null, latency_21 bigint not null, latency_22 bigint not null, latency_23 bigint not null,
+    latency_24 bigint not null, latency_25 bigint not null,
+    primary key (environment_id, scope_kind, scope, resolution, starts_at)
+) with (fillfactor = 70);
+create index metrics_by_age on metrics (environment_id, resolution, starts_at);
+
+-- Failed attempts by error, with the same key.
+create table metric_errors (
+    environment_id bytea not null,
+    scope_kind bigint not null,
+    scope bytea not null,
+    resolution bigint not null,
+    starts_at bigint not null,
+    error text not null,
+    -- Status of the response; 0 without one.
+    status bigint not null,
+    attempts bigint not null,
+    primary key (environment_id, scope_kind, scope, resolution, starts_at, error, status)
+) with (fillfactor = 70);
+create index metric_errors_by_age on metric_errors (environment_id, resolution, starts_at);
 
 -- Users: sign-in and membership.
 

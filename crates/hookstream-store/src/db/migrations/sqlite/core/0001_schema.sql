@@ -96,6 +96,7 @@ create table endpoints (
     signing_algorithm text not null,
     status text not null,
     disabled_reason text,
+    disabled_at integer,
     filter_types text,
     channels text,
     rate_limit_per_second integer,
@@ -111,9 +112,11 @@ create table endpoints (
     batch_max_size integer,
     batch_max_wait_ms integer,
     failing_since integer,
-    -- End and reason of the hold, during which nothing is sent.
+    -- End, reason and beginning of the hold, during which nothing is sent, and the failed probes since then.
     held_until integer,
     hold_reason text,
+    hold_since integer,
+    hold_probes integer,
     secret text not null,
     -- Encrypted JSON array of [secret, end] pairs, and the latest end.
     previous_secrets text,
@@ -126,6 +129,10 @@ create table endpoints (
 create index endpoints_by_application on endpoints (application_id, id);
 create unique index endpoints_by_uid on endpoints (application_id, uid);
 create index endpoints_by_change on endpoints (application_id, changed_at_version);
+create index endpoints_by_environment on endpoints (environment_id, id);
+-- Few, and changed only when an endpoint begins or ceases to fail.
+create index endpoints_in_trouble on endpoints (environment_id, id)
+    where failing_since is not null or hold_reason is not null or disabled_reason is not null;
 
 create table event_types (
     id blob not null primary key,
@@ -208,6 +215,46 @@ create table event_counts (
     primary key (environment_id, day)
 ) strict, without rowid;
 create index event_counts_by_organization on event_counts (organization_id, day);
+
+-- Metrics: additive numbers of an environment (scope_kind 0), an origin (1), a route (2) or an event type (3), by the minute (resolution 0),
+-- the half hour (1) and the day (2) that begins at starts_at. The scope is an id, or the name of an event type.
+create table metrics (
+    environment_id blob not null,
+    scope_kind integer not null,
+    scope blob not null,
+    resolution integer not null,
+    starts_at integer not null,
+    -- Deliveries, by the time at which their message was accepted.
+    messages integer not null, accepted integer not null, arrived integer not null, ended integer not null,
+    -- Attempts, by the time at which they were made.
+    succeeded integer not null, failed integer not null, retried integer not null,
+    status_2xx integer not null, status_3xx integer not null, status_4xx integer not null, status_5xx integer not null, status_none integer not null,
+    -- Latencies by bucket (the model's latency.rs).
+    latency_00 integer not null, latency_01 integer not null, latency_02 integer not null, latency_03 integer not null,
+    latency_04 integer not null, latency_05 integer not null, latency_06 integer not null, latency_07 integer not null,
+    latency_08 integer not null, latency_09 integer not null, latency_10 integer not null, latency_11 integer not null,
+    latency_12 integer not null, latency_13 integer not null, latency_14 integer not null, latency_15 integer not null,
+    latency_16 integer not null, latency_17 integer not null, latency_18 integer not null, latency_19 integer not null,
+    latency_20 integer not null, latency_21 integer not null, latency_22 integer not null, latency_23 integer not null,
+    latency_24 integer not null, latency_25 integer not null,
+    primary key (environment_id, scope_kind, scope, resolution, starts_at)
+) strict, without rowid;
+create index metrics_by_age on metrics (environment_id, resolution, starts_at);
+
+-- Failed attempts by error, with the same key.
+create table metric_errors (
+    environment_id blob not null,
+    scope_kind integer not null,
+    scope blob not null,
+    resolution integer not null,
+    starts_at integer not null,
+    error text not null,
+    -- Status of the response; 0 without one.
+    status integer not null,
+    attempts integer not null,
+    primary key (environment_id, scope_kind, scope, resolution, starts_at, error, status)
+) strict, without rowid;
+create index metric_errors_by_age on metric_errors (environment_id, resolution, starts_at);
 
 -- Users: sign-in and membership.
 

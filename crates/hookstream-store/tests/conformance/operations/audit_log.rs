@@ -180,7 +180,7 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     check(world, count, "endpoint.rotate_secret", id, Value::Null, until).await;
 
     // Findings of the engine are no change of the configuration; ending a hold manually is.
-    let hold = Hold { until: NOON + SECOND, reason: HoldReason::Failing };
+    let hold = Hold::new(HoldReason::Failing, NOON, NOON + SECOND);
     endpoints::record_holds(db, key.tenant, key.application_id, &[(key.id, Some(hold))]).await.expect("recorded");
     assert!(endpoints::reset_hold(db, &world.context(), key).await.expect("reset"));
     let held = json!({ "held_until": (NOON + SECOND).to_string(), "hold_reason": "failing" });

@@ -1,0 +1,65 @@
+//! Metrics as the API reads them: those of the store, and those that this node has not written yet.
+
+use std::collections::BTreeMap;
+
+use hookstream_model::{
+    base::{
+        ids::{EnvironmentId, RouteId},
+        time::Timestamp,
+    },
+    operations::metrics::{ErrorKey, Stats},
+};
+use hookstream_store::{
+    Error,
+    operations::metrics::{self, Range},
+};
+
+use crate::Handle;
+
+impl Handle {
+    /// Returns the numbers of a series by the start of their step; steps without numbers are missing. Numbers of this
+    /// node are up to date, those of other nodes up to a minute old.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn metrics(&self, range: &Range) -> Result<BTreeMap<Timestamp, Stats>, Error> {
+        let core = &self.core;
+        let _still = core.metrics.moving.read().await;
+        let mut series = metrics::series(&*core.store, range).await?;
+        for (start, amounts) in core.metrics.unwritten(range, core.now()) {
+            *series.entry(start).or_default() += amounts.stats;
+        }
+        Ok(series)
+    }
+
+    /// Returns the deliveries of an environment's routes since the start of a day: accepted, arrived and ended.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn metrics_by_route(&self, environment: EnvironmentId, from: Timestamp) -> Result<BTreeMap<RouteId, Stats>, Error> {
+        let core = &self.core;
+        let _still = core.metrics.moving.read().await;
+        let mut routes = metrics::by_route(&*core.store, environment, from).await?;
+        for (route, stats) in core.metrics.unwritten_by_route(environment, from, core.now()) {
+            *routes.entry(route).or_default() += stats;
+        }
+        Ok(routes)
+    }
+
+    /// Returns the failed attempts of a series by the start of their step and by error.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn metric_errors(&self, range: &Range) -> Result<BTreeMap<Timestamp, BTreeMap<ErrorKey, i64>>, Error> {
+        let core = &self.core;
+        let _still = core.metrics.moving.read().await;
+        let mut series = metrics::errors_of(&*core.store, range).await?;
+        for (start, amounts) in core.metrics.unwritten(range, core.now()) {
+            let of_step = series.entry(start).or_default();
+            for (error, attempts) in amounts.errors {
+                *of_step.entry(error).or_default() += attempts;
+            }
+        }
+        Ok(series)
+    }
+}
