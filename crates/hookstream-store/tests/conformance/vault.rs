@@ -232,8 +232,8 @@ async fn plain_secrets_are_read_and_sealed_by_the_walk() {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for sql in [
-            "update endpoints set secret = 'whsec_marked_new', previous_secrets = 'whsec_marked_old', config = '{\"password\":\"marked_password\"}'
-                returning url",
+            "update endpoints set secret = 'whsec_marked_new', previous_secrets = '[[\"whsec_marked_old\",4102444800000]]',
+                config = '{\"password\":\"marked_password\"}' returning url",
             "update idempotency_keys set body = 'marked_answer' returning key",
             "update settings set value = 'marked_portal_key' where name like 'portal_key.%' returning name",
         ] {
