@@ -31,7 +31,7 @@ pub(crate) struct AllEndpointsQuery {
     cursor: Option<String>,
     /// Only endpoints with this status: `active`, `paused`, `disabled` or `expired`.
     status: Option<String>,
-    /// `1`: only endpoints that fail, have an open circuit breaker, or were disabled by Hookstream.
+    /// `1`: only endpoints that fail, have an open circuit breaker, or were disabled by Hookstream. `0`: all.
     failing: Option<String>,
     /// Id of the caller's organization. Another one is answered 404.
     org_id: Option<String>,
@@ -136,8 +136,8 @@ fn status(word: Option<&str>) -> Result<Option<&'static str>, ApiError> {
 
 fn failing(word: Option<&str>) -> Result<bool, ApiError> {
     match word {
-        None | Some("0" | "false") => Ok(false),
-        Some("1" | "true") => Ok(true),
-        Some(word) => Err(ApiError::invalid("failing", &format!("must be 1 or 0{}", got(word)))),
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(word) => Err(ApiError::invalid("failing", &format!("must be `1` or `0`{}", got(word)))),
     }
 }
