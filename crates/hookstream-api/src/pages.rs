@@ -4,19 +4,19 @@
 //! accepting an invitation have paths outside of `/dashboard`, because links in mails lead there. The token of a link is
 //! behind the `#`, so the address that reaches this server and its logs does not contain it.
 
-use std::io::Read;
-
 use axum::{
     Router,
     extract::Path,
     response::{IntoResponse, Redirect, Response},
     routing,
 };
-use flate2::read::GzDecoder;
 use hookstream_dashboard::Asset;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{http::error::ApiError, state::Api};
+use crate::{
+    http::{error::ApiError, gzip},
+    state::Api,
+};
 
 /// Paths of the pages outside of `/dashboard`. The router of the application has the same list.
 const PATHS: [&str; 6] = ["/sign-in", "/sign-in/callback/{provider}", "/setup", "/invitation", "/forgot-password", "/reset-password"];
@@ -35,39 +35,26 @@ pub(crate) fn routes() -> Router<Api> {
 }
 
 async fn page(headers: HeaderMap) -> Response {
-    respond(hookstream_dashboard::page(), &headers)
+    respond(hookstream_dashboard::page(), &headers).await
 }
 
 /// `GET /dashboard/{path}`: a file of the application, or else its document. A file that this version lacks is 404, so
 /// that a browser with an older document does not read HTML as a script.
 async fn file(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
     match hookstream_dashboard::find(&path) {
-        Some(asset) => Ok(respond(asset, &headers)),
+        Some(asset) => Ok(respond(asset, &headers).await),
         None if path.starts_with(HASHED) => Err(ApiError::unknown_route()),
-        None => Ok(respond(hookstream_dashboard::page(), &headers)),
+        None => Ok(respond(hookstream_dashboard::page(), &headers).await),
     }
 }
 
-fn respond(asset: &'static Asset, headers: &HeaderMap) -> Response {
-    let takes_gzip =
-        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|line| line.contains("gzip"));
-    let is_compressed = asset.is_gzip() && takes_gzip;
-    let mut response = if asset.is_gzip() && !takes_gzip {
-        let mut plain = Vec::new();
-        GzDecoder::new(asset.body()).read_to_end(&mut plain).expect("the build script compressed it");
-        plain.into_response()
-    } else {
-        asset.body().into_response()
-    };
+async fn respond(asset: &'static Asset, headers: &HeaderMap) -> Response {
+    let mut response = if asset.is_gzip() { gzip::respond(asset.body(), headers).await } else { asset.body().into_response() };
     let caching = if asset.is_immutable() { "public, max-age=31536000, immutable" } else { "no-cache" };
     let head = response.headers_mut();
     head.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type()));
     head.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     head.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(hookstream_dashboard::POLICY));
-    head.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if is_compressed {
-        head.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
     response
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod body;
 pub(crate) mod cookies;
 pub(crate) mod error;
+pub(crate) mod gzip;
 pub(crate) mod headers;
 pub(crate) mod idempotency;
 pub(crate) mod in_flight;

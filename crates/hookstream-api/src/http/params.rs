@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, Path, Query};
 use hookstream_model::base::time::{InvalidTime, Timestamp};
 use http::request::Parts;
 use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
 
 use crate::{
     http::error::{ApiError, ErrorCode},
@@ -34,6 +35,16 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
             ApiError::new(ErrorCode::InvalidQuery, message)
         })
     }
+}
+
+/// Tenant of a query, for a caller that wants to be sure.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TenantQuery {
+    /// Id of the caller's organization. Another one is answered 404.
+    pub(crate) org_id: Option<String>,
+    /// Id of the caller's environment. Another one is answered 404.
+    pub(crate) env_id: Option<String>,
 }
 
 /// Endpoint or job of a path.

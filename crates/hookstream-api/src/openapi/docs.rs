@@ -1,7 +1,7 @@
 //! `/docs`: the API reference with a console, by Scalar. All files come from this binary, so the page works without
 //! the Internet, and its policy lets it load nothing from elsewhere.
 
-use std::{io::Read, sync::OnceLock};
+use std::sync::OnceLock;
 
 use axum::{
     Router,
@@ -9,12 +9,10 @@ use axum::{
     routing,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::{http::error::ApiError, state::Api};
+use crate::{http::gzip, state::Api};
 
 /// HTML of the page; its last script configures Scalar.
 const PAGE: &str = include_str!("../../assets/reference.html");
@@ -41,27 +39,11 @@ async fn page() -> Response {
 }
 
 /// `GET /docs/scalar.js`, compressed if the client accepts it: 1.4 MB instead of 4.9 MB.
-async fn script(headers: HeaderMap) -> Result<Response, ApiError> {
-    let takes_gzip =
-        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|line| line.contains("gzip"));
-    let mut response = if takes_gzip {
-        let mut response = Bytes::from_static(SCRIPT).into_response();
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response
-    } else {
-        let plain = tokio::task::spawn_blocking(decompressed).await.ok().and_then(Result::ok);
-        plain.ok_or_else(|| ApiError::panicked("Scalar's script cannot be decompressed".to_owned()))?.into_response()
-    };
+async fn script(headers: HeaderMap) -> Response {
+    let mut response = gzip::respond(SCRIPT, &headers).await;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
-    Ok(response)
-}
-
-fn decompressed() -> std::io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    GzDecoder::new(SCRIPT).read_to_end(&mut plain)?;
-    Ok(plain)
+    response
 }
 
 /// Content security policy of the page: Scalar's script, its own script (by hash), inline styles, and requests to
@@ -89,9 +71,11 @@ mod tests {
         assert!(PAGE.contains(&format!("src=\"{SCRIPT_PATH}\"")) && !PAGE.contains("://"));
     }
 
-    #[test]
-    fn scalar_is_in_the_binary() {
+    #[tokio::test]
+    async fn scalar_is_in_the_binary() {
         assert!(SCRIPT.len() < 2_000_000, "{} bytes", SCRIPT.len());
-        assert!(String::from_utf8(decompressed().expect("gzip")).expect("text").contains("createApiReference"));
+        let response = script(HeaderMap::new()).await;
+        let text = axum::body::to_bytes(response.into_body(), 20_000_000).await.expect("read");
+        assert!(String::from_utf8(text.into()).expect("text").contains("createApiReference"));
     }
 }

@@ -4,14 +4,14 @@
 use axum::{Json, extract::State};
 use hookstream_model::operations::quota::{Month, Quota, Quotas};
 use hookstream_store::operations::quotas::{self, Held};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     auth::caller::Caller,
     http::{
         error::{ApiError, ErrorCode},
-        params::QueryParams,
+        params::{QueryParams, TenantQuery},
     },
     state::Api,
 };
@@ -67,29 +67,19 @@ pub(crate) struct BillingUsage {
     retention_days: u32,
 }
 
-/// Tenant of a usage report.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct BillingQuery {
-    /// Id of the caller's organization. Another one is answered 404.
-    org_id: Option<String>,
-    /// Id of the caller's environment. Another one is answered 404.
-    env_id: Option<String>,
-}
-
 /// Get quotas
 ///
 /// The answer reports the organization's messages in the current month, and its applications, event types and environments, each with the
 /// limit that the operator has set.
 #[utoipa::path(
     get, path = "/billing/usage", operation_id = "getBillingUsage", tag = "Usage",
-    params(BillingQuery),
+    params(TenantQuery),
     responses((status = 200, description = "Usage and limits.", body = BillingUsage))
 )]
 pub(crate) async fn usage(
     State(api): State<Api>,
     caller: Caller,
-    QueryParams(query): QueryParams<BillingQuery>,
+    QueryParams(query): QueryParams<TenantQuery>,
 ) -> Result<Json<BillingUsage>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let organization = caller.tenant.organization;

@@ -32,14 +32,17 @@ use hookstream_store::{
         endpoints::{self, EndpointFilter},
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::usage::payload_rate;
 use crate::{
     auth::caller::Caller,
-    http::{error::ApiError, params::QueryParams},
+    http::{
+        error::ApiError,
+        params::{QueryParams, TenantQuery},
+    },
     metrics::reading,
     state::Api,
 };
@@ -140,28 +143,18 @@ pub(crate) struct ProblemList {
     is_partial: bool,
 }
 
-/// Tenant of a list of problems.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ProblemsQuery {
-    /// Id of the caller's organization. Another one is answered 404.
-    org_id: Option<String>,
-    /// Id of the caller's environment. Another one is answered 404.
-    env_id: Option<String>,
-}
-
 /// List problems
 ///
 /// The answer lists what is wrong now, with cause, since when, what waits and what helps. An endpoint is listed once, with its worst problem.
 /// Storage and quotas are listed for callers with `usage:read`, nodes and the disk for callers with `operator:nodes`.
 #[utoipa::path(
-    get, path = "/problems", operation_id = "listProblems", tag = "Metrics", params(ProblemsQuery),
+    get, path = "/problems", operation_id = "listProblems", tag = "Metrics", params(TenantQuery),
     responses((status = 200, description = "Problems, the worst first.", body = ProblemList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
     caller: Caller,
-    QueryParams(query): QueryParams<ProblemsQuery>,
+    QueryParams(query): QueryParams<TenantQuery>,
 ) -> Result<Json<ProblemList>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let (tenant, now) = (caller.tenant, api.now());

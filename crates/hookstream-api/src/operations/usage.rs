@@ -12,24 +12,24 @@ use hookstream_store::{
     delivery::counts::{Counts, DayCounts},
     identity::environments,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     auth::caller::Caller,
-    http::{error::ApiError, params::QueryParams},
+    http::{
+        error::ApiError,
+        params::{QueryParams, TenantQuery},
+    },
     state::Api,
 };
 
 /// Number of full days that the forecast is based on.
 const MEASURED: usize = 7;
 
-/// Counts of deliveries: `accepted` = `succeeded` + `pending` + `exhausted` + `skipped` + `cancelled`.
+/// Exact counts of the deliveries that are kept: `accepted` = `succeeded` + `pending` + `exhausted` + `skipped` + `cancelled`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Figures {
-    /// Messages accepted.
-    #[schema(example = 1200)]
-    messages: i64,
+pub(crate) struct DeliveryCounts {
     /// Deliveries accepted: one for each message and matched endpoint.
     #[schema(example = 1500)]
     accepted: i64,
@@ -48,6 +48,24 @@ pub(crate) struct Figures {
     /// Deliveries whose endpoint or application was deleted.
     #[schema(example = 1)]
     cancelled: i64,
+}
+
+impl From<&Counts> for DeliveryCounts {
+    fn from(counts: &Counts) -> Self {
+        let pending = counts.pending();
+        let Counts { accepted, succeeded, exhausted, skipped, cancelled, .. } = *counts;
+        Self { accepted, succeeded, pending, exhausted, skipped, cancelled }
+    }
+}
+
+/// Counts of messages and of their deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Figures {
+    /// Messages accepted.
+    #[schema(example = 1200)]
+    messages: i64,
+    #[serde(flatten)]
+    deliveries: DeliveryCounts,
     /// Bytes of payloads in the store, after compression. Expired payloads do not count.
     #[schema(example = 2_097_152)]
     payload_bytes: i64,
@@ -55,9 +73,7 @@ pub(crate) struct Figures {
 
 impl From<Counts> for Figures {
     fn from(counts: Counts) -> Self {
-        let pending = counts.pending();
-        let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, .. } = counts;
-        Self { messages, accepted, succeeded, pending, exhausted, skipped, cancelled, payload_bytes }
+        Self { messages: counts.messages, deliveries: (&counts).into(), payload_bytes: counts.payload_bytes }
     }
 }
 
@@ -138,16 +154,6 @@ pub(crate) struct UsageAnswer {
     usage: Usage,
 }
 
-/// Tenant of a usage report.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct UsageQuery {
-    /// Id of the caller's organization. Another one is answered 404.
-    org_id: Option<String>,
-    /// Id of the caller's environment. Another one is answered 404.
-    env_id: Option<String>,
-}
-
 /// Get usage
 ///
 /// The answer counts the stored messages of the environment and their deliveries, in total and by day. The counts are exact: `accepted` is
@@ -158,13 +164,13 @@ pub(crate) struct UsageQuery {
     path = "/usage",
     operation_id = "getUsage",
     tag = "Usage",
-    params(UsageQuery),
+    params(TenantQuery),
     responses((status = 200, description = "Usage.", body = UsageAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
     caller: Caller,
-    QueryParams(query): QueryParams<UsageQuery>,
+    QueryParams(query): QueryParams<TenantQuery>,
 ) -> Result<Json<UsageAnswer>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let counted = api.store.delivery_counts(caller.tenant).await?;

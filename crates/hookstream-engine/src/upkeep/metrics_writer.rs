@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::operations::metrics::Resolution;
-use hookstream_store::operations::metrics;
+use hookstream_store::{Error, operations::metrics};
 use tokio::time::Instant;
 
 use crate::core::Core;
@@ -18,8 +18,6 @@ const LONG_PERIOD: Duration = Duration::from_secs(60);
 /// Number of minutes' rows from which they are written in the longer interval: they take some 30 ms of a store with one
 /// writer.
 const MANY: usize = 2_000;
-/// Rows in one commit: on a store with one writer, other commits wait for it.
-const PER_COMMIT: usize = 320;
 
 /// Writes metrics until the engine stops, and the rest then.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -47,12 +45,14 @@ pub(crate) async fn write(core: &Core, is_all: bool) -> bool {
     if !is_all && keys.len() > MANY {
         return true;
     }
-    for keys in keys.chunks(PER_COMMIT) {
+    for keys in keys.chunks(metrics::ROWS_PER_COMMIT) {
         let _moving = core.metrics.moving.write().await;
-        let mut rows = core.metrics.take(keys);
-        let (added, result) = metrics::add(&*core.store, &rows).await;
-        if let Err(error) = result {
-            core.metrics.put_back(rows.split_off(added));
+        let rows = core.metrics.take(keys);
+        if let Err(error) = metrics::add(&*core.store, &rows).await {
+            // Amounts that may be stored are not added again: to count twice is worse than not at all.
+            if !matches!(error, Error::Unavailable { .. }) {
+                core.metrics.put_back(rows);
+            }
             tracing::warn!(error = &error as &dyn std::error::Error, "could not write metrics; retrying");
             return false;
         }

@@ -37,8 +37,8 @@ const PLAIN: [&str; 12] = [
 ];
 /// Rows in one statement; PostgreSQL allows 65,535 values, SQLite 32,766.
 const ROWS: usize = 32;
-/// Rows in one transaction: on a store with one writer, other commits wait for it.
-const ROWS_PER_COMMIT: usize = 10 * ROWS;
+/// Maximum number of rows that [`add`] takes: on a store with one writer, other commits wait for it.
+pub const ROWS_PER_COMMIT: usize = 10 * ROWS;
 
 static NUMBERS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let latencies = (0..Stats::COLUMNS - PLAIN.len()).map(|bucket| format!("latency_{bucket:02}"));
@@ -108,21 +108,16 @@ impl Range {
     }
 }
 
-/// Adds amounts to their rows, which have different keys, some rows in each commit. Returns the number of rows whose commit is known or may have
-/// happened; the rest was not added.
-pub async fn add(db: &dyn Database, rows: &[(Key, Amounts)]) -> (usize, Result<(), Error>) {
-    let mut added = 0;
-    for rows in rows.chunks(ROWS_PER_COMMIT) {
-        let mut statements = numbers(rows);
-        statements.extend(errors(rows));
-        match db.write("add metrics", statements).await {
-            Ok(_) => added += rows.len(),
-            // The amounts may be stored. Adding them again could count twice, which is worse than not at all.
-            Err(error @ Error::Unavailable { .. }) => return (added + rows.len(), Err(error)),
-            Err(error) => return (added, Err(error)),
-        }
-    }
-    (added, Ok(()))
+/// Adds amounts to their rows, which have different keys, in one commit.
+///
+/// # Errors
+/// Fails if the store fails. With [`Error::Unavailable`] the amounts may be stored.
+pub async fn add(db: &dyn Database, rows: &[(Key, Amounts)]) -> Result<(), Error> {
+    debug_assert!(rows.len() <= ROWS_PER_COMMIT, "{} rows", rows.len());
+    let mut statements = numbers(rows);
+    statements.extend(errors(rows));
+    db.write("add metrics", statements).await?;
+    Ok(())
 }
 
 /// Returns the numbers of a series by the start of their step; steps without numbers are missing.

@@ -8,14 +8,18 @@ use hookstream_model::{
     operations::metrics::{Resolution, Scope, Stats},
 };
 use hookstream_store::{delivery::counts::Counts, operations::metrics::Range};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::window::total;
 use crate::{
     auth::caller::Caller,
-    http::{error::ApiError, params::QueryParams},
+    http::{
+        error::ApiError,
+        params::{QueryParams, TenantQuery},
+    },
     metrics::figures::{DeliveryNumbers, LatencyNumbers},
+    operations::usage::DeliveryCounts,
     state::Api,
 };
 
@@ -35,29 +39,6 @@ pub(crate) struct DayNumbers {
     deliveries: DeliveryNumbers,
     /// Latency of the attempts.
     latency: LatencyNumbers,
-}
-
-/// All deliveries that are kept: `accepted` = `succeeded` + `pending` + `exhausted` + `skipped` + `cancelled`. The counts are exact.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Conservation {
-    /// Deliveries accepted: one for each message and matched endpoint.
-    #[schema(example = 1500)]
-    accepted: i64,
-    /// Deliveries that succeeded.
-    #[schema(example = 1480)]
-    succeeded: i64,
-    /// Deliveries that are pending.
-    #[schema(example = 12)]
-    pending: i64,
-    /// Deliveries whose attempts all failed.
-    #[schema(example = 5)]
-    exhausted: i64,
-    /// Deliveries that were not sent, for a stated reason.
-    #[schema(example = 2)]
-    skipped: i64,
-    /// Deliveries whose endpoint or application was deleted.
-    #[schema(example = 1)]
-    cancelled: i64,
 }
 
 /// Overview of an environment.
@@ -97,17 +78,7 @@ pub(crate) struct Overview {
     /// Yesterday until the same time.
     yesterday: DayNumbers,
     /// Sum of all deliveries that are kept.
-    conservation: Conservation,
-}
-
-/// Tenant of an overview.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct OverviewQuery {
-    /// Id of the caller's organization. Another one is answered 404.
-    org_id: Option<String>,
-    /// Id of the caller's environment. Another one is answered 404.
-    env_id: Option<String>,
+    conservation: DeliveryCounts,
 }
 
 /// Get the overview of metrics
@@ -115,13 +86,13 @@ pub(crate) struct OverviewQuery {
 /// The answer compares today with yesterday until the same time, and sums up all deliveries that are kept. `GET /v1/problems` lists what is
 /// wrong.
 #[utoipa::path(
-    get, path = "/metrics/overview", operation_id = "getMetricsOverview", tag = "Metrics", params(OverviewQuery),
+    get, path = "/metrics/overview", operation_id = "getMetricsOverview", tag = "Metrics", params(TenantQuery),
     responses((status = 200, description = "Overview.", body = Overview))
 )]
 pub(crate) async fn overview(
     State(api): State<Api>,
     caller: Caller,
-    QueryParams(query): QueryParams<OverviewQuery>,
+    QueryParams(query): QueryParams<TenantQuery>,
 ) -> Result<Json<Overview>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let (tenant, now) = (caller.tenant, api.now());
@@ -143,14 +114,6 @@ pub(crate) async fn overview(
     let events_this_week = api.engine.metrics(&week).await?.values().map(|stats| stats.messages).sum();
     let mut counts = Counts::default();
     api.store.delivery_counts(tenant).await?.iter().for_each(|of_day| counts += of_day.counts);
-    let conservation = Conservation {
-        accepted: counts.accepted,
-        succeeded: counts.succeeded,
-        pending: counts.pending(),
-        exhausted: counts.exhausted,
-        skipped: counts.skipped,
-        cancelled: counts.cancelled,
-    };
     Ok(Json(Overview {
         events_today: of_today.messages,
         events_this_week,
@@ -165,7 +128,7 @@ pub(crate) async fn overview(
         active_collections: 0,
         today,
         yesterday,
-        conservation,
+        conservation: (&counts).into(),
     }))
 }
 

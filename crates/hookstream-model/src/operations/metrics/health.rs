@@ -61,7 +61,7 @@ pub fn drained_in(waiting: i64, leaving: Option<f64>, arriving: f64) -> Option<D
     }
     let leaving = leaving.filter(|leaving| *leaving > 0.0)?;
     // A queue that grows as fast as it shrinks takes forever.
-    (leaving > arriving).then(|| Duration::try_from_secs_f64(waiting as f64 / leaving).unwrap_or(Duration::MAX))
+    (leaving > arriving).then(|| Duration::try_from_secs_f64(waiting as f64 / (leaving - arriving)).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
         };
         check(0, None, 5.0, Some(0));
         check(600, Some(10.0), 0.0, Some(60));
-        check(600, Some(10.0), 9.0, Some(60));
+        check(600, Some(10.0), 9.0, Some(600));
         check(600, Some(10.0), 10.0, None);
         check(600, Some(0.0), 0.0, None);
         check(600, None, 0.0, None);
