@@ -21,7 +21,8 @@ use flate2::{Compression, write::GzEncoder};
 const OLDEST_NODE: (u32, u32) = (20, 19);
 
 /// Files and folders of `dashboard/` that the application is built from.
-const SOURCES: [&str; 7] = ["src", "public", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
+const SOURCES: [&str; 8] =
+    ["src", "public", "index.html", "portal.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 

@@ -1,20 +1,24 @@
-//! The dashboard: a web application that uses the API as any client does.
+//! The dashboard and the portal: web applications that use the API as any client does.
 //!
 //! Every page is one document; the application reads the address. Pages for signing in, setting up an account and
 //! accepting an invitation have paths outside of `/dashboard`, because links in mails lead there. The token of a link is
-//! behind the `#`, so the address that reaches this server and its logs does not contain it.
+//! behind the `#`, so the address that reaches this server and its logs does not contain it. The portal's token is there
+//! too; the query names the environment, whose `portal_frame_origins` may embed the portal.
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Redirect, Response},
     routing,
 };
 use hookstream_dashboard::Asset;
+use hookstream_model::base::ids::EnvironmentId;
+use hookstream_store::identity::environments;
 use http::{HeaderMap, HeaderValue, header};
+use serde::Deserialize;
 
 use crate::{
-    http::{error::ApiError, gzip},
+    http::{error::ApiError, gzip, headers::RESOURCE_POLICY},
     state::Api,
 };
 
@@ -32,6 +36,9 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/dashboard", routing::get(page))
         .route("/dashboard/", routing::get(page))
         .route("/dashboard/{*path}", routing::get(file))
+        .route("/portal", routing::get(portal))
+        .route("/portal/", routing::get(portal))
+        .route("/portal/hookstream-portal.js", routing::get(portal_element))
 }
 
 async fn page(headers: HeaderMap) -> Response {
@@ -46,6 +53,40 @@ async fn file(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, 
         None if path.starts_with(HASHED) => Err(ApiError::unknown_route()),
         None => Ok(respond(hookstream_dashboard::page(), &headers).await),
     }
+}
+
+/// Query of the portal's page.
+#[derive(Deserialize)]
+struct PortalPage {
+    env_id: Option<String>,
+}
+
+/// `GET /portal`: the portal's document. Which pages may embed it is the environment's setting; without an environment,
+/// or with one that does not exist, only pages of this server may.
+async fn portal(
+    State(api): State<Api>,
+    query: Result<Query<PortalPage>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = query.ok().and_then(|Query(PortalPage { env_id })| env_id?.parse::<EnvironmentId>().ok());
+    let environment = match id {
+        Some(id) => environments::find_any(&*api.store, id).await?,
+        None => None,
+    };
+    let origins = environment.filter(|environment| environment.deleted_at.is_none()).map(|found| found.portal_frame_origins);
+    let policy = hookstream_dashboard::portal_policy(&origins.unwrap_or_default());
+    let mut response = respond(hookstream_dashboard::portal(), &headers).await;
+    let policy = HeaderValue::try_from(policy).map_err(|_| ApiError::unknown_route())?;
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
+}
+
+/// `GET /portal/hookstream-portal.js`: the script of `<hookstream-portal>`, which pages of every origin may load.
+async fn portal_element(headers: HeaderMap) -> Result<Response, ApiError> {
+    let asset = hookstream_dashboard::portal_element().ok_or_else(ApiError::unknown_route)?;
+    let mut response = respond(asset, &headers).await;
+    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    Ok(response)
 }
 
 async fn respond(asset: &'static Asset, headers: &HeaderMap) -> Response {

@@ -20,6 +20,22 @@ static LEFT_OUT: Asset = Asset { path: "index.html", is_gzip: false, body: inclu
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Content security policy of the portal without its last rule, which names the pages that may embed it. An icon may come
+/// from any host.
+const PORTAL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' https:; \
+    connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors";
+
+/// Returns the content security policy of the portal, which pages of these origins may embed.
+#[must_use]
+pub fn portal_policy(frame_origins: &[String]) -> String {
+    let mut policy = format!("{PORTAL_POLICY} 'self'");
+    for origin in frame_origins {
+        policy.push(' ');
+        policy.push_str(origin);
+    }
+    policy
+}
+
 /// Whether the application is part of this program.
 #[must_use]
 pub fn is_built() -> bool {
@@ -36,6 +52,18 @@ pub fn find(path: &str) -> Option<&'static Asset> {
 #[must_use]
 pub fn page() -> &'static Asset {
     find("index.html").unwrap_or(&LEFT_OUT)
+}
+
+/// Returns the document of the portal.
+#[must_use]
+pub fn portal() -> &'static Asset {
+    find("portal.html").unwrap_or(&LEFT_OUT)
+}
+
+/// Returns the script that defines the element `<hookstream-portal>`; `None` if the application was left out.
+#[must_use]
+pub fn portal_element() -> Option<&'static Asset> {
+    find("hookstream-portal.js")
 }
 
 impl Asset {

@@ -55,7 +55,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/portal/endpoints/{id}/rotate-secret" | "/portal/endpoints/{id}/test" | "/portal/endpoints/{id}/recover") => {
             Need::Customer
         }
-        ("GET", "/portal/messages" | "/portal/messages/{msgId}") | ("POST", "/portal/messages/{msgId}/retry") => Need::Customer,
+        ("GET", "/portal/messages" | "/portal/messages/{msgId}" | "/portal/messages/{msgId}/explain") => Need::Customer,
+        ("POST", "/portal/messages/{msgId}/retry" | "/portal/renew") => Need::Customer,
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
         ("GET", "/environments" | "/environments/{envId}") => read(Environments),

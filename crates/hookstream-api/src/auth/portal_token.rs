@@ -30,6 +30,8 @@ use crate::{auth::bearer::bearer_of, state::Api};
 
 /// Validity of a token, in seconds.
 pub(crate) const VALID_S: i64 = 3600;
+/// Longest time from portal access to the end of the last renewed token, in seconds.
+pub(crate) const SESSION_S: i64 = 24 * 3600;
 /// Allowed difference between the clocks of nodes, in seconds.
 const SKEW_S: i64 = 60;
 /// Audience of tokens.
@@ -50,6 +52,8 @@ struct Claims {
     sub: String,
     org_id: String,
     env_id: String,
+    /// Time of the portal access that the token or its predecessors began with.
+    auth_time: i64,
     iat: i64,
     exp: i64,
 }
@@ -59,6 +63,8 @@ struct Claims {
 pub(crate) struct PortalClaims {
     pub(crate) tenant: Tenant,
     pub(crate) application: ApplicationId,
+    /// Time of the portal access, in Unix seconds.
+    pub(crate) accessed_at: i64,
 }
 
 /// Result of checking a token.
@@ -79,15 +85,18 @@ pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
     bearer_of(headers).is_some_and(|token| key_of(token).is_some())
 }
 
-/// Creates a token for an application's portal.
-pub(crate) fn token(key: &PortalKey, tenant: Tenant, application: ApplicationId, now: Timestamp) -> String {
+/// Creates a token for an application's portal. Returns it with the seconds for which it is valid.
+pub(crate) fn token(key: &PortalKey, portal: PortalClaims, now: Timestamp) -> (String, i64) {
+    let PortalClaims { tenant, application, accessed_at } = portal;
+    let valid_s = VALID_S.min(accessed_at + SESSION_S - now.as_seconds());
     let claims = Claims {
         aud: AUDIENCE.to_owned(),
         sub: application.to_string(),
         org_id: tenant.organization.to_string(),
         env_id: tenant.environment.to_string(),
+        auth_time: accessed_at,
         iat: now.as_seconds(),
-        exp: now.as_seconds() + VALID_S,
+        exp: now.as_seconds() + valid_s,
     };
     let mut token = part(&Header { alg: "HS256".to_owned(), typ: "JWT".to_owned(), kid: key.id.to_string() });
     token.push('.');
@@ -95,7 +104,7 @@ pub(crate) fn token(key: &PortalKey, tenant: Tenant, application: ApplicationId,
     let signature = mac(&key.secret, &token).finalize().into_bytes();
     token.push('.');
     token.push_str(&URL_SAFE_NO_PAD.encode(signature));
-    token
+    (token, valid_s)
 }
 
 /// Returns the key that a token names; `None` if the token is not one of ours.
@@ -126,7 +135,7 @@ pub(crate) fn read(key: &Secret, token: &str, now: Timestamp) -> TokenState {
     if claims.exp > now + VALID_S + SKEW_S {
         return TokenState::Invalid;
     }
-    TokenState::Good(PortalClaims { tenant: Tenant { organization, environment }, application })
+    TokenState::Good(PortalClaims { tenant: Tenant { organization, environment }, application, accessed_at: claims.auth_time })
 }
 
 fn mac(key: &Secret, signed: &str) -> Hmac<Sha256> {
@@ -190,6 +199,7 @@ mod tests {
     const PASS: PortalClaims = PortalClaims {
         tenant: Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) },
         application: ApplicationId::from_bytes([3; 16]),
+        accessed_at: 1_795_521_600,
     };
 
     fn key(text: &str) -> PortalKey {
@@ -197,7 +207,7 @@ mod tests {
     }
 
     fn made() -> String {
-        token(&key("one"), PASS.tenant, PASS.application, NOW)
+        token(&key("one"), PASS, NOW).0
     }
 
     fn signed_by_us(header: &str, claims: &str) -> String {
@@ -215,6 +225,12 @@ mod tests {
         assert_eq!(read_at("one", 3_599), TokenState::Good(PASS));
         assert_eq!(read_at("one", 3_600), TokenState::Expired);
         assert_eq!(read_at("another", 0), TokenState::Invalid);
+    }
+
+    #[test]
+    fn renewed_tokens_end_a_day_after_portal_access() {
+        let valid_s = |hours: u64| token(&key("one"), PASS, NOW + Duration::from_secs(hours * 3600 + 1800)).1;
+        assert_eq!([0, 22, 23, 24].map(valid_s), [3600, 3600, 1800, -1800]);
     }
 
     #[test]
@@ -236,7 +252,9 @@ mod tests {
         let header = r#"{"alg":"HS256","typ":"JWT","kid":"04040404040404040404040404040404"}"#;
         let claims = |audience: &str, subject: &str, ends: i64| {
             let (organization, environment) = (PASS.tenant.organization, PASS.tenant.environment);
-            format!(r#"{{"aud":"{audience}","sub":"{subject}","org_id":"{organization}","env_id":"{environment}","iat":0,"exp":{ends}}}"#)
+            format!(
+                r#"{{"aud":"{audience}","sub":"{subject}","org_id":"{organization}","env_id":"{environment}","auth_time":1795521600,"iat":0,"exp":{ends}}}"#
+            )
         };
         let (application, soon) = (PASS.application.to_string(), NOW.as_seconds() + 10);
         let check = |claims: &str, expected| assert_eq!(read(&key("one").secret, &signed_by_us(header, claims), NOW), expected, "{claims}");

@@ -7,19 +7,24 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of every response. The values are static, so writing them allocates nothing.
-const ALWAYS: [(HeaderName, HeaderValue); 5] = [
+const ALWAYS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 /// Headers that a handler may override. By default a response loads nothing, is in no frame and is not cached.
-const UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
+const UNLESS_SAID: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
 ];
+
+/// Pages of which origins may load a response (Fetch, `Cross-Origin-Resource-Policy`).
+pub(crate) const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Rule of a content security policy that forbids frames.
+const NO_FRAMES: &str = "frame-ancestors 'none'";
 
 /// HTTPS only, for a year (RFC 6797). Subdomains are not included, because they may belong to others.
 const ONLY_HTTPS: (HeaderName, HeaderValue) = (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
@@ -36,6 +41,11 @@ pub(crate) fn write(headers: &mut HeaderMap, is_secure: bool) {
     }
     for (name, value) in UNLESS_SAID {
         headers.entry(name).or_insert(value);
+    }
+    // `X-Frame-Options` repeats the rule for old browsers; it cannot name origins.
+    if headers.get(header::CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok()).is_some_and(|policy| policy.contains(NO_FRAMES))
+    {
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
     if is_secure {
         let (name, value) = ONLY_HTTPS;
@@ -68,14 +78,14 @@ mod tests {
         }
         assert_eq!(plain.len(), 7);
         let mut said = HeaderMap::new();
-        said.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
+        said.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'; frame-ancestors https://example.com"));
         said.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let said = written(said, false);
         assert_eq!(
             (&said["content-security-policy"], &said["cache-control"]),
-            (&HeaderValue::from_static("default-src 'self'"), &HeaderValue::from_static("no-cache"))
+            (&HeaderValue::from_static("default-src 'self'; frame-ancestors https://example.com"), &HeaderValue::from_static("no-cache"))
         );
-        assert_eq!(said.len(), 7);
+        assert_eq!((said.len(), said.get("x-frame-options")), (6, None));
     }
 
     #[test]

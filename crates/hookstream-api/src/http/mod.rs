@@ -12,6 +12,7 @@ pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod page;
 pub(crate) mod params;
+pub(crate) mod portal_settings;
 pub(crate) mod request;
 pub(crate) mod request_id;
 pub(crate) mod several;

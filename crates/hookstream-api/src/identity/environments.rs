@@ -16,6 +16,7 @@ use hookstream_store::{
 };
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::{
@@ -24,10 +25,11 @@ use crate::{
         caller::{Caller, CallerIdentity},
     },
     http::{
-        body::{Field, Flag, RawBody, Whole},
+        body::{Field, Flag, OrText, RawBody, Whole},
         error::{ApiError, ErrorCode},
         idempotency,
         params::{PathParams, id},
+        portal_settings::{PortalSettings, json_of},
         shapes::Success,
     },
     state::Api,
@@ -60,6 +62,15 @@ pub(crate) struct Environment {
     /// 1 if the portal reveals signing secrets to customers, 0 otherwise.
     #[schema(example = 1)]
     portal_reveal_secrets: u8,
+    /// 1 if the environment serves customers, 0 otherwise. The dashboard marks other environments.
+    #[schema(example = 1)]
+    is_production: u8,
+    /// JSON text of a list: origins whose pages may embed the portal in a frame.
+    #[schema(example = "[\"https://app.example.com\"]")]
+    portal_frame_origins: String,
+    /// JSON text of an object: appearance of the portal, where an application has none of its own; `null` if none is set.
+    #[schema(example = "{\"primary_color\":\"2f55e0\"}")]
+    portal_theme: Option<String>,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     /// Time of deletion; `null` if it is not deleted. A deleted environment can be restored until it is removed.
@@ -78,6 +89,9 @@ impl From<Model> for Environment {
             max_payload_bytes: environment.max_payload_bytes,
             weight: environment.weight,
             portal_reveal_secrets: u8::from(environment.portal_reveal_secrets),
+            is_production: u8::from(environment.is_production),
+            portal_frame_origins: json_of(&environment.portal_frame_origins),
+            portal_theme: environment.portal_theme.as_ref().map(json_of),
             created_at: environment.created_at.to_string(),
             deleted_at: environment.deleted_at.map(|at| at.to_string()),
         }
@@ -107,6 +121,10 @@ pub(crate) struct CreateEnvironment {
     /// Short name for URLs: 1 to 64 lower-case letters, digits and `-`, unique in the organization.
     #[schema(example = "staging")]
     slug: String,
+    /// Whether the environment serves customers: 1 or 0 (the default), `true` or `false`.
+    #[serde(default)]
+    #[schema(value_type = Option<u8>, example = 0)]
+    is_production: Option<Flag>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
 }
@@ -114,7 +132,7 @@ pub(crate) struct CreateEnvironment {
 /// Changes of an environment. Fields that are left out keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UpdateEnvironment {
+pub(crate) struct UpdateEnvironment<'a> {
     /// Name: 1 to 255 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Staging")]
@@ -143,6 +161,20 @@ pub(crate) struct UpdateEnvironment {
     #[serde(default)]
     #[schema(value_type = Option<u8>, example = 1)]
     portal_reveal_secrets: Field<Flag>,
+    /// Whether the environment serves customers: 1 or 0, `true` or `false`.
+    #[serde(default)]
+    #[schema(value_type = Option<u8>, example = 1)]
+    is_production: Field<Flag>,
+    /// Origins whose pages may embed the portal in a frame, at most 20: a list or its JSON text.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
+    portal_frame_origins: Field<&'a RawValue>,
+    /// Appearance of the portal, where an application has none of its own: an object with `primary_color`, `primary_color_light`,
+    /// `primary_color_dark` (six hexadecimal digits), `color_scheme` (`auto`, `light`, `dark`), `font_family` and `icon` (an `https` URL), or
+    /// its JSON text; `null` removes it.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Object>)]
+    portal_theme: Field<&'a RawValue>,
 }
 
 /// List environments
@@ -189,6 +221,9 @@ pub(crate) async fn create(
         max_payload_bytes: None,
         weight: None,
         portal_reveal_secrets: true,
+        is_production: input.is_production.is_some_and(Flag::is_set),
+        portal_frame_origins: vec![],
+        portal_theme: None,
         quotas: Quotas::default(),
         created_at: act.at,
         deleted_at: None,
@@ -238,17 +273,18 @@ pub(crate) async fn update(
     PathParams(environment): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
-    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, portal_reveal_secrets } =
-        body.parse()?;
+    let input: UpdateEnvironment<'_> = body.parse()?;
+    let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme)?;
+    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, is_production, .. } = input;
     let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
-    let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && portal_reveal_secrets.is_absent();
+    let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && is_production.is_absent() && portal.is_absent();
     if name.is_absent() && slug.is_absent() && ages_absent && rest_absent {
         return Err(ApiError::no_fields());
     }
     let (name, slug) = (name.required("name")?, slug.required("slug")?);
     let (retention_days, payload_retention_days) = (retention_days.number().nullable(), payload_retention_days.number().nullable());
     let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
-    let portal_reveal_secrets = portal_reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set);
+    let is_production = is_production.required("is_production")?.map(Flag::is_set);
     let found = find(&api, caller, &environment).await?;
     let is_of_organization = matches!(caller.identity, CallerIdentity::Key(_, KeyLevel::Organization) | CallerIdentity::Person(..));
     if found.id != caller.tenant.environment && !is_of_organization {
@@ -273,7 +309,8 @@ pub(crate) async fn update(
         environment.payload_retention_days = payload_retention_days.unwrap_or(environment.payload_retention_days);
         environment.max_payload_bytes = max_payload_bytes.unwrap_or(environment.max_payload_bytes);
         environment.weight = weight.unwrap_or(environment.weight);
-        environment.portal_reveal_secrets = portal_reveal_secrets.unwrap_or(environment.portal_reveal_secrets);
+        environment.is_production = is_production.unwrap_or(environment.is_production);
+        portal.apply(environment);
         Ok(environment.check(limits)?)
     })
     .await?;

@@ -19,6 +19,7 @@ use crate::{
         error::{ApiError, ErrorCode},
         idempotency, page,
         params::{PathParams, QueryParams},
+        portal_settings::{json_of, portal_theme},
         shapes::{ListQuery, Success},
     },
     state::Api,
@@ -46,6 +47,8 @@ pub(crate) struct Application {
     status: &'static str,
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
     rate_limit: Option<u32>,
+    /// JSON text of an object: appearance of the portal; `null` if it is the environment's.
+    portal_theme: Option<String>,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     updated_at: String,
@@ -69,6 +72,7 @@ impl From<Model> for Application {
             metadata: application.metadata,
             status: application.status.as_str(),
             rate_limit: application.rate_limit,
+            portal_theme: application.portal_theme.as_ref().map(json_of),
             created_at: application.created_at.to_string(),
             updated_at: application.updated_at.to_string(),
             endpoint_count: None,
@@ -113,6 +117,11 @@ pub(crate) struct CreateApplication<'a> {
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
     #[schema(value_type = Option<u32>, example = 0)]
     rate_limit: Option<Whole<u32>>,
+    /// Appearance of the portal: an object as in an environment's `portal_theme`, or its JSON text. Fields without a value are the
+    /// environment's.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
+    portal_theme: Option<&'a RawValue>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
     /// Id of the environment. The default is the caller's environment.
@@ -147,6 +156,11 @@ pub(crate) struct UpdateApplication<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u32>, example = 0)]
     rate_limit: Field<Whole<u32>>,
+    /// Appearance of the portal: an object as in an environment's `portal_theme`, or its JSON text. Fields without a value are the
+    /// environment's; `null` removes it.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Object>)]
+    portal_theme: Field<&'a RawValue>,
 }
 
 /// Filter of applications.
@@ -219,6 +233,7 @@ pub(crate) async fn create(
         metadata: input.metadata.map(metadata).transpose()?,
         status: ApplicationStatus::Active,
         rate_limit: input.rate_limit.map(Whole::number),
+        portal_theme: input.portal_theme.map(portal_theme).transpose()?,
         created_at: now,
         updated_at: now,
     };
@@ -266,9 +281,9 @@ pub(crate) async fn update(
     body: RawBody,
 ) -> Result<Json<ApplicationAnswer>, ApiError> {
     let input: UpdateApplication<'_> = body.parse()?;
-    let UpdateApplication { name, uid, description, metadata: given, status, rate_limit } = input;
+    let UpdateApplication { name, uid, description, metadata: given, status, rate_limit, portal_theme: theme } = input;
     let names_absent = name.is_absent() && uid.is_absent();
-    if names_absent && description.is_absent() && given.is_absent() && status.is_absent() && rate_limit.is_absent() {
+    if names_absent && description.is_absent() && given.is_absent() && status.is_absent() && rate_limit.is_absent() && theme.is_absent() {
         return Err(ApiError::no_fields());
     }
     let name = name.required("name")?;
@@ -277,6 +292,7 @@ pub(crate) async fn update(
     let given = given.try_map(metadata)?.nullable();
     let status = status.required("status")?.map(|word| ApplicationStatus::parse(&word)).transpose()?;
     let rate_limit = rate_limit.number().nullable();
+    let theme = theme.try_map(portal_theme)?.nullable();
     if let Some(name) = &name {
         rules::check_name(name)?;
     }
@@ -304,6 +320,9 @@ pub(crate) async fn update(
         }
         application.status = status.unwrap_or(application.status);
         application.rate_limit = rate_limit.unwrap_or(application.rate_limit);
+        if let Some(theme) = &theme {
+            application.portal_theme.clone_from(theme);
+        }
         application.updated_at = now;
         Ok(())
     })

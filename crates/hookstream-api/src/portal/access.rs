@@ -11,7 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{audited_caller::AuditedCaller, caller::Caller, portal_token},
+    auth::{
+        audited_caller::AuditedCaller,
+        caller::Caller,
+        portal_token::{self, PortalClaims},
+    },
     http::{
         error::{ApiError, ErrorCode},
         params::PathParams,
@@ -25,9 +29,10 @@ use crate::{
 pub(crate) struct PortalAccess {
     /// Portal token: a JWT, valid for an hour and for this application only.
     token: String,
-    /// URL of the portal page with the token. It is `null` in this version, which has no portal page: pass the token to a page of your own,
-    /// which calls `/v1/portal/…` with it.
-    url: Option<String>,
+    /// URL of the portal with the token behind the `#`, which browsers never send to a server. It opens the portal, and pages of the origins
+    /// in `portal_frame_origins` may embed it.
+    #[schema(example = "https://hooks.example.com/portal?env_id=019dc1e2a3b47c5d8e9f001122334455#token=eyJhbGciOi…")]
+    url: String,
     /// Seconds until the token expires.
     #[schema(example = 3600)]
     expires_in: i64,
@@ -37,8 +42,8 @@ pub(crate) struct PortalAccess {
 
 /// Create portal access
 ///
-/// The answer contains a portal token, with which the customer calls `/v1/portal/…` for an hour. The token becomes invalid at once if the
-/// application is disabled or deleted.
+/// The answer contains the URL of the portal, and its token, with which the customer calls `/v1/portal/…` for an hour. The portal renews its
+/// token, for at most 24 hours. The token becomes invalid at once if the application is disabled or deleted.
 #[utoipa::path(
     post, path = "/applications/{appId}/portal-access", operation_id = "createPortalAccess", tag = "Portal",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
@@ -63,7 +68,8 @@ pub(crate) async fn create(
     let resource = ResourceId::from_bytes(*application.id.as_bytes());
     // Recorded before the token is created, so that no token is unrecorded.
     audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &recorded).await?;
-    let token = portal_token::token(&key, caller.tenant, application.id, act.at);
-    let shown = PortalApplication { id: application.id.to_string(), name: application.name.clone() };
-    Ok(Json(PortalAccess { token, url: None, expires_in: portal_token::VALID_S, application: shown }))
+    let portal = PortalClaims { tenant: caller.tenant, application: application.id, accessed_at: act.at.as_seconds() };
+    let (token, expires_in) = portal_token::token(&key, portal, act.at);
+    let url = format!("{}/portal?env_id={}#token={token}", api.options.public_url, caller.tenant.environment);
+    Ok(Json(PortalAccess { token, url, expires_in, application: PortalApplication::of(application) }))
 }

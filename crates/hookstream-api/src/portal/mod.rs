@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod operations;
+mod renewal;
 mod shared;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -12,7 +13,7 @@ use crate::{
     outbound::{
         attempts,
         endpoints::{create, delete, health, read, secrets, test, update},
-        messages,
+        explain, messages,
     },
     state::Api,
 };
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(access::create))
+        .routes(routes!(renewal::renew))
         .routes(routes!(operations::application))
         .routes(routes!(operations::get_job))
         .routes(routes!(operations::list_event_types))
@@ -35,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(in_portal(routes!(messages::list)))
         .routes(in_portal(routes!(messages::get)))
         .routes(in_portal(routes!(messages::retry)))
+        .routes(in_portal(routes!(explain::explain)))
 }
 
 #[cfg(test)]

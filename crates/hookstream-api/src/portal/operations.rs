@@ -1,6 +1,8 @@
 //! Operations that only customers have; those that they share with the sender are in [`super::shared`].
 
 use axum::{Json, extract::State};
+use hookstream_model::{identity::portal::PortalTheme, outbound::application::Application};
+use hookstream_store::identity::environments;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,10 +26,30 @@ pub(crate) struct PortalApplication {
     pub(crate) name: String,
 }
 
+impl PortalApplication {
+    pub(crate) fn of(application: &Application) -> Self {
+        Self { id: application.id.to_string(), name: application.name.clone() }
+    }
+}
+
+/// Settings of a portal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PortalView {
+    /// Appearance: the application's `portal_theme`, and the environment's where it has no value.
+    #[schema(value_type = Object, example = json!({ "primary_color": "2f55e0", "color_scheme": "auto" }))]
+    theme: PortalTheme,
+    /// Whether the customer may see signing secrets again.
+    reveals_secrets: bool,
+    /// Number of endpoints that the customer may create; 0 means no limit.
+    #[schema(example = 50)]
+    max_endpoints: u64,
+}
+
 /// Answer with the application of a portal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PortalApplicationAnswer {
     application: PortalApplication,
+    portal: PortalView,
 }
 
 /// Query of a list in the portal.
@@ -55,7 +77,14 @@ impl From<PortalListQuery> for ListQuery {
 pub(crate) async fn application(State(api): State<Api>, scope: ApplicationScope) -> Result<Json<PortalApplicationAnswer>, ApiError> {
     let routes = scope.routes(&api).await?;
     let application = routes.application();
-    Ok(Json(PortalApplicationAnswer { application: PortalApplication { id: application.id.to_string(), name: application.name.clone() } }))
+    let environment =
+        environments::find_any(&*api.store, scope.tenant.environment).await?.ok_or_else(|| ApiError::not_found("Environment"))?;
+    let portal = PortalView {
+        theme: application.portal_theme.clone().unwrap_or_default().or(environment.portal_theme.unwrap_or_default()),
+        reveals_secrets: api.options.reveal_secrets && environment.portal_reveal_secrets,
+        max_endpoints: api.options.portal_endpoints.unwrap_or(0),
+    };
+    Ok(Json(PortalApplicationAnswer { application: PortalApplication::of(application), portal }))
 }
 
 /// Get a job in the portal

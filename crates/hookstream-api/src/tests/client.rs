@@ -42,8 +42,12 @@ impl Client {
     pub(crate) async fn customer(&self, application: &str) -> Self {
         let (status, access) = self.post(&format!("/v1/applications/{application}/portal-access"), Value::Null).await;
         assert_eq!(status, 200, "{access}");
-        let token = format!("Bearer {}", text(&access, "token"));
-        Self { credentials: Some(("authorization", token)), ..Self::anonymous(self.router.clone()) }
+        self.with_token(text(&access, "token"))
+    }
+
+    /// Returns a client with another portal token, without cookies.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { credentials: Some(("authorization", format!("Bearer {token}"))), ..Self::anonymous(self.router.clone()) }
     }
 
     /// Creates an API key and returns its id and a client that uses it.

@@ -16,7 +16,7 @@ const NOON: i64 = 1_795_521_600_000;
 
 /// Clock that goes on by itself, and that a test can move forward. Clones share the same time.
 #[derive(Clone)]
-pub(super) struct TestClock {
+pub(crate) struct TestClock {
     begun: Instant,
     advanced_ms: Arc<AtomicI64>,
 }
@@ -29,7 +29,7 @@ impl Default for TestClock {
 
 impl TestClock {
     /// Moves the clock forward.
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).expect("less than an age");
         self.advanced_ms.fetch_add(ms, Ordering::SeqCst);
     }

@@ -49,7 +49,7 @@ pub(crate) struct Installation {
     pub(crate) client: Client,
     router: Router,
     store: Arc<SqliteStore>,
-    clock: TestClock,
+    pub(crate) clock: TestClock,
     ids: IdSource<StdRng>,
     rng: StdRng,
 }

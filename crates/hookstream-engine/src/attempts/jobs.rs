@@ -382,6 +382,7 @@ mod tests {
                 metadata: None,
                 status: ApplicationStatus::Active,
                 rate_limit: None,
+                portal_theme: None,
                 created_at: now,
                 updated_at: now,
             };

@@ -162,6 +162,7 @@ impl Simulation {
             description: None,
             metadata: None,
             status: ApplicationStatus::Active,
+            portal_theme: None,
             rate_limit: self.rng.random_ratio(1, 5).then(|| self.rng.random_range(5..20)),
             created_at: now,
             updated_at: now,

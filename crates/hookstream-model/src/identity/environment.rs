@@ -8,6 +8,7 @@ use crate::{
         ids::{EnvironmentId, OrganizationId},
         time::{Day, Timestamp},
     },
+    identity::portal::PortalTheme,
     operations::quota::{Quota, Quotas},
 };
 
@@ -27,7 +28,7 @@ const FREED: u64 = 20;
 pub struct Environment {
     /// Unique id.
     pub id: EnvironmentId,
-    /// Organization that owns changed.
+    /// Organization that owns it.
     pub organization_id: OrganizationId,
     /// Display name.
     pub name: String,
@@ -43,11 +44,17 @@ pub struct Environment {
     pub weight: Option<u32>,
     /// True if customers may see their endpoints' signing secrets in the portal.
     pub portal_reveal_secrets: bool,
+    /// Whether the environment serves customers; others are marked in the dashboard.
+    pub is_production: bool,
+    /// Origins whose pages may embed the portal.
+    pub portal_frame_origins: Vec<String>,
+    /// Appearance of the portal, where an application has none of its own.
+    pub portal_theme: Option<PortalTheme>,
     /// Quotas of the organization that apply to this environment, or to all its environments together.
     pub quotas: Quotas,
     /// Time of creation.
     pub created_at: Timestamp,
-    /// Time at which changed or its organization was deleted. It can be restored until changed is purged.
+    /// Time at which the environment or its organization was deleted. It can be restored until it is purged.
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -189,6 +196,9 @@ mod tests {
             max_payload_bytes: None,
             weight: None,
             portal_reveal_secrets: true,
+            is_production: true,
+            portal_frame_origins: vec![],
+            portal_theme: None,
             quotas: Quotas::default(),
             created_at: Timestamp::from_millis(0),
         }

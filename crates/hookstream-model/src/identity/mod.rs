@@ -6,6 +6,7 @@ pub mod member;
 pub mod oidc;
 pub mod organization;
 pub mod password;
+pub mod portal;
 pub mod scopes;
 pub mod second_factor;
 pub mod session;

@@ -7,7 +7,7 @@ use crate::{
         text::{check_line, got},
         time::Timestamp,
     },
-    identity::tenancy::Tenant,
+    identity::{portal::PortalTheme, tenancy::Tenant},
 };
 
 /// Maximum length of `name`, in characters.
@@ -38,6 +38,8 @@ pub struct Application {
     pub status: ApplicationStatus,
     /// Limit in deliveries per second over all its endpoints; `None` and `0` mean no limit.
     pub rate_limit: Option<u32>,
+    /// Appearance of the portal; fields without a value are those of the environment.
+    pub portal_theme: Option<PortalTheme>,
     /// Time of creation.
     pub created_at: Timestamp,
     /// Time of the last change.

@@ -7,7 +7,7 @@ use hookstream_model::{
         ids::{EnvironmentId, OrganizationId},
         time::Timestamp,
     },
-    identity::{environment::Environment, tenancy::Tenant},
+    identity::{environment::Environment, portal::PortalTheme, tenancy::Tenant},
     operations::{
         audit_log::{Action, AuditContext, Change},
         quota::{Quota, Quotas},
@@ -46,6 +46,9 @@ resource_fields!(Environment, |environment, columns| {
     changing max_payload_bytes: Option<u64>;
     changing weight: Option<u32>;
     changing portal_reveal_secrets: bool;
+    changing is_production: bool;
+    changing portal_frame_origins: Vec<String>;
+    changing portal_theme: Option<PortalTheme>;
     fixed created_at: Timestamp;
     // Read from other columns ([`read`]).
     later quotas = Quotas::default();

@@ -61,8 +61,8 @@ static OF_USER: LazyLock<String> = LazyLock::new(|| {
 static DELETED_BEFORE: LazyLock<String> = LazyLock::new(|| {
     TABLE.select("", "deleted_at < $1 and not exists (select 1 from environments e where e.organization_id = organizations.id) limit 1000")
 });
-const INSERT_ENVIRONMENT: &str = "insert into environments (id, organization_id, name, slug, created_at, version)
-    values ($1, $2, $3, $4, $5, 1)";
+const INSERT_ENVIRONMENT: &str = "insert into environments (id, organization_id, name, slug, created_at, version, is_production)
+    values ($1, $2, $3, $4, $5, 1, 1)";
 const TAKE_DEFAULT: &str = "insert into settings (name, value) values ('default_organization', $1) on conflict do nothing";
 const VERSION: &str = "select version from environments where id = $1";
 const FIRST: &str = "select e.organization_id, e.id from environments e join organizations o on o.id = e.organization_id

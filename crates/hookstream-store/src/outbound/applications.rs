@@ -7,7 +7,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, OrganizationId},
         time::Timestamp,
     },
-    identity::tenancy::Tenant,
+    identity::{portal::PortalTheme, tenancy::Tenant},
     operations::{
         audit_log::{Action, AuditContext, Change},
         quota::Quota,
@@ -47,6 +47,7 @@ resource_fields!(Application, |application, columns| {
     changing metadata: Option<String>;
     changing status: ApplicationStatus;
     changing rate_limit: Option<u32>;
+    changing portal_theme: Option<PortalTheme>;
     fixed created_at: Timestamp;
     changing updated_at: Timestamp;
 });

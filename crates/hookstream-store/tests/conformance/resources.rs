@@ -561,6 +561,9 @@ pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: 
         max_payload_bytes: Some(1 << 50),
         weight: Some(7),
         portal_reveal_secrets: true,
+        is_production: true,
+        portal_frame_origins: vec![],
+        portal_theme: None,
         ..found
     };
     let change = |it: &mut Environment| -> Result<(), Error> {

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use self::sentences::{Statement, Subject};
 use super::messages::{Attempt, find_anywhere, show_attempt};
 use crate::{
-    auth::caller::Caller,
+    auth::{application_scope::ApplicationScope, caller::Caller},
     http::{
         error::ApiError,
         params::{OfMessage, PathParams, id},
@@ -145,12 +145,12 @@ pub(crate) struct NextAttempt {
 )]
 pub(crate) async fn explain(
     State(api): State<Api>,
-    caller: Caller,
-    PathParams((app, message)): PathParams<(String, String)>,
+    scope: ApplicationScope,
+    PathParams(OfMessage { message }): PathParams<OfMessage>,
 ) -> Result<Json<ExplanationAnswer>, ApiError> {
-    let routes = api.engine.applications().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let routes = scope.routes(&api).await?;
     let message = id(&message, "Message")?;
-    let found = api.store.message(caller.tenant, routes.id().into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    let found = api.store.message(scope.tenant, routes.id().into(), message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(ExplanationAnswer { explanation: explanation(&routes, found, api.now()) }))
 }
 

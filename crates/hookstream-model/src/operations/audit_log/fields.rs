@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     base::{secret::HIDDEN, time::Timestamp},
     delivery::hold::Hold,
-    identity::{environment::Environment, organization::Organization, tenancy::ApiKey},
+    identity::{environment::Environment, organization::Organization, portal::PortalTheme, tenancy::ApiKey},
     operations::{
         job::Job,
         quota::{Quota, QuotaLimit, QuotaLimits},
@@ -101,6 +101,10 @@ fn json_of(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()))
 }
 
+fn theme(theme: Option<&PortalTheme>) -> Value {
+    theme.map_or(Value::Null, |theme| serde_json::to_value(theme).expect("texts are JSON"))
+}
+
 fn time(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
 }
@@ -114,6 +118,7 @@ impl Audited for Application {
             .with("metadata", json_of(self.metadata.as_deref()))
             .with("status", self.status.as_str())
             .with("rate_limit", self.rate_limit)
+            .with("portal_theme", theme(self.portal_theme.as_ref()))
     }
 }
 
@@ -178,6 +183,9 @@ impl Audited for Environment {
             .with("max_payload_bytes", self.max_payload_bytes)
             .with("weight", self.weight)
             .with("portal_reveal_secrets", self.portal_reveal_secrets)
+            .with("is_production", self.is_production)
+            .with("portal_frame_origins", self.portal_frame_origins.clone())
+            .with("portal_theme", theme(self.portal_theme.as_ref()))
     }
 }
 
@@ -242,6 +250,7 @@ mod tests {
             metadata: Some(r#"{"plan":"pro"}"#.to_owned()),
             status: ApplicationStatus::Active,
             rate_limit: None,
+            portal_theme: None,
             created_at: NOW,
             updated_at: NOW,
         }

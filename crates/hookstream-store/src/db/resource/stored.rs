@@ -8,6 +8,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     delivery::{ordering::OnFailure, retry::RetrySchedule},
+    identity::portal::PortalTheme,
     operations::job::JobKind,
     outbound::{
         application::ApplicationStatus, endpoint::EndpointStatus, event_type::EventTypeStatus, signature::SigningAlgorithm,
@@ -163,6 +164,18 @@ impl Stored for Vec<String> {
 }
 
 impl Stored for BTreeMap<String, String> {
+    const KIND: ColumnKind = ColumnKind::Text;
+
+    fn to_value(&self) -> Value {
+        to_json(self)
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        from_json(value)
+    }
+}
+
+impl Stored for PortalTheme {
     const KIND: ColumnKind = ColumnKind::Text;
 
     fn to_value(&self) -> Value {

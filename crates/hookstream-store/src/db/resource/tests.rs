@@ -43,6 +43,7 @@ fn audit_log_shows_the_columns_of_an_application() {
         metadata: None,
         status: ApplicationStatus::Active,
         rate_limit: None,
+        portal_theme: None,
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,
     };
@@ -92,6 +93,9 @@ fn audit_log_shows_the_columns_of_an_environment() {
         max_payload_bytes: None,
         weight: None,
         portal_reveal_secrets: true,
+        is_production: true,
+        portal_frame_origins: vec![],
+        portal_theme: None,
         quotas: Quotas::default(),
         created_at: Timestamp::EPOCH,
         deleted_at: None,

@@ -260,6 +260,7 @@ impl Fixture {
             metadata: Some(r#"{"plan":"pro"}"#.to_owned()),
             status: ApplicationStatus::Active,
             rate_limit: None,
+            portal_theme: None,
             created_at: at,
             updated_at: at,
         }

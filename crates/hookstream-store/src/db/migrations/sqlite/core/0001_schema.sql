@@ -31,6 +31,11 @@ create table environments (
     version integer not null,
     -- Whether customers may see their endpoints' signing secrets in the portal.
     portal_reveal_secrets integer not null default 1,
+    -- Whether the environment serves customers.
+    is_production integer not null default 0,
+    -- Origins whose pages may embed the portal (JSON), and its appearance (JSON).
+    portal_frame_origins text not null default '[]',
+    portal_theme text,
     deleted_at integer,
     unique (organization_id, slug)
 ) strict;
@@ -65,6 +70,8 @@ create table applications (
     metadata text,
     status text not null,
     rate_limit integer,
+    -- Appearance of the portal (JSON).
+    portal_theme text,
     created_at integer not null,
     updated_at integer not null,
     -- Increases with each change of the application or one of its endpoints.
