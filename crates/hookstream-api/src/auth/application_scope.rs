@@ -61,6 +61,11 @@ impl FromRequestParts<Api> for ApplicationScope {
 }
 
 impl ApplicationScope {
+    /// Returns the scope of a sender who names the application elsewhere than in the path.
+    pub(crate) fn of_sender(tenant: Tenant, application: &str) -> Self {
+        Self { tenant, application: application.to_owned(), requester: Requester::Sender }
+    }
+
     /// Checks `org_id` and `env_id` of a query: they must be the caller's own.
     pub(crate) fn check_tenant(&self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
         check_tenant(self.tenant, org_id, env_id)

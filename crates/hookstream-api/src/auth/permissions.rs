@@ -90,7 +90,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/auth/api-keys" | "/auth/api-keys/{id}") => read(ApiKeys),
         ("POST", "/auth/api-keys" | "/auth/api-keys/{id}/rotate") | ("DELETE", "/auth/api-keys/{id}") => write(ApiKeys),
         ("GET", "/jobs" | "/jobs/{id}") => read(Jobs),
-        ("POST", "/jobs/{id}/cancel") => write(Jobs),
+        ("POST", "/jobs/{id}/cancel" | "/messages/retry") => write(Jobs),
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
         ("GET", "/usage" | "/billing/usage") => read(Usage),

@@ -31,7 +31,7 @@ use crate::{
 
 /// Time after the creation of a job within which an identical request counts as a double click, in seconds. While the
 /// job runs, an identical request always does.
-const DOUBLE_CLICK_S: u64 = 10;
+pub(super) const DOUBLE_CLICK_S: u64 = 10;
 
 /// Job that sends deliveries of an endpoint again.
 #[derive(Debug, Serialize, ToSchema)]
@@ -452,7 +452,7 @@ async fn start(
     answer
 }
 
-fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
+pub(super) fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
     match query.dry_run.as_deref() {
         None | Some("0" | "false") => Ok(false),
         Some("1" | "true") => Ok(true),
@@ -460,11 +460,11 @@ fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
     }
 }
 
-fn words(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<String>>, ApiError> {
+pub(super) fn words(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<String>>, ApiError> {
     raw.map(|raw| json_value(field, raw, "an array of strings")).transpose()
 }
 
-fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+pub(super) fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
     text.parse().map_err(|error: hookstream_model::base::time::InvalidTime| ApiError::invalid(field, &error.to_string()))
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod lanes;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod problems;
+pub(crate) mod retry_messages;
 pub(crate) mod usage;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,6 +20,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(jobs::recover))
         .routes(routes!(jobs::replay))
+        .routes(routes!(retry_messages::retry))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
