@@ -59,6 +59,20 @@ pub trait Target: fmt::Debug + Send + Sync {
 
     /// Makes one attempt. The result is always an outcome, within `timeout` for the whole exchange.
     async fn send(&self, envelope: &Envelope<'_>, timeout: Duration) -> Sent;
+
+    /// Renders the request that an attempt of this envelope sends, for people; `None` if the settings cannot be used.
+    fn rendered(&self, envelope: &Envelope<'_>) -> Option<RenderedRequest>;
+}
+
+/// Request of an attempt, for people. Values of the endpoint's own headers are contained, so the caller hides them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedRequest {
+    /// Method of the protocol.
+    pub method: &'static str,
+    /// Address, without credentials.
+    pub url: String,
+    /// Headers that Hookstream sets; those of the transport (`host`, `content-length`) are left out.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Settings of an endpoint, as stored.
@@ -181,6 +195,10 @@ impl Target for Unusable {
     async fn send(&self, _: &Envelope<'_>, _: Duration) -> Sent {
         let failure = Failure::new(FailureKind::SettingsInvalid, format!("{}. Update the endpoint", self.0));
         Sent { outcome: Outcome::Retryable(failure), timings: Timings::default() }
+    }
+
+    fn rendered(&self, _: &Envelope<'_>) -> Option<RenderedRequest> {
+        None
     }
 }
 

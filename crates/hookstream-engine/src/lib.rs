@@ -32,6 +32,8 @@ use tokio::sync::mpsc;
 
 use crate::core::Core;
 
+pub use hookstream_destinations::RenderedRequest;
+
 pub use self::options::{Options, Role};
 pub use crate::{
     attempts::{

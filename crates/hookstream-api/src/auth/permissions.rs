@@ -41,12 +41,14 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
         ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
         ("GET", "/applications/{appId}/endpoints/{id}/attempts" | "/attempts") => read(Messages),
-        ("GET", "/messages" | "/messages/{msgId}" | "/messages/{msgId}/explain") => read(Messages),
+        ("GET", "/messages" | "/messages/{msgId}" | "/messages/{msgId}/explain" | "/messages/{msgId}/attempts/{id}") => read(Messages),
         ("POST", "/applications/{appId}/endpoints/{id}/reset-circuit") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/test") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/recover" | "/applications/{appId}/endpoints/{id}/replay") => write(Jobs),
         ("GET", "/applications/{appId}/messages" | "/applications/{appId}/messages/{msgId}") => read(Messages),
-        ("GET", "/applications/{appId}/messages/{msgId}/explain") => read(Messages),
+        ("GET", "/applications/{appId}/messages/{msgId}/explain" | "/applications/{appId}/messages/{msgId}/attempts/{id}") => {
+            read(Messages)
+        }
         ("POST", "/applications/{appId}/messages" | "/applications/{appId}/messages/{msgId}/retry") => write(Messages),
         ("POST", "/applications/{appId}/portal-access") => write(Portal),
         ("GET", "/portal/application" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
@@ -56,6 +58,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
             Need::Customer
         }
         ("GET", "/portal/messages" | "/portal/messages/{msgId}" | "/portal/messages/{msgId}/explain") => Need::Customer,
+        ("GET", "/portal/messages/{msgId}/attempts/{id}") => Need::Customer,
         ("POST", "/portal/messages/{msgId}/retry" | "/portal/renew") => Need::Customer,
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),

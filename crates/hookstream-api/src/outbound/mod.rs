@@ -4,6 +4,7 @@ pub(crate) mod applications;
 pub(crate) mod attempts;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
+pub(crate) mod exchange;
 pub(crate) mod explain;
 pub(crate) mod messages;
 
@@ -21,6 +22,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(messages::get))
         .routes(routes!(messages::list_all))
         .routes(routes!(messages::get_by_id))
+        .routes(routes!(exchange::get))
+        .routes(routes!(exchange::get_by_message))
         .routes(routes!(attempts::list))
         .routes(routes!(attempts::list_all))
         .routes(routes!(messages::retry))

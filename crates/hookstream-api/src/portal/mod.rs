@@ -13,7 +13,7 @@ use crate::{
     outbound::{
         attempts,
         endpoints::{create, delete, health, read, secrets, test, update},
-        explain, messages,
+        exchange, explain, messages,
     },
     state::Api,
 };
@@ -37,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(in_portal(routes!(messages::list)))
         .routes(in_portal(routes!(messages::get)))
         .routes(in_portal(routes!(messages::retry)))
+        .routes(in_portal(routes!(exchange::get)))
         .routes(in_portal(routes!(explain::explain)))
 }
 

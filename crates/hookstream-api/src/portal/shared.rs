@@ -38,7 +38,7 @@ const fn same(of: &'static str, id: &'static str) -> InPortal {
 }
 
 /// Shared operations.
-const IN_PORTAL: [InPortal; 15] = [
+const IN_PORTAL: [InPortal; 16] = [
     InPortal { description: Some("The values of custom `headers` are shown as `***`."), ..same("listEndpoints", "listPortalEndpoints") },
     InPortal {
         description: Some(
@@ -79,6 +79,7 @@ const IN_PORTAL: [InPortal; 15] = [
     same("listEndpointAttempts", "listPortalAttempts"),
     InPortal { summary: Some("List messages in the portal"), ..same("listMessages", "listPortalMessages") },
     same("getMessage", "getPortalMessage"),
+    InPortal { summary: Some("Get an attempt in the portal"), ..same("getAttempt", "getPortalAttempt") },
     InPortal { summary: Some("Explain a message in the portal"), ..same("explainMessage", "explainPortalMessage") },
     same("retryMessage", "retryPortalMessage"),
 ];

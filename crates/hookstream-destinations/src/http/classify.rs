@@ -4,9 +4,9 @@ use std::{error::Error, io};
 
 use bytes::Bytes;
 use hookstream_model::{
-    base::time::Timestamp,
+    base::{secret::HIDDEN, time::Timestamp},
     delivery::{
-        outcome::{Failure, FailureKind, Outcome, ReceiverResponse},
+        outcome::{Failure, FailureKind, HEADER_NAMES_KEPT, HEADERS_KEPT, Outcome, ReceiverResponse},
         retry::RetryAfter,
         state::DisabledReason,
     },
@@ -26,6 +26,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// First bytes of the body.
     pub body: Bytes,
+    /// Headers as an attempt records them, a line each.
+    pub headers: String,
     /// `Retry-After` header, if present and valid.
     pub retry_after: Option<RetryAfter>,
     /// Request of the receiver beyond the status.
@@ -41,6 +43,7 @@ impl HttpResponse {
         Self {
             status: status.as_u16(),
             body,
+            headers: recorded_headers(headers),
             retry_after: text(&header::RETRY_AFTER).and_then(|value| parse_retry_after(&value)),
             directive: text(&WEBHOOK_DELIVERY).and_then(|value| Directive::parse(&value)),
             location: text(&header::LOCATION).map(|value| value.chars().take(LOCATION_MAX).collect()),
@@ -77,8 +80,31 @@ impl HttpResponse {
     }
 
     fn recorded(self) -> ReceiverResponse {
-        ReceiverResponse { status: Some(self.status), body: self.body }
+        ReceiverResponse { status: Some(self.status), body: self.body, headers: self.headers }
     }
+}
+
+/// Returns the headers that an attempt records, a line each. Cookies are credentials of the receiver, so their values are
+/// hidden; bytes beyond visible ASCII are replaced.
+fn recorded_headers(headers: &HeaderMap) -> String {
+    let mut lines =
+        String::with_capacity(headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 3).sum::<usize>().min(HEADERS_KEPT));
+    for (name, value) in headers.iter().take(HEADER_NAMES_KEPT) {
+        let begun = lines.len();
+        lines.push_str(name.as_str());
+        lines.push_str(": ");
+        match value.to_str() {
+            Ok(_) if name == header::SET_COOKIE => lines.push_str(HIDDEN),
+            Ok(text) => lines.push_str(text),
+            Err(_) => lines.push_str(&String::from_utf8_lossy(value.as_bytes()).replace(char::is_control, "\u{fffd}")),
+        }
+        lines.push('\n');
+        if lines.len() > HEADERS_KEPT {
+            lines.truncate(begun);
+            break;
+        }
+    }
+    lines
 }
 
 fn redirect_detail(status: u16, location: Option<&str>) -> String {

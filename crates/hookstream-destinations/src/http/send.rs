@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookstream_model::delivery::outcome::{Failure, FailureKind, Outcome};
+use http::HeaderValue;
 
 use super::{
     classify::{self, HttpResponse},
@@ -11,7 +12,7 @@ use super::{
     settings::HttpTarget,
 };
 use crate::{
-    AddressRefused, Envelope, Sent, Target,
+    AddressRefused, Envelope, RenderedRequest, Sent, Target,
     net::{
         client::{self, Received},
         failure,
@@ -45,5 +46,12 @@ impl Target for HttpTarget {
             (None, Ok(Ok(())) | Err(_)) => Outcome::Retryable(failure::no_response_within(timeout)),
         };
         Sent { outcome, timings: phases.timings() }
+    }
+
+    fn rendered(&self, envelope: &Envelope<'_>) -> Option<RenderedRequest> {
+        let post = render::render(self, self.uri.clone()?, envelope);
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = post.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        Some(RenderedRequest { method: "POST", url: post.uri.to_string(), headers })
     }
 }

@@ -8,7 +8,7 @@ use crate::http::classify::HttpResponse;
 
 /// Decides about a response of the management API: accepted is 2xx with `routed: true`.
 pub(super) fn response(response: HttpResponse, settings: &RabbitMqSettings) -> Outcome {
-    let recorded = ReceiverResponse { status: Some(response.status), body: response.body.clone() };
+    let recorded = ReceiverResponse { status: Some(response.status), body: response.body.clone(), headers: response.headers.clone() };
     let failure = match response.status {
         200..300 => match routed(&response.body) {
             Some(true) => return Outcome::accepted(recorded),
@@ -134,7 +134,7 @@ pub(super) mod of_amqp {
 
     /// Text of the broker, for the record.
     fn said(error: &AMQPError) -> ReceiverResponse {
-        ReceiverResponse { status: None, body: format!("{} {}", error.get_id(), error.get_message()).into() }
+        ReceiverResponse { body: format!("{} {}", error.get_id(), error.get_message()).into(), ..ReceiverResponse::default() }
     }
 
     #[cfg(test)]

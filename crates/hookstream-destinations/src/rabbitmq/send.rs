@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{RabbitMqTarget, management, settings::Protocol};
-use crate::{AddressRefused, Envelope, Sent, Target, net::steps::Phases};
+use super::{
+    RabbitMqTarget, management, render,
+    settings::{Protocol, RabbitMqSettings},
+};
+use crate::{AddressRefused, Envelope, RenderedRequest, Sent, Target, net::steps::Phases};
 
 #[async_trait]
 impl Target for RabbitMqTarget {
@@ -23,5 +26,17 @@ impl Target for RabbitMqTarget {
             Protocol::Amqp { .. } => unreachable!("refused by `check`"),
         };
         Sent { outcome, timings: phases.timings() }
+    }
+
+    fn rendered(&self, envelope: &Envelope<'_>) -> Option<RenderedRequest> {
+        let RabbitMqSettings { protocol, host, port, vhost, exchange, routing_key, .. } = &self.settings;
+        let (method, scheme) = match protocol {
+            Protocol::Management { .. } => ("POST", "http"),
+            Protocol::Amqp { .. } => ("basic.publish", "amqp"),
+        };
+        let mut headers = vec![("exchange".to_owned(), exchange.clone()), ("routing_key".to_owned(), routing_key.clone())];
+        headers.push(("content_type".to_owned(), envelope.content_type.as_str().to_owned()));
+        headers.extend(render::headers(&self.settings, envelope));
+        Some(RenderedRequest { method, url: format!("{scheme}://{host}:{port}/{vhost}"), headers })
     }
 }

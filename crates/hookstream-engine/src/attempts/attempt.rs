@@ -8,7 +8,7 @@ use hookstream_model::{
     delivery::{
         attempt::Attempt,
         batch,
-        outcome::BODY_KEPT,
+        outcome::{BODY_KEPT, HEADERS_KEPT},
         placement::{self, Placement, Source},
         queue::Backlog,
         settlement::{self, Settlement},
@@ -214,6 +214,13 @@ fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
         response_body: response.filter(|response| !response.body.is_empty()).map(|response| {
             let kept = &response.body[..response.body.len().min(most)];
             String::from_utf8_lossy(kept).into_owned()
+        }),
+        response_headers: response.filter(|response| !response.headers.is_empty()).map(|response| {
+            let headers = &response.headers;
+            let most = headers.floor_char_boundary(HEADERS_KEPT / batched);
+            // Whole lines only.
+            let kept = if most == headers.len() { most } else { headers[..most].rfind('\n').map_or(0, |end| end + 1) };
+            headers[..kept].to_owned()
         }),
         duration: *duration,
         waterfall: Some(Waterfall { queue: began_at.since(delivery.due_at), exchange: *timings }),

@@ -288,7 +288,7 @@ async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Pr
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use hookstream_destinations::{AddressRefused, Destination, Envelope, Registry, Sent, Settings, Target};
+    use hookstream_destinations::{AddressRefused, Destination, Envelope, Registry, RenderedRequest, Sent, Settings, Target};
     use hookstream_model::{
         InvalidField,
         base::{
@@ -349,6 +349,10 @@ mod tests {
         async fn send(&self, _: &Envelope<'_>, _: Duration) -> Sent {
             let outcome = Outcome::Retryable(Failure::new(FailureKind::Timeout, "no receiver"));
             Sent { outcome, timings: Timings::default() }
+        }
+
+        fn rendered(&self, _: &Envelope<'_>) -> Option<RenderedRequest> {
+            None
         }
     }
 

@@ -194,7 +194,7 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
     Ok(())
 }
 
-/// Settles one delivery without the parts of its attempt that the store may have refused: first the response body, then
+/// Settles one delivery without the parts of its attempt that the store may have refused: first the response's body and headers, then
 /// the text behind the error's code. If the store refuses even that, the cause is elsewhere and the row comes back
 /// complete.
 async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) -> Result<(), PendingRecord> {
@@ -206,10 +206,11 @@ async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) 
         Err(back) => row = back,
     }
     let mut reduced = complete.clone();
-    if reduced.response_body.take().is_some() {
+    let (body, headers) = (reduced.response_body.take(), reduced.response_headers.take());
+    if body.is_some() || headers.is_some() {
         match try_settle_as(core, owner, row, reduced.clone()).await {
             Ok(()) => {
-                tracing::warn!(message.id = %message, target.id = %target, "the store refused the response body of an attempt; recording the attempt without it");
+                tracing::warn!(message.id = %message, target.id = %target, "the store refused the response of an attempt; recording the attempt without its body and headers");
                 return Ok(());
             }
             Err(back) => row = back,

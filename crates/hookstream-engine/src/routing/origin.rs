@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use hookstream_destinations::{Envelope, RenderedRequest};
 use hookstream_model::{
     base::ids::{ApplicationId, EndpointId, RouteId},
-    delivery::retry::RetrySchedule,
+    delivery::{attempt::Attempt, retry::RetrySchedule},
     identity::tenancy::Tenant,
-    outbound::{application::Application, endpoint::Endpoint},
+    outbound::{application::Application, endpoint::Endpoint, hops, message::ContentType},
 };
+use hookstream_store::delivery::messages::Message;
 
 use crate::{
     routing::{route::Route, target_state::TargetState},
@@ -74,6 +76,33 @@ impl ApplicationRoutes {
     /// Returns the endpoints, oldest first.
     pub fn endpoints(&self) -> impl Iterator<Item = EndpointRoute<'_>> {
         self.0.routes.iter().filter_map(|route| endpoint_of(route))
+    }
+
+    /// Renders the request of an attempt from the endpoint's current settings. `None` if the endpoint is gone or its
+    /// settings cannot be used, and if it collects batches, because an attempt does not record its batch.
+    pub fn rendered(&self, message: &Message, attempt: &Attempt) -> Option<RenderedRequest> {
+        let target = &self.0.route(attempt.route_id)?.target;
+        if target.policy.gather.is_some() {
+            return None;
+        }
+        let payload = message.payload.as_ref();
+        let envelope = Envelope {
+            id: message.id.to_string().into(),
+            target_id: target.key.id,
+            event_type: Some(&message.event_type),
+            body: payload.map(|payload| payload.body.clone()).unwrap_or_default(),
+            content_type: payload.map_or(ContentType::Json, |payload| payload.content_type),
+            attempt: attempt.number,
+            hops: 1,
+            batch_size: None,
+            keys: &target.keys,
+            signed_at: attempt.created_at,
+        };
+        let mut rendered = target.receiver.rendered(&envelope)?;
+        // What is not stored with the message, or depends on a payload that has expired, is left out rather than guessed.
+        let is_known = |name: &str| name != hops::HEADER && (payload.is_some() || !matches!(name, "webhook-signature" | "content-type"));
+        rendered.headers.retain(|(name, _)| is_known(name));
+        Some(rendered)
     }
 
     /// Returns an endpoint.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hookstream_destinations::{AddressRefused, Envelope, Registry, Sent, Target as Receiver};
+use hookstream_destinations::{AddressRefused, Envelope, Registry, RenderedRequest, Sent, Target as Receiver};
 use hookstream_model::{
     base::{
         ids::{IdSource, LimitScopeId, MessageId, OriginId, RouteId, TargetId},
@@ -91,6 +91,10 @@ impl Receiver for Inbox {
             Outcome::Accepted { response: None, asks_to_stop: false }
         };
         Sent { outcome, timings: Timings::default() }
+    }
+
+    fn rendered(&self, _: &Envelope<'_>) -> Option<RenderedRequest> {
+        None
     }
 }
 

@@ -7,7 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hookstream_destinations::{AddressRefused, Destination, Envelope, Sent, Settings, Target, http::classify::HttpResponse};
+use hookstream_destinations::{
+    AddressRefused, Destination, Envelope, RenderedRequest, Sent, Settings, Target, http::classify::HttpResponse,
+};
 use hookstream_model::{
     InvalidField,
     base::ids::{EndpointId, MessageId},
@@ -178,5 +180,9 @@ impl Target for Wire {
         }
         self.gate.pass().await;
         Sent { outcome, timings: Timings::default() }
+    }
+
+    fn rendered(&self, _: &Envelope<'_>) -> Option<RenderedRequest> {
+        None
     }
 }

@@ -29,6 +29,8 @@ pub struct Attempt {
     pub response_status: Option<u16>,
     /// First 16 KiB of the response body as text; bytes that are not UTF-8 are replaced.
     pub response_body: Option<String>,
+    /// Headers of the response, a line each (`name: value`), at most [`HEADERS_KEPT`](super::outcome::HEADERS_KEPT) bytes.
+    pub response_headers: Option<String>,
     /// Duration of the whole exchange.
     pub duration: Duration,
     /// Durations of its parts, if known.

@@ -29,7 +29,16 @@ pub struct ReceiverResponse {
     pub status: Option<u16>,
     /// First bytes of the body, at most [`BODY_KEPT`].
     pub body: Bytes,
+    /// Headers, a line each (`name: value`), at most [`HEADERS_KEPT`] bytes and [`HEADER_NAMES_KEPT`] lines. Empty if the
+    /// protocol has none.
+    pub headers: String,
 }
+
+/// Maximum part of a response's headers that is kept with the attempt, in bytes.
+pub const HEADERS_KEPT: usize = 8 * 1024;
+
+/// Maximum number of a response's headers that are kept with the attempt.
+pub const HEADER_NAMES_KEPT: usize = 64;
 
 /// Maximum part of a response body that is kept with the attempt, in bytes.
 pub const BODY_KEPT: usize = 16 * 1024;
@@ -179,6 +188,14 @@ impl Outcome {
         match self {
             Self::Accepted { response, .. } => response.as_ref(),
             Self::Retryable(failure) | Self::Permanent(failure) | Self::TargetGone(failure, _) => failure.response.as_ref(),
+        }
+    }
+
+    /// Returns the response for a change, if there was one.
+    pub const fn response_mut(&mut self) -> Option<&mut ReceiverResponse> {
+        match self {
+            Self::Accepted { response, .. } => response.as_mut(),
+            Self::Retryable(failure) | Self::Permanent(failure) | Self::TargetGone(failure, _) => failure.response.as_mut(),
         }
     }
 

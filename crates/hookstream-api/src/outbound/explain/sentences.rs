@@ -420,6 +420,7 @@ mod tests {
             succeeded: false,
             response_status: None,
             response_body: None,
+            response_headers: None,
             duration: Duration::ZERO,
             waterfall: None,
             error: Some(error.to_owned()),
@@ -571,6 +572,7 @@ mod tests {
         let check = |body: &str, expected: &str| {
             let last = Attempt {
                 response_body: Some(body.to_owned()),
+                response_headers: None,
                 response_status: Some(500),
                 ..failed("http_status: the receiver responded with 500")
             };

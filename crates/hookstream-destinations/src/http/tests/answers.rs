@@ -160,3 +160,39 @@ async fn chunked_body_is_joined_and_its_trailers_ignored() {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nretry-after: 5\r\n\r\n";
     check(chunked, HttpResponse { status: 200, body: "abcde".into(), ..HttpResponse::default() }.outcome()).await;
 }
+
+#[tokio::test]
+async fn headers_of_a_response_are_recorded_within_limits() {
+    let headers_of = async |head: Vec<u8>| {
+        let receiver = responding_with([b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", &head[..], b"\r\n"].concat()).await;
+        let sent = send_timed(&transport(options()), &receiver.url(), AMPLE, "{}").await;
+        sent.outcome.response().expect("a response").headers.clone()
+    };
+    let plain = headers_of(b"Server: test\r\nSet-Cookie: session=secret\r\nX-Odd: \xff\x01a\r\n".to_vec()).await;
+    let mut lines: Vec<_> = plain.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines[..3], ["content-length: 0", "server: test", "set-cookie: ***"], "{plain}");
+    assert!(!plain.contains('\u{1}'));
+    let many = headers_of((0..80).flat_map(|n| format!("x-{n}: a\r\n").into_bytes()).collect()).await;
+    assert_eq!(many.lines().count(), 64);
+    let long = headers_of((0..10).flat_map(|n| format!("x-{n}: {}\r\n", "a".repeat(1_500)).into_bytes()).collect()).await;
+    assert!(long.len() <= 8 * 1024 && long.lines().count() >= 4 && long.ends_with('\n'), "{}", long.len());
+}
+
+#[tokio::test]
+async fn rendered_request_is_the_one_that_is_sent() {
+    let receiver = Receiver::start().await;
+    let transport = transport(options());
+    let (target, keys) = (transport.target(&receiver.url()), keys());
+    let envelope = envelope(&keys, "{}");
+    target.send(&envelope, AMPLE).await;
+    let rendered = target.rendered(&envelope).expect("a request");
+    assert_eq!((rendered.method, rendered.url), ("POST", receiver.url()));
+    let received = receiver.received().remove(0);
+    for (name, value) in &rendered.headers {
+        assert_eq!(received.headers.get(name).and_then(|value| value.to_str().ok()), Some(value.as_str()), "{name}");
+    }
+    let of_transport = ["host", "content-length"];
+    let others: Vec<_> = received.headers.keys().map(|name| name.as_str()).filter(|name| !of_transport.contains(name)).collect();
+    assert_eq!(others.len(), rendered.headers.len(), "{others:?}");
+}

@@ -224,6 +224,7 @@ async fn headers_are_parsed_even_if_the_body_is_truncated() {
         b"HTTP/1.1 503 Busy\r\nretry-after: 9\r\nwebhook-delivery: abort-message\r\nlocation: /x\r\ncontent-length: 10\r\n\r\nabc",
     );
     let expected = HttpResponse {
+        headers: String::new(),
         status: 503,
         body: "abc".into(),
         retry_after: Some(RetryAfter::Seconds(9)),

@@ -124,9 +124,14 @@ async fn send(transport: &Http, url: &str, limit: Duration) -> Outcome {
     send_body(transport, url, limit, "{}").await
 }
 
-/// Makes one attempt. Panics if it exceeds its limit, or [`SLACK`] if the limit is ample.
+/// Makes one attempt and returns its outcome without the response's headers. Panics if it exceeds its limit, or
+/// [`SLACK`] if the limit is ample.
 async fn send_body(transport: &Http, url: &str, limit: Duration, body: impl Into<Bytes>) -> Outcome {
-    send_timed(transport, url, limit, body).await.outcome
+    let mut outcome = send_timed(transport, url, limit, body).await.outcome;
+    if let Some(response) = outcome.response_mut() {
+        response.headers.clear();
+    }
+    outcome
 }
 
 /// Makes one attempt and returns the durations of its parts too.

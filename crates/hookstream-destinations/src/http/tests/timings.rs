@@ -98,7 +98,8 @@ async fn early_response_has_a_first_byte_part() {
     .await;
     let body = vec![b'x'; 16 * 1024 * 1024];
     let found = send_timed(&transport(options()), &receiver.url(), AMPLE, body).await;
-    assert_eq!((found.outcome, parts(&found.timings)), (responded(413), vec!["connect", "first_byte", "read"]));
+    assert_eq!(found.outcome.response().and_then(|response| response.status), Some(413));
+    assert_eq!(parts(&found.timings), ["connect", "first_byte", "read"]);
 }
 
 #[tokio::test]

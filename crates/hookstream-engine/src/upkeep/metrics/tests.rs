@@ -37,6 +37,7 @@ fn attempt(at: Timestamp, status: u16) -> Attempt {
         succeeded,
         response_status: Some(status),
         response_body: None,
+        response_headers: None,
         duration: Duration::from_millis(12),
         waterfall: None,
         error: (!succeeded).then(|| format!("http_status: the receiver answered {status}")),

@@ -313,6 +313,7 @@ mod tests {
             succeeded: error.is_none(),
             response_status: status,
             response_body: None,
+            response_headers: None,
             duration: Duration::from_millis(20),
             waterfall: None,
             error: error.map(ToOwned::to_owned),

@@ -401,6 +401,7 @@ pub(crate) static TABLES: &[Table] = &[
             bytes("waterfall"),
             text("error"),
             text("response_body"),
+            text("response_headers"),
         ],
     ),
     Table {

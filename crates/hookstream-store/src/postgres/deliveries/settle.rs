@@ -80,13 +80,13 @@ const SETTLE: &str = "with given as (
     ), recorded as (
         insert into attempts
             (message_id, id, route_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
-                response_body)
+                response_body, response_headers)
         select g.message_id, a.id, g.route_id, a.attempt_number, a.trigger_type, a.succeeded, a.response_status, a.duration_ms,
-            a.created_at, a.waterfall, a.error, a.response_body
+            a.created_at, a.waterfall, a.error, a.response_body, a.response_headers
         from unnest($11::int8[], $12::uuid[], $13::int4[], $14::text[], $15::bool[], $16::int4[], $17::int8[], $18::int8[],
-                $19::bytea[], $20::text[], $21::text[])
+                $19::bytea[], $20::text[], $21::text[], $30::text[])
             as a (number, id, attempt_number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
-                response_body)
+                response_body, response_headers)
         join settled s on s.number = a.number
         join given g on g.number = a.number
     )
@@ -128,6 +128,7 @@ struct Attempts {
     waterfalls: Vec<Option<Packed>>,
     errors: Vec<Option<String>>,
     response_bodies: Vec<Option<String>>,
+    response_headers: Vec<Option<String>>,
 }
 
 pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Result<Vec<bool>, Error> {
@@ -187,6 +188,7 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&packed_messages as _, Type::UUID_ARRAY),
         (&packed_parts as _, Type::INT4_ARRAY),
         (&packed_bits as _, Type::INT8_ARRAY),
+        (&attempts.response_headers as _, Type::TEXT_ARRAY),
     ];
     let result = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
     match result {
@@ -262,6 +264,7 @@ impl Columns {
             into.waterfalls.push(attempt.waterfall.as_ref().map(Waterfall::pack));
             into.errors.push(attempt.error.as_deref().map(text));
             into.response_bodies.push(attempt.response_body.as_deref().map(text));
+            into.response_headers.push(attempt.response_headers.as_deref().map(text));
         }
     }
 }

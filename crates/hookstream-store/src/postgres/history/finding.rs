@@ -53,7 +53,7 @@ const FOR_TARGET: &str = "select message_id from all_pending where message_id = 
     union select message_id from attempts where message_id = any($1) and route_id = $2 and message_id >= $3 and message_id <= $4";
 const ATTEMPTS: &str =
     "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
-        waterfall
+        waterfall, response_headers
     from attempts where message_id = any($1) and message_id >= $2 and message_id <= $3
         and ($4::uuid is null or route_id = $4) and ($5::bool is null or succeeded = $5)
         and ($6::int4 is null or response_status between $6 and $7) and (not $8::bool or response_status is null)

@@ -44,7 +44,7 @@ const PAYLOADS: &str = "select b.message_id, b.is_text, b.encoding, b.size, b.bo
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
 const ATTEMPTS: &str =
     "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
-        waterfall
+        waterfall, response_headers
     from attempts where message_id = $1 order by id";
 const PENDING: &str =
     "select route_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = $1";
@@ -164,6 +164,7 @@ pub(crate) fn read_attempt(row: &Row) -> Attempt {
         succeeded: row.get(5),
         response_status: row.get::<_, Option<i32>>(6).and_then(|status| u16::try_from(status).ok()),
         response_body: row.get(7),
+        response_headers: row.get(12),
         duration: Duration::from_millis(u64::try_from(row.get::<_, i64>(8)).unwrap_or(0)),
         error: row.get(9),
         created_at: Timestamp::from_millis(row.get(10)),

@@ -33,8 +33,8 @@ const END: &str =
     "insert or replace into undelivered (message_id, route_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";
 const RECORD: &str = "insert into attempts
     (message_id, id, route_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
-        response_body)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        response_body, response_headers)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 /// Clears the bits of settled deliveries, and removes the row with the last of them.
 const REMOVE_PACKED: &str = "delete from packed_pending where message_id = ?1 and part = ?2 and owner = ?3 and unsettled = ?4
@@ -182,6 +182,7 @@ fn record(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
         waterfall.as_ref().map(Packed::as_bytes),
         attempt.error,
         attempt.response_body,
+        attempt.response_headers,
     ])?;
     Ok(())
 }

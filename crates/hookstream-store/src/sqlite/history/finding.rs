@@ -35,7 +35,7 @@ const IS_FOR: &str = "select exists (select 1 from all_pending where message_id 
     or exists (select 1 from attempts where message_id = ?1 and route_id = ?2)";
 const ATTEMPTS: &str =
     "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
-        waterfall
+        waterfall, response_headers
     from attempts where message_id = ?1 and (?2 is null or route_id = ?2) and (?3 is null or succeeded = ?3)
         and (?4 is null or response_status between ?4 and ?5) and (?6 = 0 or response_status is null)
         and (?7 is null or created_at >= ?7) and (?8 is null or created_at < ?8)

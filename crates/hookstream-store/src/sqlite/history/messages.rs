@@ -36,7 +36,7 @@ const COUNTS: &str = "select (select count(*) from all_pending p where p.message
 const PAYLOAD: &str = "select is_text, encoding, size, body from payloads where message_id = ?1";
 const ATTEMPTS: &str =
     "select message_id, id, route_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
-        waterfall
+        waterfall, response_headers
     from attempts where message_id = ?1 order by id";
 const PENDING: &str =
     "select route_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from all_pending where message_id = ?1";
@@ -153,6 +153,7 @@ pub(crate) fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         succeeded: row.get(5)?,
         response_status: row.get(6)?,
         response_body: row.get(7)?,
+        response_headers: row.get(12)?,
         duration: Duration::from_millis(row.get(8)?),
         error: row.get(9)?,
         created_at: Timestamp::from_millis(row.get(10)?),

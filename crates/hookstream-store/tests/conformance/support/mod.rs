@@ -243,6 +243,7 @@ impl Fixture {
             succeeded: false,
             response_status: Some(500),
             response_body: Some("no".to_owned()),
+            response_headers: Some("server: test\n".to_owned()),
             duration: Duration::from_millis(12),
             waterfall: Some(Waterfall { queue: Duration::from_millis(3), exchange: Timings::default() }),
             error: Some("http_status: the receiver responded with 500".to_owned()),

@@ -490,6 +490,8 @@ create table attempts (
     waterfall bytea,
     error text,
     response_body text,
+    -- A line each, `name: value`.
+    response_headers text,
     primary key (message_id, id)
 ) partition by range (message_id);
 

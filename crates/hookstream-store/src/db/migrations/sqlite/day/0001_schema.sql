@@ -101,6 +101,8 @@ create table attempts (
     waterfall blob,
     error text,
     response_body text,
+    -- A line each, `name: value`.
+    response_headers text,
     primary key (message_id, id)
 ) strict, without rowid;
 
