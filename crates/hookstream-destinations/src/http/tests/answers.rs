@@ -193,6 +193,6 @@ async fn rendered_request_is_the_one_that_is_sent() {
         assert_eq!(received.headers.get(name).and_then(|value| value.to_str().ok()), Some(value.as_str()), "{name}");
     }
     let of_transport = ["host", "content-length"];
-    let others: Vec<_> = received.headers.keys().map(|name| name.as_str()).filter(|name| !of_transport.contains(name)).collect();
+    let others: Vec<_> = received.headers.keys().map(http::HeaderName::as_str).filter(|name| !of_transport.contains(name)).collect();
     assert_eq!(others.len(), rendered.headers.len(), "{others:?}");
 }
