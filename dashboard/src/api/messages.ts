@@ -84,7 +84,7 @@ export function sendMessage(appId: string, body: Schemas["SendMessage"]) {
 /** Filters of attempts, as the API names them. */
 export interface AttemptFilters {
   status?: "success" | "failed";
-  status_code_class?: string;
+  status_code_class?: "none" | "1xx" | "2xx" | "3xx" | "4xx" | "5xx";
 }
 
 /** Latest attempts of one endpoint. */
@@ -92,7 +92,7 @@ export function endpointAttemptsQuery(path: { appId: string; id: string }, filte
   return infiniteQueryOptions({
     queryKey: ["attempts", path.appId, path.id, filters],
     queryFn: ({ pageParam }) => {
-      const query = { limit: 50, ...filters, ...(pageParam ? { cursor: pageParam } : {}) } as never;
+      const query = { limit: 50, ...filters, ...(pageParam ? { cursor: pageParam } : {}) };
       return answered(
         api.GET("/v1/applications/{appId}/endpoints/{id}/attempts", { params: { path, query } }),
       );

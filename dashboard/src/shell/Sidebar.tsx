@@ -117,7 +117,13 @@ function Account() {
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item onClick={() => void navigate({ to: "/dashboard/settings/account" })}>Account</Menu.Item>
+        <Menu.Item
+          onClick={() =>
+            void navigate({ to: "/dashboard/settings/$section", params: { section: "account" } })
+          }
+        >
+          Account
+        </Menu.Item>
         <Menu.Item component="a" href="/docs">
           API reference
         </Menu.Item>

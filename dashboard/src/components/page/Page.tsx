@@ -1,12 +1,12 @@
 /** Frame of a page: top bar with breadcrumbs, live state and acts; under it the content in its fixed order. */
-import { Link } from "@tanstack/react-router";
+import { Link, type LinkProps } from "@tanstack/react-router";
 import { IconChevronRight } from "@tabler/icons-react";
 import { Fragment, type ReactNode, useEffect } from "react";
 import classes from "./Page.module.css";
 
 export interface Crumb {
   label: string;
-  to?: string;
+  link?: LinkProps;
 }
 
 interface Props {
@@ -30,10 +30,10 @@ export function Page({ crumbs, actions, children, isFlush = false }: Props) {
           {crumbs.map((crumb, index) => (
             <Fragment key={index}>
               {index > 0 && <IconChevronRight size={14} className={classes.chevron} />}
-              {crumb.to === undefined || index === crumbs.length - 1 ? (
+              {crumb.link === undefined || index === crumbs.length - 1 ? (
                 <span className={classes.current}>{crumb.label}</span>
               ) : (
-                <Link to={crumb.to} className={classes.crumb}>
+                <Link {...crumb.link} className={classes.crumb}>
                   {crumb.label}
                 </Link>
               )}

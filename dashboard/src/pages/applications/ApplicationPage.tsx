@@ -17,7 +17,7 @@ import { ErrorState } from "@/components/feedback/ErrorState";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card, Facts } from "@/components/page/Card";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { endpointState, messageState, plainState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
@@ -32,8 +32,8 @@ import classes from "../pages.module.css";
 import { ApplicationDialog } from "./ApplicationDialog";
 
 export function ApplicationPage() {
-  const { id } = useParams({ strict: false }) as { id: string };
-  const search = useSearch({ strict: false }) as { open?: string };
+  const { id } = useParams({ from: "/dashboard/applications/$id" });
+  const search = useSearch({ from: "/dashboard/applications/$id" });
   const navigate = useNavigate();
   const application = useQuery(applicationQuery(id));
   const endpoints = useQuery(endpointsQuery(id));
@@ -43,9 +43,16 @@ export function ApplicationPage() {
   const maySend = useMay("messages:write");
   const [isDeleting, setDeleting] = useState(false);
   const open = (dialog?: string) =>
-    void navigate({ to: ".", search: (dialog ? { open: dialog } : {}) as never });
+    void navigate({
+      to: "/dashboard/applications/$id",
+      params: { id },
+      search: dialog ? { open: dialog } : {},
+    });
   const name = application.data?.name ?? "Application";
-  const crumbs = [{ label: "Applications", to: "/dashboard/applications" }, { label: name }];
+  const crumbs: Crumb[] = [
+    { label: "Applications", link: { to: "/dashboard/applications" } },
+    { label: name },
+  ];
   if (application.isError) {
     return (
       <Page crumbs={crumbs}>
@@ -160,7 +167,11 @@ export function ApplicationPage() {
               {
                 head: "Endpoint",
                 cell: (endpoint) => (
-                  <Link to={`/dashboard/endpoints/${id}/${endpoint.id}`} className="link-plain name">
+                  <Link
+                    to="/dashboard/endpoints/$appId/$id"
+                    params={{ appId: id, id: endpoint.id }}
+                    className="link-plain name"
+                  >
                     {nameOf(endpoint)}
                   </Link>
                 ),
@@ -187,7 +198,7 @@ export function ApplicationPage() {
         <Card
           title="Latest messages"
           aside={
-            <Link to="/dashboard/messages" search={{ application_id: id } as never}>
+            <Link to="/dashboard/messages" search={{ application_id: id }}>
               All messages
             </Link>
           }
@@ -205,7 +216,11 @@ export function ApplicationPage() {
                 {
                   head: "Event type",
                   cell: (message) => (
-                    <Link to={`/dashboard/messages/${message.id}`} className="link-plain name">
+                    <Link
+                      to="/dashboard/messages/$id"
+                      params={{ id: message.id }}
+                      className="link-plain name"
+                    >
                       {message.event_type}
                     </Link>
                   ),

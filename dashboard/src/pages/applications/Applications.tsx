@@ -21,11 +21,11 @@ import { ApplicationDialog } from "./ApplicationDialog";
 
 export function Applications() {
   const navigate = useNavigate();
-  const search = useSearch({ strict: false }) as { search?: string; create?: string };
+  const search = useSearch({ from: "/dashboard/applications" });
   const list = useInfiniteQuery(applicationsQuery(search.search ?? ""));
   const mayWrite = useMay("applications:write");
   const rows = list.data?.pages.flatMap((page) => page.applications) ?? [];
-  const go = (next: typeof search) => void navigate({ to: "/dashboard/applications", search: next as never });
+  const go = (next: typeof search) => void navigate({ to: "/dashboard/applications", search: next });
   const create = mayWrite && (
     <Button
       variant="filled"

@@ -33,7 +33,7 @@ import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card, Figures } from "@/components/page/Card";
 import { LiveState } from "@/components/page/LiveState";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { circuitState, endpointState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
@@ -51,13 +51,8 @@ import { RecoverDialog } from "./RecoverDialog";
 import { Signing } from "./Signing";
 
 export function EndpointPage() {
-  const path = useParams({ strict: false }) as { appId: string; id: string };
-  const search = useSearch({ strict: false }) as {
-    tab?: string;
-    edit?: string;
-    recover?: string;
-    replay?: string;
-  };
+  const path = useParams({ from: "/dashboard/endpoints/$appId/$id" });
+  const search = useSearch({ from: "/dashboard/endpoints/$appId/$id" });
   const navigate = useNavigate();
   const endpoint = useQuery(endpointQuery(path));
   const { data: application } = useQuery(applicationQuery(path.appId));
@@ -92,17 +87,21 @@ export function EndpointPage() {
   });
   const testing = useMutation({
     mutationFn: () => sendTest(path, {}),
-    onSuccess: (answer) => navigate({ to: `/dashboard/messages/${answer.message.id}` }),
+    onSuccess: (answer) => navigate({ to: "/dashboard/messages/$id", params: { id: answer.message.id } }),
     onError: (error) => toast(error.message),
   });
-  const go = (next: Record<string, string>) => void navigate({ to: ".", search: next as never });
+  const go = (next: Record<string, string>) =>
+    void navigate({ to: "/dashboard/endpoints/$appId/$id", params: path, search: next });
   const tab = search.tab ?? "attempts";
   const base: Record<string, string> = search.tab ? { tab: search.tab } : {};
   useKeys(mayWrite ? [{ keys: "⇧E", label: "Edit", run: () => go({ ...base, edit: "1" }) }] : []);
 
-  const crumbs = [
-    { label: "Endpoints", to: "/dashboard/endpoints" },
-    { label: application?.name ?? "Application", to: `/dashboard/applications/${path.appId}` },
+  const crumbs: Crumb[] = [
+    { label: "Endpoints", link: { to: "/dashboard/endpoints" } },
+    {
+      label: application?.name ?? "Application",
+      link: { to: "/dashboard/applications/$id", params: { id: path.appId } },
+    },
     { label: name },
   ];
   if (endpoint.isError) {
@@ -388,7 +387,7 @@ export function EndpointPage() {
         nameToType={name}
         act={async () => {
           await deleteEndpoint(path);
-          await navigate({ to: `/dashboard/applications/${path.appId}` });
+          await navigate({ to: "/dashboard/applications/$id", params: { id: path.appId } });
           await refresh();
         }}
       >

@@ -47,7 +47,7 @@ const FIELDS: FilterField[] = [
 
 export function Endpoints() {
   const navigate = useNavigate();
-  const search = useSearch({ strict: false }) as Record<string, string>;
+  const search = useSearch({ from: "/dashboard/endpoints" });
   const filters = parseFilters(search, FIELDS);
   const text = (search["search"] ?? "").toLowerCase();
   const list = useInfiniteQuery(allEndpointsQuery);
@@ -70,8 +70,7 @@ export function Endpoints() {
       )
     );
   });
-  const go = (next: Record<string, string>) =>
-    void navigate({ to: "/dashboard/endpoints", search: next as never });
+  const go = (next: Record<string, string>) => void navigate({ to: "/dashboard/endpoints", search: next });
   return (
     <Page isFlush crumbs={[{ label: "Endpoints" }]} actions={<LiveState />}>
       <FilterBar

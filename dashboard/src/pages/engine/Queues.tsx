@@ -117,7 +117,8 @@ function LaneTable({ rows }: { rows: Lane[] }) {
             return (
               <span>
                 <Link
-                  to={`/dashboard/endpoints/${lane.application_id}/${lane.endpoint_id}`}
+                  to="/dashboard/endpoints/$appId/$id"
+                  params={{ appId: lane.application_id, id: lane.endpoint_id }}
                   className="link-plain name"
                 >
                   {endpoint ? nameOf(endpoint) : shortId(lane.endpoint_id)}

@@ -3,7 +3,7 @@ import { Button, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useState } from "react";
-import { queryClient } from "@/api/client";
+import { queryClient, type Schemas } from "@/api/client";
 import { deleteEventType, type EventType, eventTypesQuery, updateEventType } from "@/api/event-types";
 import { useMay } from "@/api/session";
 import { CodeBlock } from "@/components/code/CodeBlock";
@@ -13,7 +13,7 @@ import { ActError, ErrorState } from "@/components/feedback/ErrorState";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { plainState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
@@ -24,11 +24,11 @@ import { exampleOf, fieldsOf } from "@/lib/json/schema-example";
 import classes from "../pages.module.css";
 
 export function EventTypePage() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const { id } = useParams({ from: "/dashboard/event-types/$id" });
   const list = useQuery(eventTypesQuery);
   const type = list.data?.find((one) => one.id === id);
-  const crumbs = [
-    { label: "Event types", to: "/dashboard/event-types" },
+  const crumbs: Crumb[] = [
+    { label: "Event types", link: { to: "/dashboard/event-types" } },
     { label: type?.name ?? "Event type" },
   ];
   if (type === undefined) {
@@ -60,7 +60,7 @@ function parse(text: string): { value: unknown; problem: string | null } {
   }
 }
 
-function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to?: string }[] }) {
+function Editor({ type, crumbs }: { type: EventType; crumbs: Crumb[] }) {
   const navigate = useNavigate();
   const mayWrite = useMay("event_types:write");
   const before = type.json_schema ? (indentJson(type.json_schema) ?? type.json_schema) : "";
@@ -98,7 +98,10 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
                   ...(description === (type.description ?? "") ? {} : { description: description || null }),
                   ...(schema === before
                     ? {}
-                    : { json_schema: (schema.trim() === "" ? null : value) as never }),
+                    : {
+                        json_schema:
+                          schema.trim() === "" ? null : (value as Schemas["UpdateEventType"]["json_schema"]),
+                      }),
                 })
               }
             >

@@ -21,13 +21,13 @@ import classes from "../pages.module.css";
 
 export function EventTypes() {
   const navigate = useNavigate();
-  const search = useSearch({ strict: false }) as { search?: string; create?: string };
+  const search = useSearch({ from: "/dashboard/event-types" });
   const list = useQuery(eventTypesQuery);
   const mayWrite = useMay("event_types:write");
   const text = (search.search ?? "").toLowerCase();
   const rows =
     list.data?.filter((type) => `${type.name} ${type.description ?? ""}`.toLowerCase().includes(text)) ?? [];
-  const go = (next: typeof search) => void navigate({ to: "/dashboard/event-types", search: next as never });
+  const go = (next: typeof search) => void navigate({ to: "/dashboard/event-types", search: next });
   const create = mayWrite && (
     <Button
       variant="filled"
@@ -130,7 +130,7 @@ function NewEventType({ isOpen, onClose }: { isOpen: boolean; onClose: () => voi
     mutationFn: () => createEventType({ name, description: description || null }),
     onSuccess: async (answer) => {
       await queryClient.invalidateQueries({ queryKey: ["event-types"] });
-      await navigate({ to: `/dashboard/event-types/${answer.event_type.id}` });
+      await navigate({ to: "/dashboard/event-types/$id", params: { id: answer.event_type.id } });
     },
   });
   return (

@@ -20,7 +20,7 @@ import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
 import { LiveState } from "@/components/page/LiveState";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { summaryState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
@@ -36,8 +36,8 @@ import { AttemptDetail, Attempts } from "./Attempts";
 import { Deliveries } from "./Deliveries";
 
 export function MessagePage() {
-  const { id } = useParams({ strict: false }) as { id: string };
-  const search = useSearch({ strict: false }) as { delivery?: string; attempt?: string };
+  const { id } = useParams({ from: "/dashboard/messages/$id" });
+  const search = useSearch({ from: "/dashboard/messages/$id" });
   const navigate = useNavigate();
   const detail = useQuery(messageQuery(id));
   const explanation = useQuery(explanationQuery(id));
@@ -80,7 +80,7 @@ export function MessagePage() {
     (one) => one.status === "exhausted" || (one.status === "pending" && one.attempt_count > 0),
   );
   const select = (next: { delivery?: string; attempt?: string }) =>
-    void navigate({ to: ".", search: next as never, replace: true });
+    void navigate({ to: "/dashboard/messages/$id", params: { id }, search: next, replace: true });
   const stepDelivery = (step: number) => {
     const next = deliveries[deliveries.findIndex((one) => one.endpoint_id === selected?.endpoint_id) + step];
     if (next) select({ delivery: next.endpoint_id });
@@ -107,8 +107,8 @@ export function MessagePage() {
       : []),
   ]);
 
-  const crumbs = [
-    { label: "Messages", to: "/dashboard/messages" },
+  const crumbs: Crumb[] = [
+    { label: "Messages", link: { to: "/dashboard/messages" } },
     { label: message?.event_type ?? "Message" },
   ];
   if (detail.isError) {
@@ -195,7 +195,11 @@ export function MessagePage() {
                 Event id <IdCopy value={message.event_id} isFull label="event id" />
               </span>
             )}
-            {application && <Link to={`/dashboard/applications/${appId}`}>{application.name}</Link>}
+            {application && (
+              <Link to="/dashboard/applications/$id" params={{ id: appId }}>
+                {application.name}
+              </Link>
+            )}
             <span>
               Accepted <RelativeTime value={message.created_at} />,{" "}
               {timeOfDay(new Date(message.created_at), true)}

@@ -34,7 +34,7 @@ import { SendDialog } from "./SendDialog";
 
 export function Messages() {
   const navigate = useNavigate();
-  const search = useSearch({ strict: false }) as Record<string, string>;
+  const search = useSearch({ from: "/dashboard/messages" });
   const { data: eventTypes = [] } = useQuery(eventTypesQuery);
   const { data: applications = [] } = useQuery(applicationChoicesQuery(""));
   const fields = useMemo(() => messageFields(eventTypes, applications), [eventTypes, applications]);
@@ -50,7 +50,7 @@ export function Messages() {
   const { rows, fresh } = useMemo(() => joined(read, newest.data?.messages ?? []), [read, newest.data]);
   const names = useApplicationNames(rows.slice(0, 300).map((message) => message.application_id));
   const setFilters = (next: typeof filters) =>
-    void navigate({ to: "/dashboard/messages", search: formatFilters(next) as never });
+    void navigate({ to: "/dashboard/messages", search: formatFilters(next) });
   const showFresh = () => void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
   // A list that is empty takes new rows at once.
   const isEmpty = list.isSuccess && rows.length === 0;
@@ -67,7 +67,7 @@ export function Messages() {
     {
       keys: "e",
       label: "Explain the row",
-      run: () => focused && void navigate({ to: `/dashboard/messages/${focused.id}` }),
+      run: () => focused && void navigate({ to: "/dashboard/messages/$id", params: { id: focused.id } }),
     },
     ...(maySend
       ? [
@@ -101,7 +101,7 @@ export function Messages() {
             <Button
               variant="filled"
               leftSection={<IconPlus size={15} />}
-              onClick={() => void navigate({ to: ".", search: { ...search, send: "1" } as never })}
+              onClick={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: "1" } })}
             >
               Send message
             </Button>
@@ -121,7 +121,7 @@ export function Messages() {
           placeholder: "Message id or event id",
           onSubmit: (text) => {
             const id = parseId(text);
-            if (id !== null) void navigate({ to: `/dashboard/messages/${id}` });
+            if (id !== null) void navigate({ to: "/dashboard/messages/$id", params: { id: id } });
             else setFilters({ ...filters, search: text === "" ? [] : [text] });
           },
         }}
@@ -178,7 +178,7 @@ export function Messages() {
       )}
       <SendDialog
         isOpen={search["send"] === "1" && maySend}
-        onClose={() => void navigate({ to: ".", search: { ...search, send: undefined } as never })}
+        onClose={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: undefined } })}
       />
     </Page>
   );

@@ -196,7 +196,7 @@ function Sum({ usage }: { usage: Usage }) {
             {status === "" ? (
               label
             ) : (
-              <Link to="/dashboard/messages" search={{ status } as never} className="link-plain">
+              <Link to="/dashboard/messages" search={{ status }} className="link-plain">
                 {label}
               </Link>
             )}{" "}
@@ -257,7 +257,14 @@ function Changes() {
   });
   if (!mayRead) return null;
   return (
-    <Card title="What changed" aside={<Link to="/dashboard/settings/audit-log">Audit log</Link>}>
+    <Card
+      title="What changed"
+      aside={
+        <Link to="/dashboard/settings/$section" params={{ section: "audit-log" }}>
+          Audit log
+        </Link>
+      }
+    >
       {changes.isError && (
         <ErrorState what="The audit log" error={changes.error} onRetry={() => void changes.refetch()} />
       )}
