@@ -76,7 +76,7 @@ const dashboard = createRoute({
 const overview = createRoute({
   getParentRoute: () => dashboard,
   path: "/",
-  validateSearch: pick("range"),
+  validateSearch: pick("range", "view"),
   component: lazyRouteComponent(() => import("./pages/overview"), "Overview"),
 });
 const getStarted = createRoute({

@@ -40,6 +40,7 @@ interface Props<T> {
   /** Two lines of a row on a phone. */
   cardOf: (row: T) => ReactNode;
   rowHeight?: number;
+  cardHeight?: number;
   isLoading?: boolean;
   empty: ReactNode;
   /** Called when the end of the rows comes into view. */
@@ -49,11 +50,22 @@ interface Props<T> {
   onFocusRow?: (row: T) => void;
 }
 
-const CARD_HEIGHT = 62;
 const OVERSCAN = 12;
 
 export function LiveTable<T>(props: Props<T>) {
-  const { rows, columns, idOf, hrefOf, cardOf, rowHeight = 36, isLoading, empty, onEnd, onFocusRow } = props;
+  const {
+    rows,
+    columns,
+    idOf,
+    hrefOf,
+    cardOf,
+    rowHeight = 36,
+    cardHeight = 62,
+    isLoading,
+    empty,
+    onEnd,
+    onFocusRow,
+  } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const isPhone = useMediaQuery("(max-width: 767px)") ?? false;
   const width = useWidth();
@@ -66,7 +78,7 @@ export function LiveTable<T>(props: Props<T>) {
     getRowId: idOf,
   });
   const all = table.getRowModel().rows;
-  const height = isPhone ? CARD_HEIGHT : rowHeight;
+  const height = isPhone ? cardHeight : rowHeight;
   const virtual = useVirtualizer({
     count: all.length,
     getScrollElement: () => scroller.current,
@@ -140,6 +152,7 @@ export function LiveTable<T>(props: Props<T>) {
                   key={row.id}
                   data-index={item.index}
                   className={classes.card}
+                  style={{ height }}
                   onClick={open(row.original)}
                 >
                   {link(row.original, cardOf(row.original))}

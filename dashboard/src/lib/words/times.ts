@@ -7,6 +7,14 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const seconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const dateWithYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const utc = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZone: "UTC",
+});
 const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });
 
 /** Returns how long ago a time was: `14 s ago`, `48 min ago`, `yesterday, 17:02`, `12 Nov, 17:02`. */
@@ -44,6 +52,16 @@ export function timeOfDay(time: Date, withMilliseconds = false): string {
 /** Returns a day: `12 Nov 2026`. */
 export function day(time: Date): string {
   return dateWithYear.format(time);
+}
+
+/** Returns the label of a step on an axis that spans these milliseconds: a time of day, or a day. */
+export function stepLabel(time: Date, spanMs: number): string {
+  return spanMs > 2 * DAY_MS ? date.format(time) : clock.format(time);
+}
+
+/** Returns the time in UTC, for text that leaves the page: `29 Nov 2026, 13:44 UTC`. */
+export function exactUtc(time: Date): string {
+  return `${utc.format(time)} UTC`;
 }
 
 /** Returns the exact time in the viewer's zone and in UTC. */
