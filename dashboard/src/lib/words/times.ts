@@ -27,6 +27,12 @@ export function ago(time: Date, now: Date): string {
   return calendar(time, now);
 }
 
+/** Returns how long something lasts: `41 s`, `48 min`, `2 h 32 min`. From the second minute on, seconds are left out. */
+export function lasting(since: Date, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - since.getTime()) / 1000);
+  return span(seconds < 120 ? seconds : Math.floor(seconds / 60) * 60);
+}
+
 /** Returns how long until a time: `in 41 s`, `in 2 min 06 s`; `due now` once it has passed. */
 export function until(time: Date, now: Date): string {
   const left = Math.ceil((time.getTime() - now.getTime()) / 1000);

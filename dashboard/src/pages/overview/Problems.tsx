@@ -14,9 +14,8 @@ import { Countdown } from "@/components/time/Countdown";
 import { ExactOnHover } from "@/components/time/RelativeTime";
 import { Sentence } from "@/components/time/Sentence";
 import { useNow } from "@/components/time/ticker";
-import { span } from "@/lib/words/durations";
 import { count } from "@/lib/words/numbers";
-import { calendar } from "@/lib/words/times";
+import { calendar, lasting } from "@/lib/words/times";
 import { backlogCurve, moreOfCause } from "./cause";
 import { Remedy, useHasRemedy } from "./Remedy";
 import classes from "./Overview.module.css";
@@ -146,16 +145,11 @@ function Since({ problem }: { problem: Problem }) {
   return (
     <span className={classes.since}>
       <ExactOnHover value={since.toISOString()}>
-        <span className="number">{span(minutes((now.getTime() - since.getTime()) / 1000))}</span>
+        <span className="number">{lasting(since, now)}</span>
       </ExactOnHover>
       <span className="small ink-3 number">since {calendar(since, now)}</span>
     </span>
   );
-}
-
-/** From the second minute on, seconds say nothing about how long something lasts. */
-function minutes(seconds: number): number {
-  return seconds < 120 ? Math.max(0, seconds) : Math.floor(seconds / 60) * 60;
 }
 
 function linkOf({ kind, subject }: Problem): LinkProps | null {
