@@ -43,10 +43,13 @@ async function listMessages(filters: Filters, cursor: string, limit: number, sig
     ...(until?.[0] ? { until: timeOfFilter(until[0], now) } : {}),
   };
   const appId = application?.[0];
-  if (appId === undefined) return answered(api.GET("/v1/messages", { params: { query }, signal }));
-  return answered(
-    api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }),
+  const began = performance.now();
+  const page = await answered(
+    appId === undefined
+      ? api.GET("/v1/messages", { params: { query }, signal })
+      : api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }),
   );
+  return { ...page, tookMs: Math.round(performance.now() - began) };
 }
 
 export function messageQuery(msgId: string) {
