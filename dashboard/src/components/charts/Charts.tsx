@@ -170,6 +170,12 @@ export function VolumeChart({ rows, onPick }: Props<VolumeRow>) {
   );
 }
 
+/** Returns the side of a mark on which its label has room. */
+function sideOf(rows: Step[], at: number): "insideBottomLeft" | "insideBottomRight" {
+  const place = rows.findIndex((row) => row.at === at);
+  return place < rows.length / 2 ? "insideBottomLeft" : "insideBottomRight";
+}
+
 export function RateChart({ rows, marks, onPick }: Props<RateRow> & { marks: Mark[] }) {
   const least = Math.min(100, ...rows.flatMap((row) => (row.rate === null ? [] : [row.rate])));
   return (
@@ -184,7 +190,7 @@ export function RateChart({ rows, marks, onPick }: Props<RateRow> & { marks: Mar
             strokeDasharray="2 2"
             label={{
               value: mark.label,
-              position: "insideBottomRight",
+              position: sideOf(rows, mark.at),
               fill: "var(--bad-text)",
               fontSize: 11,
             }}

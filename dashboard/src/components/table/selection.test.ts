@@ -11,13 +11,15 @@ test("a row is turned over, and a range is added", () => {
 
 test("a row flashes when it changes while it is shown, and not when it appears", () => {
   type Row = { id: string; status: string };
-  const show = ({ rows }: { rows: Row[] }) =>
+  const useShown = ({ rows }: { rows: Row[] }) =>
     useFlashes(
       rows,
       (row) => row.id,
       (row) => row.status,
     );
-  const { result, rerender } = renderHook(show, { initialProps: { rows: [{ id: "a", status: "pending" }] } });
+  const { result, rerender } = renderHook(useShown, {
+    initialProps: { rows: [{ id: "a", status: "pending" }] },
+  });
   expect(result.current.get("a")).toBeUndefined();
   rerender({ rows: [{ id: "a", status: "delivered" }] });
   expect(result.current.get("a")).toBe(1);

@@ -66,7 +66,7 @@ export function CauseBanner({ endpoint, health, problem, action }: Props) {
         </strong>{" "}
         {since && (
           <>
-            Since <At value={since} />
+            Since <At value={since} hasAt={false} />
             <After endpoint={endpoint} since={since} />.{" "}
           </>
         )}
@@ -104,12 +104,21 @@ function waits(waiting: number, what: string): string {
     : `${counted(waiting, "delivery waits", "deliveries wait")} and ${what}.`;
 }
 
-function At({ value }: { value: string }) {
+/** Time in a sentence: `at 03:02`, `on 4 Dec, 03:02`, `yesterday, 17:02`. */
+function At({ value, hasAt = true }: { value: string; hasAt?: boolean }) {
   const text = calendar(new Date(value), new Date());
+  const preposition = /^\d\d:/.test(text)
+    ? hasAt
+      ? "at "
+      : ""
+    : /^(yesterday|tomorrow)/.test(text)
+      ? ""
+      : "on ";
   return (
     <ExactOnHover value={value}>
       <time dateTime={value}>
-        {/^\d\d:/.test(text) ? text : `on ${text}`.replace(/^on (yesterday|tomorrow)/, "$1")}
+        {preposition}
+        {text}
       </time>
     </ExactOnHover>
   );

@@ -73,7 +73,7 @@ export function DryRunResult({ counted, error, isFresh, health, limit, endpointI
               </div>
             ))}
             {more > 0 && (
-              <div className={classes.sampleRow}>
+              <div className={classes.sampleRow} data-note>
                 <span className="small ink-2">and {count(more)} more.</span>
                 <Link
                   className="small"
@@ -85,7 +85,7 @@ export function DryRunResult({ counted, error, isFresh, health, limit, endpointI
               </div>
             )}
             {result?.count === 0 && (
-              <div className={classes.sampleRow}>
+              <div className={classes.sampleRow} data-note>
                 <span className="small ink-2">Nothing matches.</span>
                 <span className="small ink-2">Choose an earlier start, or other deliveries.</span>
               </div>

@@ -33,13 +33,8 @@ export function EndpointActions(props: Props) {
   const { endpoint, mayWrite, mayRecover, maySend, missed, isTesting, onOpen } = props;
   return (
     <>
-      {maySend && (
-        <Button
-          leftSection={<IconSend size={15} stroke={1.8} />}
-          loading={isTesting}
-          disabled={endpoint.status !== "active"}
-          onClick={props.onTest}
-        >
+      {maySend && endpoint.status === "active" && (
+        <Button leftSection={<IconSend size={15} stroke={1.8} />} loading={isTesting} onClick={props.onTest}>
           Send test
         </Button>
       )}

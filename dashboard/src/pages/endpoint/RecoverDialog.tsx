@@ -5,6 +5,7 @@ import { type Endpoint, type EndpointHealth, type EndpointPath, nameOf } from "@
 import type { Job } from "@/api/jobs";
 import { JobToast } from "../engine/JobToast";
 import { JobProgress } from "./JobProgress";
+import classes from "./Recover.module.css";
 import { RecoverForm } from "./RecoverForm";
 
 interface Props {
@@ -26,7 +27,14 @@ export function RecoverDialog({ kind, isOpen, onClose, path, endpoint, health }:
   };
   const title = kind === "recover" ? `Recover ${name}` : `Replay to ${name}`;
   return (
-    <Modal opened={isOpen} onClose={() => close(job !== null)} size={640} title={title} padding={0}>
+    <Modal
+      opened={isOpen}
+      onClose={() => close(job !== null)}
+      size={640}
+      title={title}
+      padding={0}
+      classNames={{ header: classes.head ?? "" }}
+    >
       {isOpen && job === null && (
         <RecoverForm
           kind={kind}

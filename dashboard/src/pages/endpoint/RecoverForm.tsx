@@ -122,6 +122,7 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
             <Select
               label={kind === "recover" ? "Missed since" : "Accepted since"}
               data={starts}
+              data-autofocus
               value={start}
               onChange={(value) => setStart(value ?? "24h")}
             />

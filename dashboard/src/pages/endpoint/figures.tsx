@@ -16,7 +16,7 @@ export function figuresOf(
   return [
     successOf(health),
     latencyOf(health),
-    circuitOf(health),
+    circuitOf(health, status),
     backlogOf(health),
     drainOf(health, limit ?? 0, status),
     nextOf(health),
@@ -42,14 +42,17 @@ function latencyOf({ latency: { p50, p95, p99 } }: EndpointHealth): Figure {
   };
 }
 
-function circuitOf(health: EndpointHealth): Figure {
+function circuitOf(health: EndpointHealth, status: string): Figure {
   const {
     circuit_state: state,
     circuit_open_since: since,
     held_until: until,
     failed_probes: failed,
   } = health;
-  if (state === "closed") return { label: "Circuit", value: "Closed", note: "deliveries are sent" };
+  if (state === "closed") {
+    const note = status === "active" ? "deliveries are sent" : `nothing is sent, ${status}`;
+    return { label: "Circuit", value: "Closed", note };
+  }
   const word = state === "open" ? "Open" : "Half open";
   return {
     label: "Circuit",

@@ -50,7 +50,8 @@ export function Happened({ message }: { message: Message }) {
       {facts.sentence}
       {facts.nextAt && (
         <span className="ink-2">
-          , next <Countdown to={facts.nextAt} />
+          {facts.word === "" ? " " : ", next "}
+          <Countdown to={facts.nextAt} />
         </span>
       )}
     </span>

@@ -21,7 +21,7 @@ export function columns(names: Map<string, string>): Column<Message>[] {
       id: "type",
       header: "Event type",
       cell: ({ row }) => <span className="name">{row.original.event_type}</span>,
-      meta: { width: "17%" },
+      meta: { width: "15%" },
     },
     {
       id: "id",
@@ -33,7 +33,7 @@ export function columns(names: Map<string, string>): Column<Message>[] {
       id: "application",
       header: "Application",
       cell: ({ row }) => names.get(row.original.application_id) ?? "",
-      meta: { width: "15%", from: 1024 },
+      meta: { width: "13%", from: 1024 },
     },
     {
       id: "arrived",

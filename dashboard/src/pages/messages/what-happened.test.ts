@@ -48,5 +48,5 @@ test("the worst delivery decides the sentence", () => {
 test("what was not sent has a reason, and what nobody wants says so", () => {
   const skipped = detail([delivery("a", "skipped", 0, { reason: "endpoint_disabled" })], []);
   expect(line(skipped)[3]).toBe("Not sent: the endpoint was disabled");
-  expect(line(detail([], []))[3]).toBe("No endpoint wants this event type");
+  expect(line(detail([], []))[3]).toBe("No endpoint wants it");
 });

@@ -51,7 +51,7 @@ export function whatHappened({ message, deliveries, attempts }: Detail): WhatHap
   const worst = [...deliveries].sort(
     (one, other) => ORDER.indexOf(pipOf(one)) - ORDER.indexOf(pipOf(other)),
   )[0];
-  if (worst === undefined) return { ...line, sentence: "No endpoint wants this event type" };
+  if (worst === undefined) return { ...line, sentence: "No endpoint wants it" };
   const kind = pipOf(worst);
   const last = attempts.findLast((one) => one.endpoint_id === worst.endpoint_id && one.error);
   if (kind === "failed" || kind === "retrying") {
@@ -60,7 +60,7 @@ export function whatHappened({ message, deliveries, attempts }: Detail): WhatHap
     return { ...line, word: error.word, sentence: error.sentence, nextAt };
   }
   if (kind === "waiting")
-    return { ...line, sentence: "Waits for its first attempt", nextAt: worst.next_attempt_at ?? null };
+    return { ...line, sentence: "First attempt", nextAt: worst.next_attempt_at ?? null };
   if (kind === "ended")
     return { ...line, sentence: `Not sent: ${REASONS[worst.reason ?? ""] ?? worst.reason ?? worst.status}` };
   return { ...line, sentence: firstArrival(message.created_at, attempts), isQuiet: true };

@@ -117,12 +117,9 @@ interface StepProps {
 function Step({ number, state, title, aside, children }: StepProps) {
   return (
     <div className={classes.step}>
-      <span
-        className={classes.stepNumber}
-        data-state={state}
-        aria-label={state === "done" ? "Done" : `Step ${number}`}
-      >
-        {state === "done" ? <IconCircleCheckFilled size={21} /> : number}
+      <span className={classes.stepNumber} data-state={state}>
+        {state === "done" ? <IconCircleCheckFilled size={21} aria-hidden /> : number}
+        {state === "done" && <span className="visually-hidden">Done</span>}
       </span>
       <div className="stack-small">
         <div className={classes.between}>

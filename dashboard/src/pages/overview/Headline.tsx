@@ -203,5 +203,6 @@ function marksOf(problems: Problem[], { now: { after, granularity } }: Windows):
       const name = problem.subject.application_name ?? "";
       return [{ at, label: `${calendar(new Date(since), new Date())} ${name.split(" ")[0] ?? ""}` }];
     })
+    .filter((mark, index, all) => all.findIndex((other) => other.at === mark.at) === index)
     .slice(0, 2);
 }

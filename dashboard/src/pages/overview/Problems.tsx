@@ -14,7 +14,7 @@ import { Countdown } from "@/components/time/Countdown";
 import { ExactOnHover } from "@/components/time/RelativeTime";
 import { Sentence } from "@/components/time/Sentence";
 import { useNow } from "@/components/time/ticker";
-import { count } from "@/lib/words/numbers";
+import { count, counted } from "@/lib/words/numbers";
 import { calendar, lasting } from "@/lib/words/times";
 import { backlogCurve, moreOfCause } from "./cause";
 import { Remedy, useHasRemedy } from "./Remedy";
@@ -87,12 +87,7 @@ function Row({ problem, health, isFirst }: RowProps) {
         </div>
         <div className="small ink-2">
           <Sentence text={problem.cause.sentence} /> {moreOfCause(problem, health)}
-          {health?.held_until && (
-            <>
-              {" "}
-              The next goes <Countdown to={health.held_until} />.
-            </>
-          )}
+          <NextProbe health={health} />
         </div>
       </div>
       <Since problem={problem} />
@@ -120,6 +115,18 @@ function Row({ problem, health, isFirst }: RowProps) {
         </Link>
       )}
     </li>
+  );
+}
+
+/** Failed probes of an open circuit, and the next one. */
+function NextProbe({ health }: { health: EndpointHealth | undefined }) {
+  if (!health || health.circuit_state === "closed" || !health.held_until) return null;
+  const failed = health.failed_probes;
+  return (
+    <>
+      {failed > 0 ? `${counted(failed, "probe")} failed, the next goes ` : "The next probe goes "}
+      <Countdown to={health.held_until} />.
+    </>
   );
 }
 

@@ -1,13 +1,11 @@
-/** Cause of a problem with what the endpoint's health adds: failed probes, the next one, rates. */
+/** Cause of a problem with what the endpoint's health adds. */
 import type { EndpointHealth } from "@/api/endpoints";
 import type { Problem } from "@/api/problems";
-import { counted, perSecond } from "@/lib/words/numbers";
+import { perSecond } from "@/lib/words/numbers";
 
-/** Returns sentences that follow the cause: `47 probes failed in a row.` */
+/** Returns sentences that follow the cause: `10/s arrive, 4/s leave.` */
 export function moreOfCause(problem: Problem, health: EndpointHealth | undefined): string {
   if (health === undefined) return "";
-  if (problem.kind === "circuit_open" && health.failed_probes > 0)
-    return `${counted(health.failed_probes, "probe")} failed in a row.`;
   if (problem.kind === "backlog_growing") {
     const leaves = typeof health.per_second === "number" ? `, ${perSecond(health.per_second)} leave` : "";
     return `${perSecond(health.due_per_second)} arrive${leaves}.`;
