@@ -7,7 +7,7 @@ import { defineConfig } from "vitest/config";
 const API = process.env["HOOKSTREAM_API"] ?? "http://127.0.0.1:8484";
 
 /** Pages outside of /dashboard/ that are the same document. The server has the same list. */
-const ACCOUNT_PAGES = /^\/(sign-in|setup|invitation|forgot-password|reset-password)(\/|\?|$)/;
+const ACCOUNT_PAGES = /^\/(sign-in|setup|invitation|forgot-password|reset-password)(\/|\?|$)|^\/dashboard(\?|$)/;
 
 /** Answers the account pages with the application while developing. */
 function accountPages(): Plugin {

@@ -1,4 +1,4 @@
-/** Addresses of the application. Every page is loaded when it is opened. */
+/** Addresses of the application and their search parameters. Every page is loaded when it is opened. */
 import {
   createRootRoute,
   createRoute,
@@ -9,7 +9,7 @@ import {
 } from "@tanstack/react-router";
 import { queryClient } from "./api/client";
 import { sessionQuery } from "./api/session";
-import { formatSearch, parseSearch } from "./lib/search-params";
+import { formatSearch, parseSearch, pick } from "./lib/search-params";
 import { NotFound, RouteError } from "./shell/RouteError";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: RouteError });
@@ -24,57 +24,176 @@ const start = createRoute({
 
 /** Pages without the shell: for people who are not signed in, and the approval of a device. */
 const account = () => import("./pages/account");
-const accountPages = [
-  { path: "/sign-in", component: lazyRouteComponent(account, "SignIn") },
-  { path: "/sign-in/callback/$provider", component: lazyRouteComponent(account, "ProviderCallback") },
-  { path: "/setup", component: lazyRouteComponent(account, "SetUp") },
-  { path: "/invitation", component: lazyRouteComponent(account, "Invitation") },
-  { path: "/forgot-password", component: lazyRouteComponent(account, "ForgotPassword") },
-  { path: "/reset-password", component: lazyRouteComponent(account, "ResetPassword") },
-  { path: "/dashboard/cli-auth", component: lazyRouteComponent(account, "Device") },
-].map((page) => createRoute({ getParentRoute: () => root, ...page }));
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  // Other parameters stay: links of mails and identity providers carry them.
+  validateSearch: (search): { next?: string } => search,
+  component: lazyRouteComponent(account, "SignIn"),
+});
+const provider = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in/callback/$provider",
+  component: lazyRouteComponent(account, "ProviderCallback"),
+});
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: "/setup",
+  component: lazyRouteComponent(account, "SetUp"),
+});
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitation",
+  component: lazyRouteComponent(account, "Invitation"),
+});
+const forgotPassword = createRoute({
+  getParentRoute: () => root,
+  path: "/forgot-password",
+  component: lazyRouteComponent(account, "ForgotPassword"),
+});
+const resetPassword = createRoute({
+  getParentRoute: () => root,
+  path: "/reset-password",
+  component: lazyRouteComponent(account, "ResetPassword"),
+});
+const device = createRoute({
+  getParentRoute: () => root,
+  path: "/dashboard/cli-auth",
+  component: lazyRouteComponent(account, "Device"),
+});
 
 const dashboard = createRoute({
   getParentRoute: () => root,
   path: "/dashboard",
   beforeLoad: async ({ location }) => {
     const session = await queryClient.ensureQueryData(sessionQuery);
-    if (session === null) throw redirect({ to: "/sign-in", search: { next: location.href } as never });
+    if (session === null) throw redirect({ to: "/sign-in", search: { next: location.href } });
   },
   component: lazyRouteComponent(() => import("./shell/Shell"), "Shell"),
 });
 
-const pages = [
-  { path: "/", component: lazyRouteComponent(() => import("./pages/overview"), "Overview") },
-  { path: "/get-started", component: lazyRouteComponent(() => import("./pages/overview"), "GetStarted") },
-  { path: "/messages", component: lazyRouteComponent(() => import("./pages/messages"), "Messages") },
-  { path: "/messages/$id", component: lazyRouteComponent(() => import("./pages/message"), "MessagePage") },
-  {
-    path: "/applications",
-    component: lazyRouteComponent(() => import("./pages/applications"), "Applications"),
-  },
-  {
-    path: "/applications/$id",
-    component: lazyRouteComponent(() => import("./pages/applications"), "ApplicationPage"),
-  },
-  { path: "/endpoints", component: lazyRouteComponent(() => import("./pages/endpoints"), "Endpoints") },
-  {
-    path: "/endpoints/$appId/$id",
-    component: lazyRouteComponent(() => import("./pages/endpoint"), "EndpointPage"),
-  },
-  { path: "/event-types", component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypes") },
-  {
-    path: "/event-types/$id",
-    component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypePage"),
-  },
-  { path: "/queues", component: lazyRouteComponent(() => import("./pages/engine"), "Queues") },
-  { path: "/jobs", component: lazyRouteComponent(() => import("./pages/engine"), "Jobs") },
-  { path: "/settings", component: lazyRouteComponent(() => import("./pages/settings"), "Settings") },
-  { path: "/settings/$section", component: lazyRouteComponent(() => import("./pages/settings"), "Settings") },
-].map((page) => createRoute({ getParentRoute: () => dashboard, ...page }));
+const overview = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/",
+  validateSearch: pick("range", "view"),
+  component: lazyRouteComponent(() => import("./pages/overview"), "Overview"),
+});
+const getStarted = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/get-started",
+  component: lazyRouteComponent(() => import("./pages/overview"), "GetStarted"),
+});
+const messages = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/messages",
+  validateSearch: pick(
+    "status",
+    "event_type",
+    "application_id",
+    "since",
+    "until",
+    "endpoint_id",
+    "event_id",
+    "channel",
+    "search",
+    "send",
+  ),
+  component: lazyRouteComponent(() => import("./pages/messages"), "Messages"),
+});
+const message = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/messages/$id",
+  validateSearch: pick("delivery", "attempt"),
+  component: lazyRouteComponent(() => import("./pages/message"), "MessagePage"),
+});
+const applications = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/applications",
+  validateSearch: pick("search", "create"),
+  component: lazyRouteComponent(() => import("./pages/applications"), "Applications"),
+});
+const application = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/applications/$id",
+  validateSearch: pick("open"),
+  component: lazyRouteComponent(() => import("./pages/applications"), "ApplicationPage"),
+});
+const endpoints = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/endpoints",
+  validateSearch: pick("view", "search", "application_id", "event_type"),
+  component: lazyRouteComponent(() => import("./pages/endpoints"), "Endpoints"),
+});
+const endpoint = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/endpoints/$appId/$id",
+  validateSearch: pick("tab", "edit", "recover", "replay", "since"),
+  component: lazyRouteComponent(() => import("./pages/endpoint"), "EndpointPage"),
+});
+const eventTypes = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/event-types",
+  validateSearch: pick("search", "create"),
+  component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypes"),
+});
+const eventType = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/event-types/$id",
+  component: lazyRouteComponent(() => import("./pages/event-types"), "EventTypePage"),
+});
+const queues = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/queues",
+  component: lazyRouteComponent(() => import("./pages/engine"), "Queues"),
+});
+const jobs = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/jobs",
+  validateSearch: pick("status"),
+  component: lazyRouteComponent(() => import("./pages/engine"), "Jobs"),
+});
+const auditFilters = pick("action", "resource_type", "resource_id", "actor_id", "env_id", "since", "until");
+const settings = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/settings",
+  validateSearch: auditFilters,
+  component: lazyRouteComponent(() => import("./pages/settings"), "Settings"),
+});
+const settingsSection = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/settings/$section",
+  validateSearch: auditFilters,
+  component: lazyRouteComponent(() => import("./pages/settings"), "Settings"),
+});
 
 export const router = createRouter({
-  routeTree: root.addChildren([start, ...accountPages, dashboard.addChildren(pages)]),
+  routeTree: root.addChildren([
+    start,
+    signIn,
+    provider,
+    setup,
+    invitation,
+    forgotPassword,
+    resetPassword,
+    device,
+    dashboard.addChildren([
+      overview,
+      getStarted,
+      messages,
+      message,
+      applications,
+      application,
+      endpoints,
+      endpoint,
+      eventTypes,
+      eventType,
+      queues,
+      jobs,
+      settings,
+      settingsSection,
+    ]),
+  ]),
   parseSearch,
   stringifySearch: formatSearch,
   scrollRestoration: true,
@@ -82,3 +201,9 @@ export const router = createRouter({
   defaultPreload: "intent",
   defaultPreloadStaleTime: 0,
 });
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,5 +1,5 @@
 /** Endpoints of applications: lists, single ones, and what can be done to one. */
-import { infiniteQueryOptions, queryOptions, useQueries } from "@tanstack/react-query";
+import { queryOptions, useQueries } from "@tanstack/react-query";
 import { shortUrl } from "@/lib/words/ids";
 import { answered, api, type Schemas } from "./client";
 
@@ -27,37 +27,51 @@ export function endpointsQuery(appId: string) {
   });
 }
 
-/** Endpoint with its application, for lists over all applications. */
-export interface OwnedEndpoint extends Endpoint {
-  applicationName: string;
+/** Endpoint with its application's name and its health, for lists over all applications. */
+export type ListedEndpoint = Schemas["ListedEndpoint"];
+export type EndpointHealth = Schemas["EndpointHealth"];
+
+/** Pages that are read at most: 2,000 endpoints. */
+const MAX_PAGES = 20;
+
+/** Endpoints of the environment, newest first. */
+export interface AllEndpoints {
+  endpoints: ListedEndpoint[];
+  /** True if there are more than a list shows. */
+  isPartial: boolean;
 }
 
 /**
- * Pages of endpoints of all applications. The API lists endpoints by application, so a page is one page of applications
- * with the endpoints of each.
+ * All endpoints of the environment with their health. The API lists them newest first; those that need a person come
+ * first on the page, so the whole list is read.
  */
-export const allEndpointsQuery = infiniteQueryOptions({
+export const allEndpointsQuery = queryOptions({
   queryKey: ["endpoints", "all"],
-  queryFn: async ({ pageParam }) => {
-    const query = { limit: 20, ...(pageParam ? { cursor: pageParam } : {}) };
-    const page = await answered(api.GET("/v1/applications", { params: { query } }));
-    const owners = page.applications.filter((application) => application.endpoint_count !== 0);
-    const lists = await Promise.all(
-      owners.map(async (application): Promise<OwnedEndpoint[]> => {
-        const params = { path: { appId: application.id }, query: { limit: 100 } };
-        const list = await answered(api.GET("/v1/applications/{appId}/endpoints", { params }));
-        return list.endpoints.map((endpoint) => ({ ...endpoint, applicationName: application.name }));
-      }),
-    );
-    return {
-      endpoints: lists.flat(),
-      cursor: page.has_more ? page.cursor : null,
-      applications: page.applications.length,
-    };
+  queryFn: async ({ signal }): Promise<AllEndpoints> => {
+    const endpoints: ListedEndpoint[] = [];
+    let cursor: string | null | undefined;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const query: { limit: number; cursor?: string } = { limit: 100, ...(cursor ? { cursor } : {}) };
+      const answer: Schemas["AllEndpointsList"] = await answered(
+        api.GET("/v1/endpoints", { params: { query }, signal }),
+      );
+      endpoints.push(...answer.endpoints);
+      cursor = answer.has_more ? answer.cursor : null;
+      if (!cursor) break;
+    }
+    return { endpoints, isPartial: Boolean(cursor) };
   },
-  initialPageParam: "",
-  getNextPageParam: (page) => page.cursor ?? undefined,
+  staleTime: 10_000,
 });
+
+/** Health of one endpoint: its last 48 half hours, latency, circuit breaker, backlog and errors. */
+export function healthQuery(path: EndpointPath) {
+  return queryOptions({
+    queryKey: ["endpoints", "health", path.appId, path.id],
+    queryFn: () => answered(api.GET("/v1/applications/{appId}/endpoints/{id}/health", { params: { path } })),
+    select: (answer) => answer.health,
+  });
+}
 
 export function endpointQuery(path: EndpointPath) {
   return queryOptions({

@@ -43,10 +43,13 @@ async function listMessages(filters: Filters, cursor: string, limit: number, sig
     ...(until?.[0] ? { until: timeOfFilter(until[0], now) } : {}),
   };
   const appId = application?.[0];
-  if (appId === undefined) return answered(api.GET("/v1/messages", { params: { query }, signal }));
-  return answered(
-    api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }),
+  const began = performance.now();
+  const page = await answered(
+    appId === undefined
+      ? api.GET("/v1/messages", { params: { query }, signal })
+      : api.GET("/v1/applications/{appId}/messages", { params: { path: { appId }, query }, signal }),
   );
+  return { ...page, tookMs: Math.round(performance.now() - began) };
 }
 
 export function messageQuery(msgId: string) {
@@ -84,7 +87,7 @@ export function sendMessage(appId: string, body: Schemas["SendMessage"]) {
 /** Filters of attempts, as the API names them. */
 export interface AttemptFilters {
   status?: "success" | "failed";
-  status_code_class?: string;
+  status_code_class?: "none" | "1xx" | "2xx" | "3xx" | "4xx" | "5xx";
 }
 
 /** Latest attempts of one endpoint. */
@@ -92,7 +95,7 @@ export function endpointAttemptsQuery(path: { appId: string; id: string }, filte
   return infiniteQueryOptions({
     queryKey: ["attempts", path.appId, path.id, filters],
     queryFn: ({ pageParam }) => {
-      const query = { limit: 50, ...filters, ...(pageParam ? { cursor: pageParam } : {}) } as never;
+      const query = { limit: 50, ...filters, ...(pageParam ? { cursor: pageParam } : {}) };
       return answered(
         api.GET("/v1/applications/{appId}/endpoints/{id}/attempts", { params: { path, query } }),
       );

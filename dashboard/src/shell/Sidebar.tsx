@@ -6,12 +6,22 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { quotasQuery } from "@/api/engine";
 import type { Environment } from "@/api/identity";
+import { problemsQuery } from "@/api/problems";
 import { runningJobsQuery } from "@/api/jobs";
 import { signOut, useSession } from "@/api/session";
 import { Keys } from "@/components/feedback/Keys";
 import { count } from "@/lib/words/numbers";
 import { useLive } from "@/api/live";
-import { APPLICATIONS, EVENT_TYPES, GROUPS, JOBS, OVERVIEW, type Place, SETTINGS } from "./navigation";
+import {
+  APPLICATIONS,
+  ENDPOINTS,
+  EVENT_TYPES,
+  GROUPS,
+  JOBS,
+  OVERVIEW,
+  type Place,
+  SETTINGS,
+} from "./navigation";
 import { Switcher } from "./Switcher";
 import classes from "./Shell.module.css";
 
@@ -22,10 +32,12 @@ interface Props {
 
 export function Sidebar({ environment, onHelp }: Props) {
   const { data: quotas } = useQuery({ ...quotasQuery, staleTime: 60_000 });
+  const { data: problems } = useQuery({ ...problemsQuery, staleTime: 60_000 });
   const running = useQuery(runningJobsQuery);
   useLive("jobs", () => void running.refetch());
   const counts: Record<string, { text: string; isRunning?: boolean } | undefined> = {
     [APPLICATIONS.to]: quotas && { text: count(quotas.applications.used) },
+    [ENDPOINTS.to]: problems && { text: count(problems.endpoints) },
     [EVENT_TYPES.to]: quotas && { text: count(quotas.event_types.used) },
     [JOBS.to]: running.data?.length
       ? { text: `${count(running.data.length)} running`, isRunning: true }
@@ -34,13 +46,9 @@ export function Sidebar({ environment, onHelp }: Props) {
   return (
     <aside className={classes.sidebar}>
       <Switcher environment={environment} />
-      <UnstyledButton
-        className={classes.search}
-        onClick={() => spotlight.open()}
-        aria-label="Search or jump to"
-      >
+      <UnstyledButton className={classes.search} onClick={() => spotlight.open()}>
         <IconSearch size={15} stroke={1.8} />
-        <span className="grow">Search</span>
+        <span className="grow">Search or jump to</span>
         <Keys keys={isMac() ? "⌘K" : "Ctrl K"} />
       </UnstyledButton>
       <nav aria-label="Main" className={classes.nav}>
@@ -111,13 +119,21 @@ function Account() {
   return (
     <Menu position="top-start" width={208}>
       <Menu.Target>
-        <UnstyledButton className={classes.account} aria-label={`Account ${user.email}`}>
-          <span className={classes.initials}>{initials}</span>
+        <UnstyledButton className={classes.account}>
+          <span className={classes.initials} aria-hidden>
+            {initials}
+          </span>
           <span className="cut">{user.email}</span>
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item onClick={() => void navigate({ to: "/dashboard/settings/account" })}>Account</Menu.Item>
+        <Menu.Item
+          onClick={() =>
+            void navigate({ to: "/dashboard/settings/$section", params: { section: "account" } })
+          }
+        >
+          Account
+        </Menu.Item>
         <Menu.Item component="a" href="/docs">
           API reference
         </Menu.Item>

@@ -19,9 +19,10 @@ export function Switcher({ environment }: { environment: Environment | undefined
   return (
     <Menu position="bottom-start" width={232}>
       <Menu.Target>
-        <UnstyledButton className={classes.switcher} aria-label="Organization and environment">
+        <UnstyledButton className={classes.switcher}>
           <Mark />
           <span className={classes.switcherText}>
+            <span className="visually-hidden">Organization and environment</span>
             <strong className="cut">{organization?.name ?? "No organization"}</strong>
             <span className="cut" data-environment>
               {environment?.name ?? ""}

@@ -1,6 +1,6 @@
 /** Times of an attempt: one bar in rows, a line for each phase in detail. */
 import { duration } from "@/lib/words/durations";
-import { isReused, type Phase, phasesOf, totalOf, type WaterfallTimes } from "./waterfall";
+import { isReused, type Phase, phasesOf, totalOf, type WaterfallTimes, withShortQueue } from "./waterfall";
 import classes from "./Waterfall.module.css";
 
 interface Props {
@@ -9,12 +9,16 @@ interface Props {
   hasAnswer: boolean;
 }
 
+/** Share of a scale that the time in the queue takes at most; a longer one has a break mark. */
+const QUEUE_SHARE = 0.12;
+
 /** Bar on a scale that a list shares. A longer attempt ends in a break mark. */
 export function WaterfallBar({ times, durationMs, hasAnswer, scaleMs }: Props & { scaleMs: number }) {
-  const phases = phasesOf(times, durationMs, hasAnswer);
+  const measured = phasesOf(times, durationMs, hasAnswer);
+  const { phases, isQueueCut } = withShortQueue(measured, scaleMs * QUEUE_SHARE);
   const total = totalOf(phases);
   return (
-    <div className={classes.bar} role="img" aria-label={sentence(phases, total)}>
+    <div className={classes.bar} role="img" aria-label={sentence(measured, totalOf(measured))}>
       {phases.map((phase) => {
         const start = Math.min(phase.start, scaleMs);
         const end = Math.min(phase.start + phase.ms, scaleMs);
@@ -25,6 +29,7 @@ export function WaterfallBar({ times, durationMs, hasAnswer, scaleMs }: Props & 
         };
         return <span key={phase.name} className={classes.part} data-phase={kind(phase)} style={style} />;
       })}
+      {isQueueCut && <span className={classes.break} style={{ left: `${QUEUE_SHARE * 50}%` }} />}
       {total > scaleMs && <span className={classes.break} />}
     </div>
   );
@@ -32,11 +37,12 @@ export function WaterfallBar({ times, durationMs, hasAnswer, scaleMs }: Props & 
 
 /** A line for each phase, on the attempt's own scale. */
 export function WaterfallPhases({ times, durationMs, hasAnswer }: Props) {
-  const phases = phasesOf(times, durationMs, hasAnswer);
+  const measured = phasesOf(times, durationMs, hasAnswer);
+  const { phases } = withShortQueue(measured, Math.max(durationMs, 1) * QUEUE_SHARE);
   const total = Math.max(totalOf(phases), 0.001);
   return (
     <div className={classes.phases}>
-      {phases.map((phase) => (
+      {phases.map((phase, index) => (
         <div key={phase.name} className={classes.phase}>
           <span className={classes.label}>{phase.label}</span>
           <span className={classes.track}>
@@ -49,7 +55,7 @@ export function WaterfallPhases({ times, durationMs, hasAnswer }: Props) {
               }}
             />
           </span>
-          <span className={classes.ms}>{duration(phase.ms)}</span>
+          <span className={classes.ms}>{duration(measured[index]?.ms ?? phase.ms)}</span>
         </div>
       ))}
       {isReused(times) && <p className="small ink-3">The connection was open already.</p>}

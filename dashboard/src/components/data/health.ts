@@ -16,6 +16,33 @@ export interface Bar {
   isIdle: boolean;
 }
 
+/** Health of a list's endpoint: the numbers of 48 half hours from a time on. */
+export interface HealthNumbers {
+  from: string;
+  due: number[];
+  arrived: number[];
+}
+
+const HALF_HOUR_MS = 1_800_000;
+
+/** Returns the half hours of a list's endpoint. */
+export function bucketsOf({ from, due, arrived }: HealthNumbers): HealthBucket[] {
+  const start = Date.parse(from);
+  return due.map((number, index) => bucketAt(start + index * HALF_HOUR_MS, number, arrived[index] ?? 0));
+}
+
+/** Returns the half hours of an endpoint's own page. */
+export function bucketsOfHalfHours(
+  halfHours: { bucket: string; due: number; arrived: number }[],
+): HealthBucket[] {
+  return halfHours.map((one) => bucketAt(Date.parse(one.bucket), one.due, one.arrived));
+}
+
+function bucketAt(start: number, due: number, arrived: number): HealthBucket {
+  const time = (at: number) => new Date(at).toISOString();
+  return { since: time(start), until: time(start + HALF_HOUR_MS), due, arrived };
+}
+
 /** Smallest height of the red part: a single failure among thousands stays visible. */
 const LEAST_MISSING = 3;
 const TICK = 3;

@@ -69,6 +69,23 @@ function nextOf(name: PhaseName): PhaseName {
   return order[Math.min(order.indexOf(name) + 1, order.length - 1)] ?? "wait";
 }
 
+/** Phases for drawing, and whether the queue is longer than it is drawn. */
+export interface Drawn {
+  phases: Phase[];
+  isQueueCut: boolean;
+}
+
+/** Returns the phases with a queue of this length at most: a wait of hours would flatten the attempt itself. */
+export function withShortQueue(phases: Phase[], most: number): Drawn {
+  const queue = phases[0];
+  if (queue?.name !== "queue" || queue.ms <= most) return { phases, isQueueCut: false };
+  const cut = queue.ms - most;
+  const drawn = phases.map((phase) =>
+    phase.name === "queue" ? { ...phase, ms: most } : { ...phase, start: phase.start - cut },
+  );
+  return { phases: drawn, isQueueCut: true };
+}
+
 /** Returns whether the attempt used a connection that was open already. */
 export function isReused(times: WaterfallTimes): boolean {
   return times.connect_ms === null || times.connect_ms === undefined

@@ -44,6 +44,7 @@ export interface Figure {
   value: ReactNode;
   note?: ReactNode;
   isBad?: boolean;
+  isCareful?: boolean;
 }
 
 /** Headline numbers side by side. */
@@ -53,7 +54,9 @@ export function Figures({ figures }: { figures: Figure[] }) {
       {figures.map((figure) => (
         <div key={figure.label} className={classes.figure}>
           <span className="small ink-2">{figure.label}</span>
-          <strong data-bad={figure.isBad || undefined}>{figure.value}</strong>
+          <strong data-bad={figure.isBad || undefined} data-careful={figure.isCareful || undefined}>
+            {figure.value}
+          </strong>
           {figure.note !== undefined && <span className="small ink-3">{figure.note}</span>}
         </div>
       ))}

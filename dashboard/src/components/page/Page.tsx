@@ -1,12 +1,12 @@
 /** Frame of a page: top bar with breadcrumbs, live state and acts; under it the content in its fixed order. */
-import { Link } from "@tanstack/react-router";
-import { IconChevronRight } from "@tabler/icons-react";
+import { Link, type LinkProps } from "@tanstack/react-router";
+import { IconChevronLeft, IconChevronRight } from "@tabler/icons-react";
 import { Fragment, type ReactNode, useEffect } from "react";
 import classes from "./Page.module.css";
 
 export interface Crumb {
   label: string;
-  to?: string;
+  link?: LinkProps;
 }
 
 interface Props {
@@ -14,11 +14,14 @@ interface Props {
   /** Live state and quiet acts, then the one primary act. */
   actions?: ReactNode;
   children: ReactNode;
+  /** Primary act of a phone, in a bar at the foot. */
+  foot?: ReactNode;
   /** A page without gutters, for tables from edge to edge. */
   isFlush?: boolean;
 }
 
-export function Page({ crumbs, actions, children, isFlush = false }: Props) {
+export function Page({ crumbs, actions, children, foot, isFlush = false }: Props) {
+  const back = crumbs[crumbs.length - 2];
   const title = crumbs[crumbs.length - 1]?.label ?? "";
   useEffect(() => {
     document.title = `${title} · Hookstream`;
@@ -26,14 +29,24 @@ export function Page({ crumbs, actions, children, isFlush = false }: Props) {
   return (
     <>
       <header className={classes.topbar}>
-        <nav aria-label="Breadcrumbs" className={classes.crumbs}>
+        <nav
+          aria-label="Breadcrumbs"
+          className={classes.crumbs}
+          data-deep={back?.link !== undefined || undefined}
+        >
+          {back?.link && (
+            <Link {...back.link} className={classes.back}>
+              <IconChevronLeft size={18} stroke={1.7} />
+              {back.label}
+            </Link>
+          )}
           {crumbs.map((crumb, index) => (
             <Fragment key={index}>
               {index > 0 && <IconChevronRight size={14} className={classes.chevron} />}
-              {crumb.to === undefined || index === crumbs.length - 1 ? (
+              {crumb.link === undefined || index === crumbs.length - 1 ? (
                 <span className={classes.current}>{crumb.label}</span>
               ) : (
-                <Link to={crumb.to} className={classes.crumb}>
+                <Link {...crumb.link} className={classes.crumb}>
                   {crumb.label}
                 </Link>
               )}
@@ -45,6 +58,7 @@ export function Page({ crumbs, actions, children, isFlush = false }: Props) {
       <main id="content" className={isFlush ? classes.flush : classes.content} tabIndex={-1}>
         {children}
       </main>
+      {foot && <div className={classes.foot}>{foot}</div>}
     </>
   );
 }

@@ -15,6 +15,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { useKeys } from "@/shell/keys";
+import { indexOfFocus, toggled, useFlashes, withRange } from "./selection";
 import classes from "./LiveTable.module.css";
 
 declare module "@tanstack/react-table" {
@@ -40,6 +41,7 @@ interface Props<T> {
   /** Two lines of a row on a phone. */
   cardOf: (row: T) => ReactNode;
   rowHeight?: number;
+  cardHeight?: number;
   isLoading?: boolean;
   empty: ReactNode;
   /** Called when the end of the rows comes into view. */
@@ -47,13 +49,29 @@ interface Props<T> {
   footer?: ReactNode;
   /** Row of the focus, for the keys of the page. */
   onFocusRow?: (row: T) => void;
+  /** Text that changes when a shown row changes; its ground flashes then. */
+  signatureOf?: (row: T) => string;
+  /** Ids of the selected rows. Without it, rows cannot be selected. */
+  selected?: ReadonlySet<string>;
+  onSelect?: (selected: ReadonlySet<string>) => void;
 }
 
-const CARD_HEIGHT = 62;
 const OVERSCAN = 12;
 
 export function LiveTable<T>(props: Props<T>) {
-  const { rows, columns, idOf, hrefOf, cardOf, rowHeight = 36, isLoading, empty, onEnd, onFocusRow } = props;
+  const {
+    rows,
+    columns,
+    idOf,
+    hrefOf,
+    cardOf,
+    rowHeight = 36,
+    cardHeight = 62,
+    isLoading,
+    empty,
+    onEnd,
+    onFocusRow,
+  } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const isPhone = useMediaQuery("(max-width: 767px)") ?? false;
   const width = useWidth();
@@ -66,7 +84,7 @@ export function LiveTable<T>(props: Props<T>) {
     getRowId: idOf,
   });
   const all = table.getRowModel().rows;
-  const height = isPhone ? CARD_HEIGHT : rowHeight;
+  const height = isPhone ? cardHeight : rowHeight;
   const virtual = useVirtualizer({
     count: all.length,
     getScrollElement: () => scroller.current,
@@ -80,22 +98,36 @@ export function LiveTable<T>(props: Props<T>) {
   }, [last, rows.length, onEnd]);
 
   const move = (step: number) => {
-    const current = document.activeElement?.closest("[data-index]")?.getAttribute("data-index");
-    const next = Math.min(
-      rows.length - 1,
-      Math.max(0, current === null || current === undefined ? 0 : Number(current) + step),
-    );
+    const current = indexOfFocus();
+    const next = Math.min(rows.length - 1, Math.max(0, current === null ? 0 : current + step));
     virtual.scrollToIndex(next);
     requestAnimationFrame(() => {
-      scroller.current
-        ?.querySelector<HTMLElement>(`[data-index="${next}"] a, [data-index="${next}"][tabindex]`)
-        ?.focus();
+      scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"] a[data-row]`)?.focus();
     });
+  };
+  const anchor = useRef<string | null>(null);
+  const { selected, onSelect } = props;
+  const select = (isRange: boolean) => {
+    const index = indexOfFocus();
+    const row = index === null ? undefined : rows[index];
+    if (row === undefined || selected === undefined) return;
+    const from = isRange ? rows.findIndex((one) => idOf(one) === anchor.current) : -1;
+    onSelect?.(
+      from === -1 ? toggled(selected, idOf(row)) : withRange(selected, rows.map(idOf), from, index ?? 0),
+    );
+    anchor.current = idOf(row);
   };
   useKeys([
     { keys: "j", label: "Next row", run: () => move(1) },
     { keys: "k", label: "Previous row", run: () => move(-1) },
+    ...(onSelect
+      ? [
+          { keys: "x", label: "Select the row", run: () => select(false) },
+          { keys: "⇧X", label: "Select up to the row", run: () => select(true) },
+        ]
+      : []),
   ]);
+  const flashes = useFlashes(rows, idOf, props.signatureOf);
 
   const open = (row: T) => (event: MouseEvent) => {
     const isOnControl = (event.target as HTMLElement).closest("a,button,input") !== null;
@@ -109,6 +141,7 @@ export function LiveTable<T>(props: Props<T>) {
     ) : (
       <a
         className={classes.link}
+        data-row
         href={hrefOf(row)}
         onFocus={() => onFocusRow?.(row)}
         onClick={(event) => {
@@ -125,7 +158,7 @@ export function LiveTable<T>(props: Props<T>) {
   const after = virtual.getTotalSize() - (items[items.length - 1]?.end ?? 0);
   return (
     <>
-      <div className={classes.scroller} ref={scroller}>
+      <div className={classes.scroller} ref={scroller} data-scroll-restoration-id={props.label}>
         {isLoading ? (
           <Skeletons rows={12} height={height} />
         ) : rows.length === 0 ? (
@@ -140,6 +173,7 @@ export function LiveTable<T>(props: Props<T>) {
                   key={row.id}
                   data-index={item.index}
                   className={classes.card}
+                  style={{ height }}
                   onClick={open(row.original)}
                 >
                   {link(row.original, cardOf(row.original))}
@@ -152,6 +186,18 @@ export function LiveTable<T>(props: Props<T>) {
             <thead>
               {table.getHeaderGroups().map((group) => (
                 <tr key={group.id}>
+                  {selected && (
+                    <th scope="col" className={classes.check}>
+                      <input
+                        type="checkbox"
+                        aria-label="Select all rows shown"
+                        checked={rows.length > 0 && selected.size >= rows.length}
+                        onChange={(event) =>
+                          onSelect?.(new Set(event.currentTarget.checked ? rows.map(idOf) : []))
+                        }
+                      />
+                    </th>
+                  )}
                   {group.headers.map((header) => {
                     const { isNumber, width: wide } = header.column.columnDef.meta ?? {};
                     return (
@@ -179,8 +225,23 @@ export function LiveTable<T>(props: Props<T>) {
                     aria-rowindex={item.index + 1}
                     style={{ height }}
                     data-link={hrefOf !== undefined || undefined}
+                    data-selected={selected?.has(row.id) || undefined}
+                    data-flash={flashes.get(row.id)}
                     onClick={open(row.original)}
                   >
+                    {selected && (
+                      <td className={classes.check}>
+                        <input
+                          type="checkbox"
+                          aria-label={`Select row ${item.index + 1}`}
+                          checked={selected.has(row.id)}
+                          onChange={() => {
+                            anchor.current = row.id;
+                            onSelect?.(toggled(selected, row.id));
+                          }}
+                        />
+                      </td>
+                    )}
                     {row.getVisibleCells().map((cell, index) => {
                       const content = flexRender(cell.column.columnDef.cell, cell.getContext());
                       return (

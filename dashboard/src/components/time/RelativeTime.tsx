@@ -1,6 +1,6 @@
 /** Time as its age, with the exact one on hover. */
 import { CopyButton, Tooltip } from "@mantine/core";
-import { ago, exact } from "@/lib/words/times";
+import { ago, exact, lasting } from "@/lib/words/times";
 import { useNow } from "./ticker";
 import classes from "./time.module.css";
 
@@ -11,6 +11,19 @@ export function RelativeTime({ value, className }: { value: string; className?: 
     <ExactOnHover value={value}>
       <time dateTime={value} className={className ?? classes.time}>
         {ago(time, now)}
+      </time>
+    </ExactOnHover>
+  );
+}
+
+/** How long something lasts that began at a time: `48 min`. */
+export function SinceTime({ value }: { value: string }) {
+  const time = new Date(value);
+  const now = useNow(time.getTime());
+  return (
+    <ExactOnHover value={value}>
+      <time dateTime={value} className={classes.time}>
+        {lasting(time, now)}
       </time>
     </ExactOnHover>
   );

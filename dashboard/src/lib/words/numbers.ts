@@ -1,11 +1,17 @@
 /** Numbers and sizes as text: locale separators, a narrow space before the unit. */
 
 const NARROW_SPACE = "\u202f";
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 /** Returns a count with thousands separators. */
 export function count(value: number): string {
   return whole.format(value);
+}
+
+/** Returns a large count with three digits at most, for axes and narrow places: `60k`, `1.84M`. */
+export function compact(value: number): string {
+  return short.format(value).replace("K", "k");
 }
 
 /** Returns a count with its noun: `1 endpoint`, `2 endpoints`. */
@@ -18,6 +24,12 @@ export function percent(part: number, total: number): string {
   if (total === 0) return "";
   const share = (part / total) * 100;
   const text = part === total ? "100" : Math.min(share, 99.99).toFixed(2);
+  return `${text}${NARROW_SPACE}%`;
+}
+
+/** Returns a share that is given in percent; 100 only if it is everything. */
+export function percentOf(share: number, isAll = share >= 100): string {
+  const text = isAll ? "100" : Math.min(share, 99.99).toFixed(2);
   return `${text}${NARROW_SPACE}%`;
 }
 

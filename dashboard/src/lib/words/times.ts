@@ -7,6 +7,14 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const seconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const dateWithYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const utc = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZone: "UTC",
+});
 const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });
 
 /** Returns how long ago a time was: `14 s ago`, `48 min ago`, `yesterday, 17:02`, `12 Nov, 17:02`. */
@@ -17,6 +25,12 @@ export function ago(time: Date, now: Date): string {
   if (ms < 60_000) return `${span(Math.floor(ms / 1000))} ago`;
   if (ms < DAY_MS) return `${largest(ms)} ago`;
   return calendar(time, now);
+}
+
+/** Returns how long something lasts: `41 s`, `48 min`, `2 h 32 min`. From the second minute on, seconds are left out. */
+export function lasting(since: Date, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - since.getTime()) / 1000);
+  return span(seconds < 120 ? seconds : Math.floor(seconds / 60) * 60);
 }
 
 /** Returns how long until a time: `in 41 s`, `in 2 min 06 s`; `due now` once it has passed. */
@@ -44,6 +58,16 @@ export function timeOfDay(time: Date, withMilliseconds = false): string {
 /** Returns a day: `12 Nov 2026`. */
 export function day(time: Date): string {
   return dateWithYear.format(time);
+}
+
+/** Returns the label of a step on an axis that spans these milliseconds: a time of day, or a day. */
+export function stepLabel(time: Date, spanMs: number): string {
+  return spanMs > 2 * DAY_MS ? date.format(time) : clock.format(time);
+}
+
+/** Returns the time in UTC, for text that leaves the page: `29 Nov 2026, 13:44 UTC`. */
+export function exactUtc(time: Date): string {
+  return `${utc.format(time)} UTC`;
 }
 
 /** Returns the exact time in the viewer's zone and in UTC. */

@@ -16,7 +16,7 @@ export function Device() {
   const code = new URLSearchParams(location.search).get("code") ?? "";
   if (isPending) return null;
   if (!session)
-    return <Navigate to="/sign-in" search={{ next: location.pathname + location.search } as never} replace />;
+    return <Navigate to="/sign-in" search={{ next: location.pathname + location.search }} replace />;
   return code === "" ? <EnterCode /> : <Approve code={code} selected={session.env_id ?? null} />;
 }
 

@@ -44,7 +44,7 @@ const REFUSALS: Record<string, string> = {
 };
 
 export function ProviderCallback() {
-  const { provider } = useParams({ strict: false }) as { provider: string };
+  const { provider } = useParams({ from: "/sign-in/callback/$provider" });
   const navigate = useNavigate();
   const begun = useRef(false);
   const ending = useMutation({

@@ -48,7 +48,7 @@ function Form({ application, onClose }: Omit<Props, "isOpen">) {
       if (application) {
         toast(`${name} is saved.`);
         onClose();
-      } else await navigate({ to: `/dashboard/applications/${answer.application.id}` });
+      } else await navigate({ to: "/dashboard/applications/$id", params: { id: answer.application.id } });
     },
   });
   return (

@@ -1,12 +1,11 @@
 /** One application: its endpoints, latest messages and settings. */
 import { Button, Menu } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { IconDots, IconPlus, IconSend, IconWebhook } from "@tabler/icons-react";
+import { IconDots, IconPlus, IconSend } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { applicationQuery, deleteApplication, updateApplication } from "@/api/applications";
 import { queryClient } from "@/api/client";
-import { endpointsQuery, nameOf } from "@/api/endpoints";
 import { hasStatus } from "@/api/errors";
 import { messagesQuery } from "@/api/messages";
 import { useMay } from "@/api/session";
@@ -17,35 +16,42 @@ import { ErrorState } from "@/components/feedback/ErrorState";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card, Facts } from "@/components/page/Card";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
-import { endpointState, messageState, plainState } from "@/components/status/states";
+import { plainState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
-import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
-import { shortUrl } from "@/lib/words/ids";
-import { listOf } from "@/lib/json/json";
-import { counted } from "@/lib/words/numbers";
+import { useLive } from "@/api/live";
+import { count, counted } from "@/lib/words/numbers";
+import { MessageTable } from "../messages/MessageTable";
+import { ApplicationEndpoints } from "./ApplicationEndpoints";
 import { EndpointDrawer } from "../endpoint/EndpointDrawer";
 import { SendDialog } from "../messages/SendDialog";
 import classes from "../pages.module.css";
 import { ApplicationDialog } from "./ApplicationDialog";
 
 export function ApplicationPage() {
-  const { id } = useParams({ strict: false }) as { id: string };
-  const search = useSearch({ strict: false }) as { open?: string };
+  const { id } = useParams({ from: "/dashboard/applications/$id" });
+  const search = useSearch({ from: "/dashboard/applications/$id" });
   const navigate = useNavigate();
   const application = useQuery(applicationQuery(id));
-  const endpoints = useQuery(endpointsQuery(id));
   const messages = useInfiniteQuery(messagesQuery({ application_id: [id] }));
+  useLive("messages", () => void messages.refetch());
   const mayEdit = useMay("applications:write");
   const mayAdd = useMay("endpoints:write");
   const maySend = useMay("messages:write");
   const [isDeleting, setDeleting] = useState(false);
   const open = (dialog?: string) =>
-    void navigate({ to: ".", search: (dialog ? { open: dialog } : {}) as never });
+    void navigate({
+      to: "/dashboard/applications/$id",
+      params: { id },
+      search: dialog ? { open: dialog } : {},
+    });
   const name = application.data?.name ?? "Application";
-  const crumbs = [{ label: "Applications", to: "/dashboard/applications" }, { label: name }];
+  const crumbs: Crumb[] = [
+    { label: "Applications", link: { to: "/dashboard/applications" } },
+    { label: name },
+  ];
   if (application.isError) {
     return (
       <Page crumbs={crumbs}>
@@ -137,57 +143,12 @@ export function ApplicationPage() {
           </>
         }
       />
-      <Card title="Endpoints" aside={endpoints.data && counted(endpoints.data.endpoints.length, "endpoint")}>
-        {endpoints.isError && (
-          <ErrorState what="Endpoints" error={endpoints.error} onRetry={() => void endpoints.refetch()} />
-        )}
-        {endpoints.isPending && <Skeletons rows={2} />}
-        {endpoints.data?.endpoints.length === 0 && (
-          <EmptyState
-            icon={IconWebhook}
-            title="No endpoints yet"
-            command={`hookstream endpoints create --help`}
-          >
-            An endpoint is the address that gets an application's webhooks.
-          </EmptyState>
-        )}
-        {endpoints.data && endpoints.data.endpoints.length > 0 && (
-          <PlainTable
-            label="Endpoints"
-            rows={endpoints.data.endpoints}
-            idOf={(endpoint) => endpoint.id}
-            columns={[
-              {
-                head: "Endpoint",
-                cell: (endpoint) => (
-                  <Link to={`/dashboard/endpoints/${id}/${endpoint.id}`} className="link-plain name">
-                    {nameOf(endpoint)}
-                  </Link>
-                ),
-              },
-              {
-                head: "Address",
-                cell: (endpoint) => <code className="ink-2">{shortUrl(endpoint.url)}</code>,
-              },
-              { head: "Event types", cell: (endpoint) => listOf(endpoint.filter_types).join(", ") || "all" },
-              {
-                head: "Status",
-                cell: (endpoint) => (
-                  <StatusBadge
-                    state={endpointState(endpoint)}
-                    detail={endpoint.disabled_reason ?? undefined}
-                  />
-                ),
-              },
-            ]}
-          />
-        )}
-      </Card>
+      <ApplicationEndpoints appId={id} uid={one.uid} />
       <div className={classes["grid-main"]}>
         <Card
           title="Latest messages"
           aside={
-            <Link to="/dashboard/messages" search={{ application_id: id } as never}>
+            <Link to="/dashboard/messages" search={{ application_id: id }}>
               All messages
             </Link>
           }
@@ -195,29 +156,11 @@ export function ApplicationPage() {
           {messages.isError && (
             <ErrorState what="Messages" error={messages.error} onRetry={() => void messages.refetch()} />
           )}
-          {messages.data && (
-            <PlainTable
-              label="Latest messages"
-              rows={messages.data.pages[0]?.messages.slice(0, 10) ?? []}
-              idOf={(message) => message.id}
-              columns={[
-                { head: "Status", cell: (message) => <StatusBadge state={messageState(message.status)} /> },
-                {
-                  head: "Event type",
-                  cell: (message) => (
-                    <Link to={`/dashboard/messages/${message.id}`} className="link-plain name">
-                      {message.event_type}
-                    </Link>
-                  ),
-                },
-                { head: "Message", cell: (message) => <IdCopy value={message.id} /> },
-                {
-                  head: "Accepted",
-                  cell: (message) => <RelativeTime value={message.created_at} />,
-                  isNumber: true,
-                },
-              ]}
-            />
+          {messages.data?.pages[0]?.messages.length === 0 && (
+            <EmptyState title="No messages yet">Your product sends the first one.</EmptyState>
+          )}
+          {(messages.data?.pages[0]?.messages.length ?? 0) > 0 && messages.data && (
+            <MessageTable messages={messages.data.pages[0]?.messages.slice(0, 10) ?? []} />
           )}
         </Card>
         <div className="stack">
@@ -226,7 +169,8 @@ export function ApplicationPage() {
               facts={[
                 ["Description", one.description],
                 ["Rate limit", one.rate_limit ? `${one.rate_limit} a second` : "no limit"],
-                ["Messages", one.message_count],
+                ["Messages", count(one.message_count ?? 0)],
+                ["Endpoints", count(one.endpoint_count ?? 0)],
               ]}
             />
           </Card>

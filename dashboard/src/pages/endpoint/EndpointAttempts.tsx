@@ -69,8 +69,9 @@ export function EndpointAttempts({ path }: { path: { appId: string; id: string }
               cell: (attempt) => (
                 <Link
                   className="link-plain name"
-                  to={`/dashboard/messages/${attempt.message_id}`}
-                  search={{ delivery: path.id, attempt: attempt.id } as never}
+                  to="/dashboard/messages/$id"
+                  params={{ id: attempt.message_id }}
+                  search={{ delivery: path.id, attempt: attempt.id }}
                 >
                   {attempt.event_type}
                 </Link>

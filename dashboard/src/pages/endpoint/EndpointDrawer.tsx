@@ -153,7 +153,9 @@ function Form({ appId, endpoint, onChanged, onDone }: FormProps) {
         <IdCopy value={secret.value} isFull label="signing secret" />
         <Button
           variant="filled"
-          onClick={() => void navigate({ to: `/dashboard/endpoints/${appId}/${secret.id}` })}
+          onClick={() =>
+            void navigate({ to: "/dashboard/endpoints/$appId/$id", params: { appId: appId, id: secret.id } })
+          }
         >
           Open the endpoint
         </Button>

@@ -1,90 +1,75 @@
-/** One endpoint: cause and remedy first, then figures, attempts, settings, signing and jobs. */
-import { Button, Menu, Tabs } from "@mantine/core";
+/** One endpoint: cause and remedy first, then health, attempts, messages, settings, signing, jobs and activity. */
+import { Button } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import {
-  IconDots,
-  IconEdit,
-  IconPlayerPause,
-  IconPlayerPlay,
-  IconRotateClockwise,
-  IconSend,
-} from "@tabler/icons-react";
-import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { applicationQuery } from "@/api/applications";
 import { queryClient } from "@/api/client";
 import {
   deleteEndpoint,
   endpointQuery,
+  healthQuery,
   nameOf,
   resetCircuit,
   sendTest,
   updateEndpoint,
 } from "@/api/endpoints";
-import { lanesQuery } from "@/api/engine";
 import { hasStatus } from "@/api/errors";
 import { useLive } from "@/api/live";
+import { problemsQuery } from "@/api/problems";
 import { useMay } from "@/api/session";
-import { Banner } from "@/components/feedback/Banner";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { EmptyState } from "@/components/feedback/EmptyState";
 import { ErrorState } from "@/components/feedback/ErrorState";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
-import { Card, Figures } from "@/components/page/Card";
 import { LiveState } from "@/components/page/LiveState";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
-import { circuitState, endpointState } from "@/components/status/states";
+import { problemState } from "@/components/status/problem-words";
+import { endpointState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
-import { Countdown } from "@/components/time/Countdown";
-import { RelativeTime } from "@/components/time/RelativeTime";
-import { duration } from "@/lib/words/durations";
-import { count, counted, perSecond } from "@/lib/words/numbers";
+import { count, counted } from "@/lib/words/numbers";
 import { useKeys } from "@/shell/keys";
-import classes from "../pages.module.css";
-import { EndpointAttempts } from "./EndpointAttempts";
+import { CauseBanner } from "./CauseBanner";
+import { EndpointActions } from "./EndpointActions";
 import { EndpointDrawer } from "./EndpointDrawer";
-import { EndpointJobs } from "./EndpointJobs";
-import { EndpointSettings } from "./EndpointSettings";
+import { EndpointTabs } from "./EndpointTabs";
+import { HealthCard } from "./HealthCard";
 import { RecoverDialog } from "./RecoverDialog";
-import { Signing } from "./Signing";
+
+const FROM = "/dashboard/endpoints/$appId/$id";
 
 export function EndpointPage() {
-  const path = useParams({ strict: false }) as { appId: string; id: string };
-  const search = useSearch({ strict: false }) as {
-    tab?: string;
-    edit?: string;
-    recover?: string;
-    replay?: string;
-  };
+  const path = useParams({ from: FROM });
+  const search = useSearch({ from: FROM });
   const navigate = useNavigate();
   const endpoint = useQuery(endpointQuery(path));
+  const health = useQuery(healthQuery(path));
+  const problems = useQuery(problemsQuery);
   const { data: application } = useQuery(applicationQuery(path.appId));
-  const lanes = useQuery(lanesQuery);
-  useLive("endpoints", () => void Promise.all([endpoint.refetch(), lanes.refetch()]));
+  useLive("endpoints", () => void Promise.all([endpoint.refetch(), health.refetch(), problems.refetch()]));
   const mayWrite = useMay("endpoints:write");
   const mayRecover = useMay("jobs:write");
   const [isDeleting, setDeleting] = useState(false);
-  const [isPausing, setPausing] = useState(false);
   const refresh = () =>
-    Promise.all([
-      queryClient.invalidateQueries({ queryKey: ["endpoints"] }),
-      queryClient.invalidateQueries({ queryKey: ["engine"] }),
-    ]);
-  const turn = async (status: "active" | "paused" | "disabled") => {
-    await updateEndpoint(path, { status });
-    await refresh();
-  };
+    Promise.all(
+      ["endpoints", "engine", "problems"].map((name) => queryClient.invalidateQueries({ queryKey: [name] })),
+    );
   const name = endpoint.data ? nameOf(endpoint.data) : "Endpoint";
+  const failed = (error: Error) => toast(error.message);
   const turning = useMutation({
-    mutationFn: turn,
-    onError: (error) => toast(error.message),
+    mutationFn: (status: "active" | "paused" | "disabled") => updateEndpoint(path, { status }),
+    onSuccess: refresh,
+    onError: failed,
   });
   const activate = () => turning.mutate("active", { onSuccess: () => toast(`${name} is active.`) });
+  const pause = () => turning.mutate("paused", { onSuccess: () => toast(`${name} is paused.`, activate) });
+  const disable = () =>
+    turning.mutate("disabled", { onSuccess: () => toast(`${name} is disabled.`, activate) });
   const probing = useMutation({
     mutationFn: () => resetCircuit(path),
-    onError: (error) => toast(error.message),
+    onError: failed,
     onSuccess: async () => {
       toast("The circuit is closed. Deliveries go one at a time at first.");
       await refresh();
@@ -92,17 +77,25 @@ export function EndpointPage() {
   });
   const testing = useMutation({
     mutationFn: () => sendTest(path, {}),
-    onSuccess: (answer) => navigate({ to: `/dashboard/messages/${answer.message.id}` }),
-    onError: (error) => toast(error.message),
+    onSuccess: (answer) =>
+      navigate({
+        to: "/dashboard/messages/$id",
+        params: { id: answer.message.id },
+        search: { delivery: path.id },
+      }),
+    onError: failed,
   });
-  const go = (next: Record<string, string>) => void navigate({ to: ".", search: next as never });
-  const tab = search.tab ?? "attempts";
-  const base: Record<string, string> = search.tab ? { tab: search.tab } : {};
-  useKeys(mayWrite ? [{ keys: "⇧E", label: "Edit", run: () => go({ ...base, edit: "1" }) }] : []);
+  const go = (next: typeof search) => void navigate({ to: FROM, params: path, search: next });
+  const base = search.tab ? { tab: search.tab } : {};
+  const edit = () => go({ ...base, edit: "1" });
+  useKeys(mayWrite ? [{ keys: "⇧E", label: "Edit", run: edit }] : []);
 
-  const crumbs = [
-    { label: "Endpoints", to: "/dashboard/endpoints" },
-    { label: application?.name ?? "Application", to: `/dashboard/applications/${path.appId}` },
+  const crumbs: Crumb[] = [
+    { label: "Endpoints", link: { to: "/dashboard/endpoints" } },
+    {
+      label: application?.name ?? "Application",
+      link: { to: "/dashboard/applications/$id", params: { id: path.appId } },
+    },
     { label: name },
   ];
   if (endpoint.isError) {
@@ -126,230 +119,73 @@ export function EndpointPage() {
     );
   }
   const one = endpoint.data;
-  const lane = lanes.data?.lanes.find((other) => other.endpoint_id === one.id);
-  const waiting = lane ? lane.queued + lane.in_store : 0;
+  const problem = problems.data?.problems.find((other) => other.subject.id === one.id);
+  const own = endpointState(one);
+  const state = problem && own.word === "Active" ? problemState(problem) : own;
+  const waiting = health.data?.backlog.pending ?? 0;
+  const missed = health.data?.ended ?? 0;
   return (
     <Page
       crumbs={crumbs}
       actions={
         <>
           <LiveState />
-          {mayWrite && (
-            <>
-              <Button
-                leftSection={<IconSend size={15} stroke={1.8} />}
-                loading={testing.isPending}
-                onClick={() => testing.mutate()}
-              >
-                Send test
-              </Button>
-              {one.status === "active" ? (
-                <Button
-                  leftSection={<IconPlayerPause size={15} stroke={1.8} />}
-                  onClick={() => setPausing(true)}
-                >
-                  Pause…
-                </Button>
-              ) : one.status === "paused" ? (
-                <Button leftSection={<IconPlayerPlay size={15} stroke={1.8} />} onClick={() => activate()}>
-                  Resume
-                </Button>
-              ) : null}
-              <Button
-                leftSection={<IconEdit size={15} stroke={1.8} />}
-                onClick={() => go({ ...base, edit: "1" })}
-              >
-                Edit…
-              </Button>
-            </>
-          )}
-          {mayRecover && (
-            <Button
-              leftSection={<IconRotateClockwise size={15} stroke={1.8} />}
-              onClick={() => go({ ...base, recover: "1" })}
-            >
-              Recover…
-            </Button>
-          )}
-          {(mayWrite || mayRecover) && (
-            <Menu>
-              <Menu.Target>
-                <Button aria-label="More acts" px={8}>
-                  <IconDots size={16} />
-                </Button>
-              </Menu.Target>
-              <Menu.Dropdown>
-                {mayRecover && <Menu.Item onClick={() => go({ ...base, replay: "1" })}>Replay…</Menu.Item>}
-                {mayWrite && (
-                  <>
-                    {one.status === "disabled" ? (
-                      <Menu.Item onClick={() => activate()}>Enable</Menu.Item>
-                    ) : (
-                      <Menu.Item
-                        onClick={() =>
-                          turning.mutate("disabled", {
-                            onSuccess: () => toast(`${name} is disabled.`, activate),
-                          })
-                        }
-                      >
-                        Disable
-                      </Menu.Item>
-                    )}
-                    <Menu.Divider />
-                    <Menu.Item color="red" onClick={() => setDeleting(true)}>
-                      Delete…
-                    </Menu.Item>
-                  </>
-                )}
-              </Menu.Dropdown>
-            </Menu>
-          )}
+          <EndpointActions
+            endpoint={one}
+            mayWrite={mayWrite}
+            mayRecover={mayRecover}
+            maySend={mayWrite}
+            missed={missed}
+            isTesting={testing.isPending}
+            onTest={() => testing.mutate()}
+            onPause={pause}
+            onActivate={activate}
+            onDisable={disable}
+            onDelete={() => setDeleting(true)}
+            onOpen={(dialog) => go({ ...base, [dialog]: "1" })}
+          />
         </>
       }
     >
       <Title
         text={name}
-        badge={<StatusBadge state={endpointState(one)} isTinted detail={one.disabled_reason ?? undefined} />}
+        badge={<StatusBadge state={state} isTinted detail={problem?.cause.sentence} />}
         facts={
           <>
             <IdCopy value={one.url} isFull label="address" />
             <IdCopy value={one.id} />
-            {one.uid && <code>{one.uid}</code>}
+            {one.uid && <IdCopy value={one.uid} isFull label="uid" />}
+            {application && (
+              <Link to="/dashboard/applications/$id" params={{ id: path.appId }}>
+                {application.name}
+              </Link>
+            )}
           </>
         }
       />
-      {one.status === "active" && one.circuit_state !== "closed" && (
-        <Banner
-          tone={one.circuit_state === "open" ? "bad" : "careful"}
-          action={
-            mayWrite && (
-              <Button variant="filled" loading={probing.isPending} onClick={() => probing.mutate()}>
-                Probe now
-              </Button>
-            )
-          }
-        >
-          Attempts failed in a row, so nothing is sent for now. Nothing is lost:{" "}
-          {counted(waiting, "delivery waits", "deliveries wait")} and go in order once a probe succeeds.
-          {one.held_until && (
-            <>
-              {" "}
-              Next probe <Countdown to={one.held_until} />.
-            </>
-          )}
-        </Banner>
-      )}
-      {one.status === "active" &&
-        one.circuit_state === "closed" &&
-        one.hold_reason === "retry_after" &&
-        one.held_until && (
-          <Banner tone="careful">
-            The receiver asked to wait (<code>Retry-After</code>). Next attempt{" "}
-            <Countdown to={one.held_until} />.
-          </Banner>
-        )}
-      {one.status === "disabled" && (
-        <Banner
-          tone="careful"
-          action={
-            mayWrite && (
-              <Button
-                variant="filled"
-                onClick={() => turning.mutate("active", { onSuccess: () => go({ ...base, recover: "1" }) })}
-              >
-                Enable and recover…
-              </Button>
-            )
-          }
-        >
-          The endpoint is disabled
-          {one.disabled_reason ? (
-            <>
-              : <code>{one.disabled_reason}</code>
-            </>
-          ) : null}
-          . Messages that it wants are kept as skipped and can be recovered.
-        </Banner>
-      )}
-      {one.status === "paused" && (
-        <Banner tone="plain">
-          Paused: messages are kept and nothing is sent. They go in order when you resume.
-        </Banner>
-      )}
-      <Card>
-        <Figures
-          figures={[
-            {
-              label: "Circuit",
-              value: circuitState(one.circuit_state)
-                .word.replace("Circuit ", "")
-                .replace(/^./, (c) => c.toUpperCase()),
-              isBad: one.circuit_state === "open",
-              ...(one.held_until
-                ? {
-                    note: (
-                      <>
-                        next probe <Countdown to={one.held_until} />
-                      </>
-                    ),
-                  }
-                : {}),
-            },
-            {
-              label: "Waiting",
-              value: lane ? count(waiting) : "0",
-              ...(lane?.oldest_due_at
-                ? {
-                    note: (
-                      <>
-                        oldest due <RelativeTime value={lane.oldest_due_at} />
-                      </>
-                    ),
-                  }
-                : {}),
-            },
-            {
-              label: "In flight",
-              value: count(lane?.in_flight ?? 0),
-              ...(lane?.at_once ? { note: `at most ${lane.at_once} at once` } : {}),
-            },
-            ...(typeof lane?.per_second === "number"
-              ? [{ label: "Answers", value: perSecond(lane.per_second) }]
-              : []),
-            ...(typeof lane?.drained_in_s === "number" && waiting > 0
-              ? [{ label: "Drains in", value: duration(lane.drained_in_s * 1000) }]
-              : []),
-            {
-              label: "Rate limit",
-              value: one.rate_limit_per_second ? perSecond(one.rate_limit_per_second) : "no limit",
-            },
-          ]}
-        />
-      </Card>
-      <Tabs
-        value={tab}
-        onChange={(value) => go(value && value !== "attempts" ? { tab: value } : {})}
-        keepMounted={false}
-      >
-        <Tabs.List className={classes.tabs}>
-          <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
-          <Tabs.Tab value="settings">Settings</Tabs.Tab>
-          <Tabs.Tab value="signing">Signing</Tabs.Tab>
-          <Tabs.Tab value="jobs">Jobs</Tabs.Tab>
-        </Tabs.List>
-        <Tabs.Panel value="attempts" pt={14}>
-          <EndpointAttempts path={path} />
-        </Tabs.Panel>
-        <Tabs.Panel value="settings" pt={14}>
-          <EndpointSettings endpoint={one} />
-        </Tabs.Panel>
-        <Tabs.Panel value="signing" pt={14}>
-          <Signing path={path} endpoint={one} />
-        </Tabs.Panel>
-        <Tabs.Panel value="jobs" pt={14}>
-          <EndpointJobs endpointId={one.id} />
-        </Tabs.Panel>
-      </Tabs>
+      <CauseBanner
+        endpoint={one}
+        health={health.data}
+        problem={problem}
+        action={
+          <BannerAct
+            act={actOf(one.status, one.circuit_state, problem?.remedy.action, mayWrite, mayRecover)}
+            isBusy={probing.isPending || turning.isPending}
+            missed={missed}
+            onProbe={() => probing.mutate()}
+            onEnable={() => turning.mutate("active", { onSuccess: () => go({ ...base, recover: "1" }) })}
+            onRecover={() => go({ ...base, recover: "1" })}
+            onEdit={edit}
+          />
+        }
+      />
+      <HealthCard endpoint={one} health={health} />
+      <EndpointTabs
+        endpoint={one}
+        tab={search.tab ?? "attempts"}
+        onTab={(tab) => go(tab === "attempts" ? {} : { tab })}
+        onEdit={mayWrite ? edit : undefined}
+      />
       <EndpointDrawer
         isOpen={search.edit === "1" && mayWrite}
         onClose={() => go(base)}
@@ -363,22 +199,10 @@ export function EndpointPage() {
           isOpen={search[kind] === "1" && mayRecover}
           onClose={() => go(base)}
           path={path}
-          name={name}
-          isCircuitOpen={one.circuit_state === "open"}
+          endpoint={one}
+          health={health.data}
         />
       ))}
-      <ConfirmDialog
-        isOpen={isPausing}
-        onClose={() => setPausing(false)}
-        title={`Pause ${name}?`}
-        verb="Pause"
-        act={async () => {
-          await turn("paused");
-          toast(`${name} is paused.`, activate);
-        }}
-      >
-        Messages are kept and nothing is sent. They go in order when you resume.
-      </ConfirmDialog>
       <ConfirmDialog
         isOpen={isDeleting}
         onClose={() => setDeleting(false)}
@@ -388,7 +212,7 @@ export function EndpointPage() {
         nameToType={name}
         act={async () => {
           await deleteEndpoint(path);
-          await navigate({ to: `/dashboard/applications/${path.appId}` });
+          await navigate({ to: "/dashboard/applications/$id", params: { id: path.appId } });
           await refresh();
         }}
       >
@@ -397,4 +221,67 @@ export function EndpointPage() {
       </ConfirmDialog>
     </Page>
   );
+}
+
+type Act = "probe" | "enable" | "recover" | "edit" | null;
+
+/** Returns the one act that helps, as far as the user may do it. */
+function actOf(
+  status: string,
+  circuit: string,
+  remedy: string | undefined,
+  mayWrite: boolean,
+  mayRecover: boolean,
+): Act {
+  if (status === "disabled") return mayWrite && mayRecover ? "enable" : null;
+  if (status !== "active") return null;
+  if (circuit !== "closed") return mayWrite ? "probe" : null;
+  if (remedy === "recover") return mayRecover ? "recover" : null;
+  return remedy === "raise_limit" && mayWrite ? "edit" : null;
+}
+
+interface ActProps {
+  act: Act;
+  isBusy: boolean;
+  missed: number;
+  onProbe: () => void;
+  onEnable: () => void;
+  onRecover: () => void;
+  onEdit: () => void;
+}
+
+function BannerAct({ act, isBusy, missed, onProbe, onEnable, onRecover, onEdit }: ActProps) {
+  switch (act) {
+    case "probe":
+      return (
+        <Button
+          variant="filled"
+          loading={isBusy}
+          title="Closes the circuit and sends again, one at a time at first. It opens again if that fails."
+          onClick={onProbe}
+        >
+          Probe now
+        </Button>
+      );
+    case "enable":
+      return (
+        <Button variant="filled" loading={isBusy} onClick={onEnable}>
+          Enable and recover…
+        </Button>
+      );
+    case "recover":
+      return (
+        <Button variant="filled" onClick={onRecover}>
+          Recover {count(missed)}…
+        </Button>
+      );
+    case "edit":
+      return (
+        <Button variant="filled" onClick={onEdit}>
+          Raise limit…
+        </Button>
+      );
+    case null:
+      return null;
+  }
 }

@@ -1,5 +1,8 @@
 /** Settings of an endpoint, for reading. Only those are listed that are set, beside the few that always matter. */
 import type { Endpoint } from "@/api/endpoints";
+import { UnstyledButton } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { eventTypesQuery, wants } from "@/api/event-types";
 import { Card, Facts } from "@/components/page/Card";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { span } from "@/lib/words/durations";
@@ -12,17 +15,46 @@ const ON_FAILURE = {
   park: "those behind it go on, it stays pending",
 };
 
-export function EndpointSettings({ endpoint }: { endpoint: Endpoint }) {
+interface Props {
+  endpoint: Endpoint;
+  /** Opens the form; absent for roles that may not change it. */
+  onEdit?: (() => void) | undefined;
+  /** True where the settings have the page for themselves: then all of them are listed. */
+  isWide?: boolean;
+}
+
+export function EndpointSettings({ endpoint, onEdit, isWide = false }: Props) {
+  const { data: eventTypes } = useQuery(eventTypesQuery);
   const types = listOf(endpoint.filter_types);
   const channels = listOf(endpoint.channels);
   const schedule = listOf(endpoint.retry_schedule).map(Number);
   const headers = Object.keys(objectOf(endpoint.headers));
   const metadata = Object.entries(objectOf(endpoint.metadata));
   return (
-    <Card title="Settings">
+    <Card
+      title="Settings"
+      aside={
+        onEdit && (
+          <UnstyledButton className="link small" onClick={onEdit}>
+            Edit…
+          </UnstyledButton>
+        )
+      }
+    >
       <Facts
         facts={[
-          ["Event types", types.length === 0 ? "all" : <code key="types">{types.join(", ")}</code>],
+          [
+            "Event types",
+            types.length === 0 ? (
+              (eventTypes && `all ${eventTypes.length}`) || "all"
+            ) : (
+              <span key="types">
+                {eventTypes &&
+                  `${eventTypes.filter((type) => wants(types, type.name)).length} of ${eventTypes.length}: `}
+                <code>{types.join(", ")}</code>
+              </span>
+            ),
+          ],
           ["Channels", channels.length === 0 ? null : <code key="channels">{channels.join(", ")}</code>],
           ["Kind", endpoint.type],
           ["Signing", endpoint.signing_algorithm === "ed25519" ? "Ed25519" : "HMAC-SHA256"],
@@ -63,7 +95,7 @@ export function EndpointSettings({ endpoint }: { endpoint: Endpoint }) {
           ],
           [
             "Metadata",
-            metadata.length === 0
+            metadata.length === 0 || !isWide
               ? null
               : metadata.map(([name, value]) => (
                   <div key={name}>

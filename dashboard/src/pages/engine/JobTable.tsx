@@ -46,7 +46,8 @@ export function JobTable({ jobs }: { jobs: Job[] }) {
             const endpoint = endpoints.get(job.endpoint_id);
             return (
               <Link
-                to={`/dashboard/endpoints/${job.application_id}/${job.endpoint_id}`}
+                to="/dashboard/endpoints/$appId/$id"
+                params={{ appId: job.application_id, id: job.endpoint_id }}
                 className="link-plain name"
               >
                 {endpoint ? nameOf(endpoint) : shortId(job.endpoint_id)}

@@ -15,7 +15,7 @@ import { counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 import { JobTable } from "./JobTable";
 
-const SHOWN = [
+const SHOWN: { value: "" | Job["status"]; label: string }[] = [
   { value: "", label: "All" },
   { value: "running", label: "Running" },
   { value: "completed", label: "Completed" },
@@ -25,7 +25,8 @@ const SHOWN = [
 
 export function Jobs() {
   const navigate = useNavigate();
-  const { status = "" } = useSearch({ strict: false }) as { status?: "" | Job["status"] };
+  const search = useSearch({ from: "/dashboard/jobs" });
+  const status = SHOWN.find((one) => one.value === search.status)?.value ?? "";
   const list = useInfiniteQuery({
     ...jobsQuery(status),
     refetchInterval: (query) => (isRunning(query.state.data?.pages) ? 1000 : false),
@@ -39,7 +40,9 @@ export function Jobs() {
         <Title text={running > 0 ? `${counted(running, "job")} running` : "No job is running"} />
         <SegmentedControl
           value={status}
-          onChange={(value) => void navigate({ to: ".", search: (value ? { status: value } : {}) as never })}
+          onChange={(value) =>
+            void navigate({ to: "/dashboard/jobs", search: value ? { status: value } : {} })
+          }
           data={SHOWN}
         />
       </div>

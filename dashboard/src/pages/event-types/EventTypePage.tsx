@@ -1,11 +1,13 @@
 /** One event type: schema editor left, generated example and fields right. */
-import { Button, Textarea, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useState } from "react";
-import { queryClient } from "@/api/client";
+import { queryClient, type Schemas } from "@/api/client";
 import { deleteEventType, type EventType, eventTypesQuery, updateEventType } from "@/api/event-types";
 import { useMay } from "@/api/session";
+import { sentenceOf } from "@/api/errors";
+import { JsonEditor } from "@/components/code/JsonEditor";
 import { CodeBlock } from "@/components/code/CodeBlock";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { EmptyState } from "@/components/feedback/EmptyState";
@@ -13,22 +15,24 @@ import { ActError, ErrorState } from "@/components/feedback/ErrorState";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { plainState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
+import { type JsonProblem, jsonProblem, schemaProblem } from "@/lib/json/problem";
 import { indentJson } from "@/lib/json/json";
 import { exampleOf, fieldsOf } from "@/lib/json/schema-example";
 import classes from "../pages.module.css";
+import { WhoListens } from "./WhoListens";
 
 export function EventTypePage() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const { id } = useParams({ from: "/dashboard/event-types/$id" });
   const list = useQuery(eventTypesQuery);
   const type = list.data?.find((one) => one.id === id);
-  const crumbs = [
-    { label: "Event types", to: "/dashboard/event-types" },
+  const crumbs: Crumb[] = [
+    { label: "Event types", link: { to: "/dashboard/event-types" } },
     { label: type?.name ?? "Event type" },
   ];
   if (type === undefined) {
@@ -47,25 +51,20 @@ export function EventTypePage() {
   return <Editor key={type.updated_at} type={type} crumbs={crumbs} />;
 }
 
-/** Returns the value of a JSON text, or what is wrong with it. */
-function parse(text: string): { value: unknown; problem: string | null } {
+/** Returns the value of a JSON text, and what is wrong with it. */
+function parse(text: string): { value: unknown; problem: JsonProblem | null } {
   if (text.trim() === "") return { value: null, problem: null };
-  try {
-    return { value: JSON.parse(text), problem: null };
-  } catch (error) {
-    return {
-      value: null,
-      problem: error instanceof Error ? `This is no JSON: ${error.message}` : "This is no JSON.",
-    };
-  }
+  const problem = jsonProblem(text);
+  return { value: problem === null ? JSON.parse(text) : null, problem };
 }
 
-function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to?: string }[] }) {
+function Editor({ type, crumbs }: { type: EventType; crumbs: Crumb[] }) {
   const navigate = useNavigate();
   const mayWrite = useMay("event_types:write");
   const before = type.json_schema ? (indentJson(type.json_schema) ?? type.json_schema) : "";
   const [schema, setSchema] = useState(before);
   const [description, setDescription] = useState(type.description ?? "");
+  const [sent, setSent] = useState("");
   const [isDeleting, setDeleting] = useState(false);
   const { value, problem } = parse(schema);
   const isChanged = schema !== before || description !== (type.description ?? "");
@@ -76,6 +75,9 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
       await queryClient.invalidateQueries({ queryKey: ["event-types"] });
     },
   });
+  // What the server refused stands at its line until the text is changed.
+  const isRefused = saving.isError && saving.variables.json_schema !== undefined && sent === schema;
+  const refused = isRefused ? schemaProblem(sentenceOf(saving.error), schema) : null;
   const fields = fieldsOf(value);
   return (
     <Page
@@ -93,14 +95,18 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
               variant="filled"
               disabled={!isChanged || problem !== null}
               loading={saving.isPending}
-              onClick={() =>
+              onClick={() => {
+                setSent(schema);
                 saving.mutate({
                   ...(description === (type.description ?? "") ? {} : { description: description || null }),
                   ...(schema === before
                     ? {}
-                    : { json_schema: (schema.trim() === "" ? null : value) as never }),
-                })
-              }
+                    : {
+                        json_schema:
+                          schema.trim() === "" ? null : (value as Schemas["UpdateEventType"]["json_schema"]),
+                      }),
+                });
+              }}
             >
               Save
             </Button>
@@ -120,7 +126,7 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
           </>
         }
       />
-      <ActError error={saving.error} />
+      {refused === null && <ActError error={saving.error} />}
       <TextInput
         label="Description"
         maw={640}
@@ -129,19 +135,16 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
         onChange={(event) => setDescription(event.currentTarget.value)}
       />
       <div className={classes["grid-half"]}>
-        <Card title="JSON Schema" aside="checked on acceptance" isPadded>
-          <Textarea
-            aria-label="JSON Schema"
-            description="Empty means that every payload is accepted."
-            autosize
-            minRows={16}
-            maxRows={40}
-            spellCheck={false}
-            readOnly={!mayWrite}
-            classNames={{ input: "mono" }}
+        <Card
+          title="JSON Schema"
+          aside={schema.trim() === "" ? "empty: every payload is accepted" : "checked on acceptance"}
+        >
+          <JsonEditor
+            label="JSON Schema"
             value={schema}
-            error={problem}
-            onChange={(event) => setSchema(event.currentTarget.value)}
+            problem={problem ?? refused}
+            isReadOnly={!mayWrite}
+            onChange={setSchema}
           />
         </Card>
         <div className="stack">
@@ -172,6 +175,7 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: { label: string; to
           )}
         </div>
       </div>
+      <WhoListens eventType={type.name} />
       <ConfirmDialog
         isOpen={isDeleting}
         onClose={() => setDeleting(false)}

@@ -4,8 +4,11 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { IconPlus, IconTags } from "@tabler/icons-react";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Modal, TextInput } from "@mantine/core";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { queryClient } from "@/api/client";
+import { allEndpointsQuery, type ListedEndpoint } from "@/api/endpoints";
+import { listenersOf } from "@/api/listeners";
+import { counted } from "@/lib/words/numbers";
 import { createEventType, type EventType, eventTypesQuery } from "@/api/event-types";
 import { useMay } from "@/api/session";
 import { ActError, ErrorState } from "@/components/feedback/ErrorState";
@@ -21,13 +24,15 @@ import classes from "../pages.module.css";
 
 export function EventTypes() {
   const navigate = useNavigate();
-  const search = useSearch({ strict: false }) as { search?: string; create?: string };
+  const search = useSearch({ from: "/dashboard/event-types" });
   const list = useQuery(eventTypesQuery);
+  const { data: all } = useQuery(allEndpointsQuery);
+  const shownColumns = useMemo(() => columnsOf(all?.endpoints), [all]);
   const mayWrite = useMay("event_types:write");
   const text = (search.search ?? "").toLowerCase();
   const rows =
     list.data?.filter((type) => `${type.name} ${type.description ?? ""}`.toLowerCase().includes(text)) ?? [];
-  const go = (next: typeof search) => void navigate({ to: "/dashboard/event-types", search: next as never });
+  const go = (next: typeof search) => void navigate({ to: "/dashboard/event-types", search: next });
   const create = mayWrite && (
     <Button
       variant="filled"
@@ -54,7 +59,7 @@ export function EventTypes() {
       ) : (
         <LiveTable
           label="Event types"
-          columns={COLUMNS}
+          columns={shownColumns}
           rows={rows}
           idOf={(type) => type.id}
           hrefOf={(type) => `/dashboard/event-types/${type.id}`}
@@ -95,32 +100,48 @@ export function EventTypes() {
   );
 }
 
-const COLUMNS: Column<EventType>[] = [
-  { id: "name", header: "Event type", cell: ({ row }) => <span className="name">{row.original.name}</span> },
-  {
-    id: "status",
-    header: "Status",
-    cell: ({ row }) => <StatusBadge state={plainState(row.original.status)} />,
-    meta: { width: "120px" },
-  },
-  {
-    id: "description",
-    header: "Description",
-    cell: ({ row }) => <span className="ink-2">{row.original.description ?? ""}</span>,
-  },
-  {
-    id: "schema",
-    header: "Schema",
-    cell: ({ row }) => (row.original.json_schema ? "checked" : <span className="ink-3">none</span>),
-    meta: { width: "100px" },
-  },
-  {
-    id: "updated",
-    header: "Changed",
-    cell: ({ row }) => <RelativeTime value={row.original.updated_at} />,
-    meta: { isNumber: true, width: "150px", from: 1024 },
-  },
-];
+function columnsOf(endpoints: ListedEndpoint[] | undefined): Column<EventType>[] {
+  return [
+    {
+      id: "name",
+      header: "Event type",
+      cell: ({ row }) => <span className="name">{row.original.name}</span>,
+    },
+    {
+      id: "status",
+      header: "Status",
+      cell: ({ row }) => <StatusBadge state={plainState(row.original.status)} />,
+      meta: { width: "120px" },
+    },
+    {
+      id: "description",
+      header: "Description",
+      cell: ({ row }) => <span className="ink-2">{row.original.description ?? ""}</span>,
+    },
+    {
+      id: "listeners",
+      header: "Listeners",
+      cell: ({ row }) => {
+        if (endpoints === undefined) return "";
+        const number = listenersOf(endpoints, row.original.name).length;
+        return number === 0 ? <span className="ink-3">nobody</span> : counted(number, "endpoint");
+      },
+      meta: { isNumber: true, width: "120px" },
+    },
+    {
+      id: "schema",
+      header: "Schema",
+      cell: ({ row }) => (row.original.json_schema ? "checked" : <span className="ink-3">none</span>),
+      meta: { width: "100px" },
+    },
+    {
+      id: "updated",
+      header: "Changed",
+      cell: ({ row }) => <RelativeTime value={row.original.updated_at} />,
+      meta: { isNumber: true, width: "150px", from: 1024 },
+    },
+  ];
+}
 
 function NewEventType({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {
   const navigate = useNavigate();
@@ -130,7 +151,7 @@ function NewEventType({ isOpen, onClose }: { isOpen: boolean; onClose: () => voi
     mutationFn: () => createEventType({ name, description: description || null }),
     onSuccess: async (answer) => {
       await queryClient.invalidateQueries({ queryKey: ["event-types"] });
-      await navigate({ to: `/dashboard/event-types/${answer.event_type.id}` });
+      await navigate({ to: "/dashboard/event-types/$id", params: { id: answer.event_type.id } });
     },
   });
   return (

@@ -3,21 +3,18 @@ import { UnstyledButton } from "@mantine/core";
 import { IconClock } from "@tabler/icons-react";
 import type { Schemas } from "@/api/client";
 import type { Attempt } from "@/api/messages";
-import { CodeBlock } from "@/components/code/CodeBlock";
-import { totalOf, phasesOf } from "@/components/data/waterfall";
 import { WaterfallBar, WaterfallPhases } from "@/components/data/Waterfall";
 import { EmptyState } from "@/components/feedback/EmptyState";
-import { Card, Facts } from "@/components/page/Card";
-import { IdCopy } from "@/components/status/IdCopy";
+import { Card } from "@/components/page/Card";
 import { attemptState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { Countdown } from "@/components/time/Countdown";
 import { ExactOnHover } from "@/components/time/RelativeTime";
 import { duration } from "@/lib/words/durations";
 import { splitError } from "@/lib/words/errors";
-import { bytes } from "@/lib/words/numbers";
 import { calendar, timeOfDay } from "@/lib/words/times";
 import classes from "../pages.module.css";
+import { Request, Response } from "./Exchange";
 
 interface Props {
   title: string;
@@ -30,7 +27,27 @@ interface Props {
 export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
   const scale = scaleOf(attempts);
   return (
-    <Card title="Attempts" aside={title}>
+    <Card
+      title={
+        <>
+          Attempts <span className="small ink-3 regular">{title}</span>
+        </>
+      }
+      aside={<Legend />}
+    >
+      {attempts.length > 0 && (
+        <div className={`${classes.attempt ?? ""} ${classes.attemptHead ?? ""}`} aria-hidden>
+          <span>No.</span>
+          <span>Began</span>
+          <span>Why sent</span>
+          <span>Answer</span>
+          <span className={classes.between}>
+            <span>0</span>
+            <span>{duration(Math.round(scale))}</span>
+          </span>
+          <span className="number-end">Took</span>
+        </div>
+      )}
       {attempts.map((attempt) => (
         <UnstyledButton
           key={attempt.id}
@@ -65,9 +82,7 @@ export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
           <span className={`row ${classes.attemptNext ?? ""}`}>
             <IconClock size={15} stroke={1.8} />
             <Countdown to={next.due_at} />
-            <span className="ink-3">
-              step {next.step} of {next.steps}
-            </span>
+            <span className="ink-3">{nextWords(next)}</span>
           </span>
         </div>
       )}
@@ -78,29 +93,49 @@ export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
   );
 }
 
+function Legend() {
+  return (
+    <span className={classes.legend} aria-hidden>
+      <span data-phase="queue">Queue</span>
+      <span data-phase="dns">DNS, TLS</span>
+      <span data-phase="connect">Connect, read</span>
+      <span data-phase="wait">Wait for answer</span>
+      <span data-phase="broken">Broke off here</span>
+    </span>
+  );
+}
+
+/** Returns how many attempts may follow the next one. */
+function nextWords({ step, steps, is_taken: isTaken }: Schemas["NextAttempt"]): string {
+  if (isTaken) return "queued on a node";
+  const more = steps - step;
+  return more <= 0 ? "the last one" : `then ${more} more`;
+}
+
 function startOf(time: string): string {
   const date = new Date(time);
   const now = new Date();
   return date.toDateString() === now.toDateString() ? timeOfDay(date) : calendar(date, now);
 }
 
-/** Scale of a list: its longest attempt, but at most four times the median, so that one timeout flattens nothing. */
-export function scaleOf(attempts: Attempt[]): number {
-  const totals = attempts
-    .flatMap((one) =>
-      one.waterfall ? [totalOf(phasesOf(one.waterfall, one.duration_ms, Boolean(one.response_status)))] : [],
-    )
-    .sort((a, b) => a - b);
-  const median = totals[Math.floor(totals.length / 2)] ?? 1;
-  return Math.max(1, Math.min(totals[totals.length - 1] ?? 1, median * 4));
+/**
+ * Scale of a list: its longest attempt, but at most four times the median, so that one timeout flattens nothing. The
+ * time in the queue has little room of its own.
+ */
+export function scaleOf(attempts: Pick<Attempt, "duration_ms">[]): number {
+  const times = attempts.map((one) => one.duration_ms).sort((a, b) => a - b);
+  const median = times[Math.floor(times.length / 2)] ?? 1;
+  return Math.max(1, Math.min(times[times.length - 1] ?? 1, median * 4) * 1.15);
 }
 
-const BODY_LIMIT = 16 * 1024;
+interface DetailProps {
+  attempt: Attempt;
+  eventType: string;
+  payload: string | null | undefined;
+}
 
-export function AttemptDetail({ attempt }: { attempt: Attempt }) {
+export function AttemptDetail({ attempt, eventType, payload }: DetailProps) {
   const error = attempt.error ? splitError(attempt.error) : null;
-  const body = attempt.response_body;
-  const size = body ? new Blob([body]).size : 0;
   return (
     <>
       <Card
@@ -124,28 +159,8 @@ export function AttemptDetail({ attempt }: { attempt: Attempt }) {
         </div>
       </Card>
       <div className={classes["grid-half"]}>
-        <Card title="Request">
-          <Facts
-            facts={[
-              ["Address", <code key="url">{attempt.endpoint_url ?? "deleted"}</code>],
-              ["webhook-id", <IdCopy key="id" value={attempt.message_id} isFull />],
-              ["Attempt", <IdCopy key="attempt" value={attempt.id} isFull />],
-              ["Sent because", attempt.trigger_type],
-            ]}
-          />
-        </Card>
-        <Card title="Response" aside={<StatusBadge state={attemptState(attempt)} />}>
-          {body ? (
-            <>
-              <CodeBlock text={body} />
-              <p className={`small ink-3 ${classes.inset ?? ""}`}>
-                {size >= BODY_LIMIT ? "The first 16 KiB. Longer answers are cut here." : `${bytes(size)}.`}
-              </p>
-            </>
-          ) : (
-            <EmptyState title={attempt.response_status ? "No body" : "No answer"} />
-          )}
-        </Card>
+        <Request attempt={attempt} eventType={eventType} payload={payload} />
+        <Response attempt={attempt} />
       </div>
     </>
   );

@@ -1,7 +1,7 @@
 /** One message: why it has or has not arrived, its deliveries, their attempts, payload and responses. */
-import { Button, CopyButton, Menu } from "@mantine/core";
+import { Button, CopyButton } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { IconBulb, IconChevronDown, IconRotateClockwise, IconTerminal2 } from "@tabler/icons-react";
+import { IconBulb, IconRotateClockwise, IconTerminal2 } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { applicationQuery } from "@/api/applications";
@@ -20,7 +20,7 @@ import { Skeletons } from "@/components/feedback/Skeletons";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
 import { LiveState } from "@/components/page/LiveState";
-import { Page, Title } from "@/components/page/Page";
+import { type Crumb, Page, Title } from "@/components/page/Page";
 import { IdCopy } from "@/components/status/IdCopy";
 import { summaryState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
@@ -33,11 +33,17 @@ import { timeOfDay } from "@/lib/words/times";
 import { useKeys } from "@/shell/keys";
 import classes from "../pages.module.css";
 import { AttemptDetail, Attempts } from "./Attempts";
+import { lastList } from "../messages/last-list";
 import { Deliveries } from "./Deliveries";
+import { History } from "./History";
+import { historyOf } from "./history";
+import { PlaceInList } from "./PlaceInList";
+import { RetryMenu } from "./RetryMenu";
+import own from "./Message.module.css";
 
 export function MessagePage() {
-  const { id } = useParams({ strict: false }) as { id: string };
-  const search = useSearch({ strict: false }) as { delivery?: string; attempt?: string };
+  const { id } = useParams({ from: "/dashboard/messages/$id" });
+  const search = useSearch({ from: "/dashboard/messages/$id" });
   const navigate = useNavigate();
   const detail = useQuery(messageQuery(id));
   const explanation = useQuery(explanationQuery(id));
@@ -56,6 +62,7 @@ export function MessagePage() {
     deliveries.filter((one) => one.endpoint_url).map((one) => ({ appId, id: one.endpoint_id })),
   );
   const mayRetry = useMay("messages:write");
+  const mayRecover = useMay("jobs:write");
   const [asked, setAsked] = useState<RetryOf | null>(null);
   const retrying = useMutation({
     mutationFn: (what: RetryOf) => retryMessage({ appId, msgId: id }, what),
@@ -80,7 +87,7 @@ export function MessagePage() {
     (one) => one.status === "exhausted" || (one.status === "pending" && one.attempt_count > 0),
   );
   const select = (next: { delivery?: string; attempt?: string }) =>
-    void navigate({ to: ".", search: next as never, replace: true });
+    void navigate({ to: "/dashboard/messages/$id", params: { id }, search: next, replace: true });
   const stepDelivery = (step: number) => {
     const next = deliveries[deliveries.findIndex((one) => one.endpoint_id === selected?.endpoint_id) + step];
     if (next) select({ delivery: next.endpoint_id });
@@ -107,8 +114,8 @@ export function MessagePage() {
       : []),
   ]);
 
-  const crumbs = [
-    { label: "Messages", to: "/dashboard/messages" },
+  const crumbs: Crumb[] = [
+    { label: "Messages", link: { to: "/dashboard/messages", search: lastList() } },
     { label: message?.event_type ?? "Message" },
   ];
   if (detail.isError) {
@@ -136,52 +143,61 @@ export function MessagePage() {
     return endpoint ? nameOf(endpoint) : url ? shortUrl(url) : "Deleted endpoint";
   };
   const payload = message.payload;
+  const canRetry = mayRetry && deliveries.length > 0 && !message.payload_expired;
+  const retryMenu = (label?: string) => (
+    <RetryMenu
+      appId={appId}
+      deliveries={deliveries}
+      failed={failed}
+      selected={selected}
+      nameOf={(delivery) => nameOfDelivery(delivery.endpoint_id, delivery.endpoint_url)}
+      isBusy={retrying.isPending}
+      mayRecover={mayRecover}
+      onRetry={retry}
+      {...(label === undefined ? {} : { label })}
+    />
+  );
   return (
     <Page
       crumbs={crumbs}
       actions={
         <>
+          <PlaceInList id={id} />
           <LiveState />
           {payload !== null && payload !== undefined && (
             <CopyButton value={curlOfMessage(location.origin, appId, message.event_type, payload)}>
               {({ copied, copy }) => (
-                <Button leftSection={<IconTerminal2 size={15} stroke={1.8} />} onClick={copy}>
+                <Button
+                  className={own.wide ?? ""}
+                  leftSection={<IconTerminal2 size={15} stroke={1.8} />}
+                  onClick={copy}
+                >
                   {copied ? "Copied" : "Copy as curl"}
                 </Button>
               )}
             </CopyButton>
           )}
-          {mayRetry && deliveries.length > 0 && !message.payload_expired && (
-            <Menu width={300}>
-              <Menu.Target>
-                <Button
-                  variant="filled"
-                  loading={retrying.isPending}
-                  leftSection={<IconRotateClockwise size={15} stroke={1.8} />}
-                  rightSection={<IconChevronDown size={14} />}
-                >
-                  Retry
-                </Button>
-              </Menu.Target>
-              <Menu.Dropdown>
-                <Menu.Label>Send again, same webhook-id</Menu.Label>
-                {failed.length > 0 && (
-                  <Menu.Item rightSection={<Keys keys="r" />} onClick={() => retry({ kind: "failed" })}>
-                    {failed.length === 1 ? "The failed delivery" : `The ${failed.length} failed deliveries`}
-                  </Menu.Item>
-                )}
-                <Menu.Item rightSection={<Keys keys="⇧R" />} onClick={() => retry({ kind: "all" })}>
-                  All {counted(deliveries.length, "delivery", "deliveries")}
-                </Menu.Item>
-                {selected?.endpoint_url && (
-                  <Menu.Item onClick={() => retry({ kind: "endpoint", endpointId: selected.endpoint_id })}>
-                    Only {nameOfDelivery(selected.endpoint_id, selected.endpoint_url)}
-                  </Menu.Item>
-                )}
-              </Menu.Dropdown>
-            </Menu>
-          )}
+          {canRetry && <span className={own.wide}>{retryMenu()}</span>}
         </>
+      }
+      foot={
+        canRetry && (
+          <div className={own.foot}>
+            <Button
+              variant="filled"
+              loading={retrying.isPending}
+              leftSection={<IconRotateClockwise size={16} stroke={1.8} />}
+              onClick={() => retry({ kind: failed.length > 0 ? "failed" : "all" })}
+            >
+              {failed.length === 0
+                ? "Retry"
+                : failed.length === 1
+                  ? "Retry the failed delivery"
+                  : `Retry ${failed.length} failed deliveries`}
+            </Button>
+            {retryMenu("More")}
+          </div>
+        )
       }
     >
       <Title
@@ -195,7 +211,11 @@ export function MessagePage() {
                 Event id <IdCopy value={message.event_id} isFull label="event id" />
               </span>
             )}
-            {application && <Link to={`/dashboard/applications/${appId}`}>{application.name}</Link>}
+            {application && (
+              <Link to="/dashboard/applications/$id" params={{ id: appId }}>
+                {application.name}
+              </Link>
+            )}
             <span>
               Accepted <RelativeTime value={message.created_at} />,{" "}
               {timeOfDay(new Date(message.created_at), true)}
@@ -205,11 +225,7 @@ export function MessagePage() {
       />
       <div className={classes["message-grid"]}>
         <div className="stack">
-          <Card
-            isPadded
-            title={message.status === "delivered" ? "How it arrived" : "Why it has not arrived everywhere"}
-            aside={<Keys keys="e" />}
-          >
+          <Card isPadded title={titleOfWhy(message.status, deliveries.length)} aside={<Keys keys="e" />}>
             <div id="why" className="stack-small">
               {explanation.isError && (
                 <ErrorState
@@ -257,6 +273,14 @@ export function MessagePage() {
               <CodeBlock text={payload} fileName={`${message.id}.json`} />
             )}
           </Card>
+          <History
+            steps={historyOf(message, deliveries, detail.data?.attempts ?? [], (endpointId) =>
+              nameOfDelivery(
+                endpointId,
+                deliveries.find((one) => one.endpoint_id === endpointId)?.endpoint_url,
+              ),
+            )}
+          />
         </div>
         <div className="stack">
           <Attempts
@@ -268,7 +292,14 @@ export function MessagePage() {
               select({ ...(selected ? { delivery: selected.endpoint_id } : {}), attempt: attemptId })
             }
           />
-          {attempt && <AttemptDetail attempt={attempt} />}
+          {attempt && (
+            <AttemptDetail
+              key={attempt.id}
+              attempt={attempt}
+              eventType={message.event_type}
+              payload={payload}
+            />
+          )}
         </div>
       </div>
       <ConfirmDialog
@@ -284,4 +315,10 @@ export function MessagePage() {
       </ConfirmDialog>
     </Page>
   );
+}
+
+function titleOfWhy(status: string, deliveries: number): string {
+  if (status === "delivered") return "How it arrived";
+  if (deliveries === 0) return "Why it was not sent";
+  return deliveries === 1 ? "Why it has not arrived" : "Why it has not arrived everywhere";
 }

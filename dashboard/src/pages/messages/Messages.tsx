@@ -1,40 +1,41 @@
-/** Messages of the environment: filters in the URL, new rows behind a count. */
+/** Messages of the environment: views, filters, a live list, and acts on one row or on a selection. */
 import { Button, UnstyledButton } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { IconArrowUp, IconMail, IconPlus } from "@tabler/icons-react";
+import { IconArrowUp, IconPlus } from "@tabler/icons-react";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { applicationChoicesQuery, useApplicationNames } from "@/api/applications";
 import { queryClient } from "@/api/client";
 import { eventTypesQuery } from "@/api/event-types";
 import { useLive, useLiveState } from "@/api/live";
 import { type Message, messagesQuery, newestMessagesQuery, retryMessage } from "@/api/messages";
 import { useMay } from "@/api/session";
-import { EmptyState } from "@/components/feedback/EmptyState";
 import { ErrorState } from "@/components/feedback/ErrorState";
 import { Keys } from "@/components/feedback/Keys";
 import { toast } from "@/components/feedback/toast";
 import { FilterBar } from "@/components/filters/FilterBar";
 import { LiveState } from "@/components/page/LiveState";
 import { Page } from "@/components/page/Page";
-import { IdCopy } from "@/components/status/IdCopy";
-import { messageState } from "@/components/status/states";
-import { StatusBadge } from "@/components/status/StatusBadge";
-import { type Column, LiveTable } from "@/components/table/LiveTable";
+import { LiveTable } from "@/components/table/LiveTable";
 import { RowKeys } from "@/components/table/RowKeys";
-import { RelativeTime } from "@/components/time/RelativeTime";
 import { formatFilters, parseFilters } from "@/lib/filters";
 import { parseId, shortId } from "@/lib/words/ids";
-import { bytes, counted } from "@/lib/words/numbers";
+import { duration } from "@/lib/words/durations";
+import { counted } from "@/lib/words/numbers";
 import { useKeys } from "@/shell/keys";
+import { columns, MessageCard } from "./columns";
 import { messageFields } from "./fields";
+import { rememberList } from "./last-list";
 import { freshWords, joined } from "./live-list";
-import classes from "./Messages.module.css";
+import { MessageViews } from "./MessageViews";
+import { NoMessages } from "./NoMessages";
+import { SelectionBar } from "./SelectionBar";
 import { SendDialog } from "./SendDialog";
+import classes from "./Messages.module.css";
 
 export function Messages() {
   const navigate = useNavigate();
-  const search = useSearch({ strict: false }) as Record<string, string>;
+  const search = useSearch({ from: "/dashboard/messages" });
   const { data: eventTypes = [] } = useQuery(eventTypesQuery);
   const { data: applications = [] } = useQuery(applicationChoicesQuery(""));
   const fields = useMemo(() => messageFields(eventTypes, applications), [eventTypes, applications]);
@@ -42,20 +43,34 @@ export function Messages() {
   const list = useInfiniteQuery(messagesQuery(filters));
   const newest = useQuery({ ...newestMessagesQuery(filters), enabled: false });
   const { state } = useLiveState();
-  useLive("messages", () => void newest.refetch());
   const maySend = useMay("messages:write");
   const [focused, setFocused] = useState<Message | null>(null);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  useEffect(() => rememberList(formatFilters(filters)), [filters]);
+  useLive("messages", () => {
+    void newest.refetch();
+    // Rows in view that are pending may have moved on.
+    void queryClient.invalidateQueries({
+      queryKey: ["messages", "one"],
+      predicate: (query) => isPending(query.state.data),
+    });
+  });
 
   const read = useMemo(() => list.data?.pages.flatMap((page) => page.messages) ?? [], [list.data]);
   const { rows, fresh } = useMemo(() => joined(read, newest.data?.messages ?? []), [read, newest.data]);
   const names = useApplicationNames(rows.slice(0, 300).map((message) => message.application_id));
-  const setFilters = (next: typeof filters) =>
-    void navigate({ to: "/dashboard/messages", search: formatFilters(next) as never });
+  const shownColumns = useMemo(() => columns(names), [names]);
+  const setFilters = (next: typeof filters) => {
+    setSelected(new Set());
+    void navigate({ to: "/dashboard/messages", search: formatFilters(next) });
+  };
   const showFresh = () => void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
   // A list that is empty takes new rows at once.
   const isEmpty = list.isSuccess && rows.length === 0;
   if (isEmpty && (newest.data?.messages.length ?? 0) > 0 && newest.dataUpdatedAt > list.dataUpdatedAt)
     showFresh();
+  const open = (message: Message) =>
+    void navigate({ to: "/dashboard/messages/$id", params: { id: message.id } });
 
   useKeys([
     { keys: "n", label: "Show the new rows", run: showFresh },
@@ -64,27 +79,13 @@ export function Messages() {
       label: "Copy the id of the row",
       run: () => focused && void navigator.clipboard.writeText(focused.id),
     },
-    {
-      keys: "e",
-      label: "Explain the row",
-      run: () => focused && void navigate({ to: `/dashboard/messages/${focused.id}` }),
-    },
+    { keys: "e", label: "Explain the row", run: () => focused && open(focused) },
     ...(maySend
       ? [
           {
             keys: "r",
             label: "Retry what failed of the row",
-            run: () => {
-              if (focused === null) return;
-              const path = { appId: focused.application_id, msgId: focused.id };
-              void retryMessage(path, { kind: "failed" }).then(
-                (answer) =>
-                  toast(
-                    answer.retried ? "The failed deliveries are sent again." : "Nothing of it has failed.",
-                  ),
-                (error: Error) => toast(error.message),
-              );
-            },
+            run: () => focused && void retryFailed(focused),
           },
         ]
       : []),
@@ -101,7 +102,7 @@ export function Messages() {
             <Button
               variant="filled"
               leftSection={<IconPlus size={15} />}
-              onClick={() => void navigate({ to: ".", search: { ...search, send: "1" } as never })}
+              onClick={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: "1" } })}
             >
               Send message
             </Button>
@@ -109,6 +110,7 @@ export function Messages() {
         </>
       }
     >
+      <MessageViews filters={filters} onChange={setFilters} />
       <FilterBar
         fields={fields}
         filters={filters}
@@ -117,11 +119,11 @@ export function Messages() {
           field === "application_id" ? names.get(value) : field === "endpoint_id" ? shortId(value) : undefined
         }
         search={{
-          value: search["search"] ?? "",
+          value: search.search ?? "",
           placeholder: "Message id or event id",
           onSubmit: (text) => {
             const id = parseId(text);
-            if (id !== null) void navigate({ to: `/dashboard/messages/${id}` });
+            if (id !== null) void navigate({ to: "/dashboard/messages/$id", params: { id } });
             else setFilters({ ...filters, search: text === "" ? [] : [text] });
           },
         }}
@@ -130,7 +132,9 @@ export function Messages() {
         <span>
           {list.isSuccess && rows.length > 0 && (
             <>
-              {counted(rows.length, "message")} shown{list.hasNextPage ? ", more below" : ""}
+              <strong className="name">{counted(rows.length, "message")} shown</strong>
+              {list.hasNextPage ? ", more below" : ", all that match"}
+              {list.data?.pages[0] && `, in ${duration(list.data.pages[0].tookMs)}`}
             </>
           )}
         </span>
@@ -148,136 +152,60 @@ export function Messages() {
       ) : (
         <LiveTable
           label="Messages"
-          columns={columns(names)}
+          columns={shownColumns}
           rows={rows}
           idOf={(message) => message.id}
           hrefOf={(message) => `/dashboard/messages/${message.id}`}
+          signatureOf={(message) => message.status}
           cardOf={(message) => (
             <MessageCard message={message} application={names.get(message.application_id)} />
           )}
           isLoading={list.isPending}
           onFocusRow={setFocused}
+          {...(maySend ? { selected, onSelect: setSelected } : {})}
           onEnd={list.hasNextPage && !list.isFetchingNextPage ? () => void list.fetchNextPage() : undefined}
           empty={
-            <NoMessages
-              hasFilters={Object.keys(filters).length > 0}
-              hasMore={list.hasNextPage}
-              onClear={() => setFilters({})}
-            />
+            <NoMessages fields={fields} filters={filters} hasMore={list.hasNextPage} onChange={setFilters} />
           }
           footer={
-            <RowKeys
-              more={[
-                ["e", "explain"],
-                ...(maySend ? ([["r", "retry"]] as [string, string][]) : []),
-                ["c", "copy id"],
-              ]}
-            />
+            selected.size > 0 ? (
+              <SelectionBar
+                messages={rows.filter((message) => selected.has(message.id))}
+                shown={rows.length}
+                onAll={() => setSelected(new Set(rows.map((message) => message.id)))}
+                onClear={() => setSelected(new Set())}
+              />
+            ) : (
+              <RowKeys
+                more={[
+                  ...(maySend ? ([["x", "select"]] as [string, string][]) : []),
+                  ["e", "explain"],
+                  ...(maySend ? ([["r", "retry"]] as [string, string][]) : []),
+                  ["c", "copy id"],
+                ]}
+              />
+            )
           }
         />
       )}
       <SendDialog
-        isOpen={search["send"] === "1" && maySend}
-        onClose={() => void navigate({ to: ".", search: { ...search, send: undefined } as never })}
+        isOpen={search.send === "1" && maySend}
+        onClose={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: undefined } })}
       />
     </Page>
   );
 }
 
-function columns(names: Map<string, string>): Column<Message>[] {
-  return [
-    {
-      id: "status",
-      header: "Status",
-      cell: ({ row }) => <StatusBadge state={messageState(row.original.status)} />,
-      meta: { width: "140px" },
-    },
-    {
-      id: "type",
-      header: "Event type",
-      cell: ({ row }) => <span className="name">{row.original.event_type}</span>,
-    },
-    {
-      id: "id",
-      header: "Message",
-      cell: ({ row }) => <IdCopy value={row.original.id} />,
-      meta: { width: "176px" },
-    },
-    {
-      id: "application",
-      header: "Application",
-      cell: ({ row }) => names.get(row.original.application_id) ?? "",
-    },
-    {
-      id: "event",
-      header: "Event id",
-      cell: ({ row }) => <code className="ink-2">{row.original.event_id ?? ""}</code>,
-      meta: { from: 1280 },
-    },
-    {
-      id: "size",
-      header: "Payload",
-      cell: ({ row }) =>
-        row.original.payload_expired ? (
-          <span className="ink-3">removed</span>
-        ) : (
-          bytes(new Blob([row.original.payload ?? ""]).size)
-        ),
-      meta: { isNumber: true, width: "96px", from: 1024 },
-    },
-    {
-      id: "accepted",
-      header: "Accepted",
-      cell: ({ row }) => <RelativeTime value={row.original.created_at} />,
-      meta: { isNumber: true, width: "150px" },
-    },
-  ];
+function isPending(data: unknown): boolean {
+  return (data as { message?: Message } | undefined)?.message?.status === "pending";
 }
 
-function MessageCard({ message, application }: { message: Message; application: string | undefined }) {
-  return (
-    <>
-      <span className={classes.cardLine}>
-        <span className="name cut">{message.event_type}</span>
-        <StatusBadge state={messageState(message.status)} />
-      </span>
-      <span className={classes.cardLine}>
-        <span className="small ink-2 cut">{application ?? shortId(message.id)}</span>
-        <span className="small ink-3">
-          <RelativeTime value={message.created_at} />
-        </span>
-      </span>
-    </>
-  );
-}
-
-function NoMessages({
-  hasFilters,
-  hasMore,
-  onClear,
-}: {
-  hasFilters: boolean;
-  hasMore: boolean;
-  onClear: () => void;
-}) {
-  if (hasFilters) {
-    return (
-      <EmptyState
-        icon={IconMail}
-        title="No message matches"
-        actions={<Button onClick={onClear}>Clear all</Button>}
-      >
-        {hasMore ? "Older messages are still being looked through." : "Remove a filter to see more."}
-      </EmptyState>
-    );
+async function retryFailed({ application_id: appId, id: msgId }: Message): Promise<void> {
+  try {
+    const answer = await retryMessage({ appId, msgId }, { kind: "failed" });
+    toast(answer.retried ? "The failed deliveries are sent again." : "Nothing of it has failed.");
+    await queryClient.invalidateQueries({ queryKey: ["messages", "one", msgId] });
+  } catch (error) {
+    toast(error instanceof Error ? error.message : "The request failed.");
   }
-  return (
-    <EmptyState
-      icon={IconMail}
-      title="No messages yet"
-      command={`hookstream send --app acme --type invoice.paid --data '{"invoice_id":42}'`}
-    >
-      Your product sends the first one.
-    </EmptyState>
-  );
 }

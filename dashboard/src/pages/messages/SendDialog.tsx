@@ -29,10 +29,10 @@ export function SendDialog({ isOpen, onClose, applicationId }: Props) {
     mutationFn: () =>
       sendMessage(appId ?? "", {
         event_type: type ?? "",
-        payload: JSON.parse(payload) as never,
+        payload: JSON.parse(payload),
         ...(eventId ? { event_id: eventId } : {}),
       }),
-    onSuccess: (answer) => navigate({ to: `/dashboard/messages/${answer.message.id}` }),
+    onSuccess: (answer) => navigate({ to: "/dashboard/messages/$id", params: { id: answer.message.id } }),
   });
   return (
     <Modal opened={isOpen} onClose={onClose} title="Send a message" size={560}>

@@ -47,7 +47,7 @@ export function GetStarted() {
   const state = (step: number) => (done >= step ? "done" : done === step - 1 ? "now" : "later");
   return (
     <Page
-      crumbs={[{ label: "Overview", to: "/dashboard" }, { label: "Get started" }]}
+      crumbs={[{ label: "Overview", link: { to: "/dashboard" } }, { label: "Get started" }]}
       actions={<span className="small ink-2">{done} of 4 done</span>}
     >
       <div className={classes.steps}>
@@ -92,7 +92,11 @@ export function GetStarted() {
                     <span className="number">{duration(watched.data.attempts[0].duration_ms)}</span>
                   )}
                 </span>
-                {message && <Link to={`/dashboard/messages/${message.id}`}>Open the message</Link>}
+                {message && (
+                  <Link to="/dashboard/messages/$id" params={{ id: message.id }}>
+                    Open the message
+                  </Link>
+                )}
               </div>
             )}
           </Step>
@@ -113,12 +117,9 @@ interface StepProps {
 function Step({ number, state, title, aside, children }: StepProps) {
   return (
     <div className={classes.step}>
-      <span
-        className={classes.stepNumber}
-        data-state={state}
-        aria-label={state === "done" ? "Done" : `Step ${number}`}
-      >
-        {state === "done" ? <IconCircleCheckFilled size={21} /> : number}
+      <span className={classes.stepNumber} data-state={state}>
+        {state === "done" ? <IconCircleCheckFilled size={21} aria-hidden /> : number}
+        {state === "done" && <span className="visually-hidden">Done</span>}
       </span>
       <div className="stack-small">
         <div className={classes.between}>
@@ -200,7 +201,7 @@ function NewEndpoint({ appId }: { appId: string }) {
 function SendSample({ appId, onSent }: { appId: string; onSent: () => void }) {
   const [payload, setPayload] = useState(SAMPLE);
   const sending = useMutation({
-    mutationFn: () => sendMessage(appId, { event_type: SAMPLE_TYPE, payload: JSON.parse(payload) as never }),
+    mutationFn: () => sendMessage(appId, { event_type: SAMPLE_TYPE, payload: JSON.parse(payload) }),
     onSuccess: onSent,
   });
   return (

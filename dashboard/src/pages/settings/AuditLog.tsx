@@ -28,7 +28,7 @@ const FIELDS: FilterField[] = [
 
 export function AuditLog() {
   const navigate = useNavigate();
-  const filters = parseFilters(useSearch({ strict: false }) as Record<string, unknown>, FIELDS);
+  const filters = parseFilters(useSearch({ from: "/dashboard/settings/$section" }), FIELDS);
   const list = useInfiniteQuery(auditLogQuery(filters));
   const [open, setOpen] = useState<string | null>(null);
   const entries = list.data?.pages.flatMap((page) => page.audit_log) ?? [];
@@ -44,7 +44,13 @@ export function AuditLog() {
       <FilterBar
         fields={FIELDS}
         filters={filters}
-        onChange={(next) => void navigate({ to: ".", search: formatFilters(next) as never })}
+        onChange={(next) =>
+          void navigate({
+            to: "/dashboard/settings/$section",
+            params: { section: "audit-log" },
+            search: formatFilters(next),
+          })
+        }
       />
       {list.isError && (
         <ErrorState what="The audit log" error={list.error} onRetry={() => void list.refetch()} />

@@ -34,21 +34,25 @@ const SECTIONS: Section[] = [
 ];
 
 export function Settings() {
-  const { section = "organization" } = useParams({ strict: false }) as { section?: string };
+  const { section = "organization" } = useParams({ strict: false });
   const mayReadAudit = useMay("audit:read");
   const sections = SECTIONS.filter((one) => one.name !== "audit-log" || mayReadAudit);
   const current = sections.find((one) => one.name === section);
   const Content = current?.component;
   return (
     <Page
-      crumbs={[{ label: "Settings", to: "/dashboard/settings" }, { label: current?.label ?? "Settings" }]}
+      crumbs={[
+        { label: "Settings", link: { to: "/dashboard/settings" } },
+        { label: current?.label ?? "Settings" },
+      ]}
     >
       <div className={classes.settings}>
         <nav aria-label="Sections" className={classes.sections}>
           {sections.map((one) => (
             <Link
               key={one.name}
-              to={`/dashboard/settings/${one.name}`}
+              to="/dashboard/settings/$section"
+              params={{ section: one.name }}
               className={classes.section}
               aria-current={one === current ? "page" : undefined}
             >

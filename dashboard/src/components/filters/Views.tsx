@@ -1,0 +1,41 @@
+/** Views of a list as tabs with their counts. What stands at the right belongs to the selected one. */
+import { UnstyledButton } from "@mantine/core";
+import type { ReactNode } from "react";
+import { count } from "@/lib/words/numbers";
+import classes from "./Views.module.css";
+
+export interface ViewTab {
+  name: string;
+  label: string;
+  count?: number | undefined;
+}
+
+interface Props {
+  label: string;
+  views: ViewTab[];
+  /** Name of the selected view; null if the filters are those of no view. */
+  selected: string | null;
+  onSelect: (name: string) => void;
+  aside?: ReactNode;
+}
+
+export function Views({ label, views, selected, onSelect, aside }: Props) {
+  return (
+    <div className={classes.views}>
+      <nav aria-label={label} className={classes.tabs}>
+        {views.map((view) => (
+          <UnstyledButton
+            key={view.name}
+            className={classes.tab}
+            aria-current={view.name === selected || undefined}
+            onClick={() => onSelect(view.name)}
+          >
+            {view.label}
+            {view.count !== undefined && <span className={classes.count}>{count(view.count)}</span>}
+          </UnstyledButton>
+        ))}
+      </nav>
+      {aside !== undefined && <div className={classes.aside}>{aside}</div>}
+    </div>
+  );
+}

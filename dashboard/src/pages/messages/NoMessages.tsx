@@ -1,0 +1,44 @@
+/** Empty list of messages: what to do first, or which filter to remove. */
+import { Button } from "@mantine/core";
+import { IconMail } from "@tabler/icons-react";
+import { EmptyState } from "@/components/feedback/EmptyState";
+import { type FilterField, type Filters, withFilter } from "@/lib/filters";
+
+interface Props {
+  fields: FilterField[];
+  filters: Filters;
+  hasMore: boolean;
+  onChange: (filters: Filters) => void;
+}
+
+export function NoMessages({ fields, filters, hasMore, onChange }: Props) {
+  const names = Object.keys(filters);
+  const last = fields.findLast((field) => names.includes(field.name));
+  if (names.length === 0) {
+    return (
+      <EmptyState
+        icon={IconMail}
+        title="No messages yet"
+        command={`hookstream send --app acme --type invoice.paid --data '{"invoice_id":42}'`}
+      >
+        Your product sends the first one.
+      </EmptyState>
+    );
+  }
+  return (
+    <EmptyState
+      icon={IconMail}
+      title="No message matches"
+      actions={
+        <>
+          {last && names.length > 1 && (
+            <Button onClick={() => onChange(withFilter(filters, last.name, []))}>Without {last.label}</Button>
+          )}
+          <Button onClick={() => onChange({})}>Clear all</Button>
+        </>
+      }
+    >
+      {hasMore ? "Older messages are still being looked through." : "Remove a filter to see more."}
+    </EmptyState>
+  );
+}
