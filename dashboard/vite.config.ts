@@ -7,7 +7,11 @@ import { defineConfig } from "vitest/config";
 const API = process.env["HOOKSTREAM_API"] ?? "http://127.0.0.1:8484";
 
 /** Pages outside of /dashboard/ that are the same document. The server has the same list. */
-const ACCOUNT_PAGES = /^\/(sign-in|setup|invitation|forgot-password|reset-password)(\/|\?|$)|^\/dashboard(\?|$)/;
+const ACCOUNT_PAGES =
+  /^\/(sign-in|setup|invitation|forgot-password|reset-password)(\/|\?|$)|^\/dashboard(\?|$)/;
+
+/** Page of the portal. */
+const PORTAL = /^\/portal\/?(\?|$)/;
 
 /** Answers the account pages with the application while developing. */
 function accountPages(): Plugin {
@@ -16,6 +20,7 @@ function accountPages(): Plugin {
     configureServer(server) {
       server.middlewares.use((request, _response, next) => {
         if (request.url !== undefined && ACCOUNT_PAGES.test(request.url)) request.url = "/dashboard/";
+        if (request.url !== undefined && PORTAL.test(request.url)) request.url = "/dashboard/portal.html";
         next();
       });
     },
@@ -37,7 +42,12 @@ export default defineConfig({
     // The content security policy allows no data: addresses.
     assetsInlineLimit: 0,
     // A further entry is a further HTML file here.
-    rollupOptions: { input: { index: fileURLToPath(new URL("./index.html", import.meta.url)) } },
+    rollupOptions: {
+      input: {
+        index: fileURLToPath(new URL("./index.html", import.meta.url)),
+        portal: fileURLToPath(new URL("./portal.html", import.meta.url)),
+      },
+    },
     chunkSizeWarningLimit: 900,
   },
   test: {
