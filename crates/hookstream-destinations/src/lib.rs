@@ -1,4 +1,4 @@
-//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`]), and connections to
+//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`], `test_receiver`), and connections to
 //! servers of the operator: a mail server ([`mail`](services::mail)) and OpenID Connect providers
 //! ([`oidc`](services::oidc)).
 //!
@@ -12,6 +12,7 @@ pub mod http;
 pub mod net;
 pub mod rabbitmq;
 pub mod services;
+mod test_receiver;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -36,6 +37,7 @@ use crate::{
     http::HttpDestination,
     net::{Error, Options, Trust, network::Network},
     rabbitmq::RabbitMqDestination,
+    test_receiver::TestReceiverDestination,
 };
 
 pub use crate::net::guard::{AddressPolicy, Rule};
@@ -146,6 +148,7 @@ impl Registry {
             network: Some(Arc::clone(&network)),
             ..Self::of([
                 (TargetKind::Http, Box::new(HttpDestination(Arc::clone(&network))) as Box<dyn Destination>),
+                (TargetKind::TestReceiver, Box::new(TestReceiverDestination(Arc::clone(&network)))),
                 (TargetKind::RabbitMq, Box::new(RabbitMqDestination::new(network))),
             ])
         })

@@ -18,8 +18,10 @@ const ADVICE = new Set([
 const TIMES = new Set(["at", "due_at", "until", "created_at"]);
 
 /** Returns an error word as half a sentence. */
-export function errorWords(error: string, words: Words): string {
-  const key = `e_${splitError(error).word}`;
+export function errorWords(error: string, words: Words, status?: number | null): string {
+  if (status) return words.t("e_status", { status: String(status) });
+  // An attempt has a word and a sentence, health has the word.
+  const key = `e_${splitError(error).word || error}`;
   return words.t(words.has(key) ? key : "e_other");
 }
 

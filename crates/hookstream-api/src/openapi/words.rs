@@ -35,7 +35,7 @@ impl Set {
 }
 
 const ROLES: Set = Set::closed(&["owner", "admin", "developer", "viewer"]);
-const KINDS: [&str; 2] = ["http", "rabbitmq"];
+const KINDS: [&str; 3] = ["http", "rabbitmq", "test_receiver"];
 const CIRCUIT: Set = Set::closed(&["closed", "open", "half_open"]);
 const HOLD: Set = Set::open(&["failing", "retry_after"]);
 const ORDERING: Set = Set::closed(&["none", "strict", "key"]);

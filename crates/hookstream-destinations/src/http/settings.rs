@@ -18,7 +18,7 @@ pub(crate) struct HttpTarget {
 }
 
 impl HttpTarget {
-    pub(super) fn new(settings: &Settings<'_>, network: Arc<Network>) -> Self {
+    pub(crate) fn new(settings: &Settings<'_>, network: Arc<Network>) -> Self {
         Self { uri: uri(settings.url), headers: settings.headers.map(own_headers).unwrap_or_default(), network }
     }
 }

@@ -260,7 +260,7 @@ impl EndpointUrl {
     /// Names the rule that is broken.
     pub fn parse_as(kind: TargetKind, text: &str) -> Result<Self, InvalidField> {
         match kind {
-            TargetKind::Http => Self::parse(text),
+            TargetKind::Http | TargetKind::TestReceiver => Self::parse(text),
             TargetKind::RabbitMq => Self::parse_broker(text),
         }
     }

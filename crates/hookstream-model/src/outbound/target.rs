@@ -20,17 +20,20 @@ pub enum TargetKind {
     Http,
     /// Exchange of a RabbitMQ broker.
     RabbitMq,
+    /// Receiver inside of the server, which responds as it is told.
+    TestReceiver,
 }
 
 impl TargetKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Http, Self::RabbitMq];
+    pub const ALL: [Self; 3] = [Self::Http, Self::RabbitMq, Self::TestReceiver];
 
     /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::RabbitMq => "rabbitmq",
+            Self::TestReceiver => "test_receiver",
         }
     }
 
@@ -39,14 +42,14 @@ impl TargetKind {
     /// # Errors
     /// If the word is unknown; lists the allowed ones.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
-        let unknown = || InvalidField::new("type", format!("must be `http` or `rabbitmq`{}", got(word)));
+        let unknown = || InvalidField::new("type", format!("must be `http`, `rabbitmq` or `test_receiver`{}", got(word)));
         Self::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or_else(unknown)
     }
 
     /// Fields of `config` that no response, log or audit entry shows.
     const fn secret_fields(self) -> &'static [&'static str] {
         match self {
-            Self::Http => &[],
+            Self::Http | Self::TestReceiver => &[],
             Self::RabbitMq => &["password"],
         }
     }
@@ -130,7 +133,7 @@ mod tests {
             assert_eq!(TargetKind::parse(kind.as_str()), Ok(kind));
         }
         let error = TargetKind::parse("kafka").expect_err("unknown").to_string();
-        assert!(error.starts_with("`type` must be `http` or `rabbitmq`") && error.contains("kafka"), "{error}");
+        assert!(error.starts_with("`type` must be `http`, `rabbitmq` or `test_receiver`") && error.contains("kafka"), "{error}");
     }
 
     #[test]

@@ -195,6 +195,7 @@ export const de: Catalogue = {
     "Der Endpunkt nimmt {event_type} jetzt an, tat es aber noch nicht, als die Nachricht gesendet wurde.",
   w_test_of_another_endpoint: "Sie war ein Test eines anderen Endpunkts.",
 
+  e_status: "er antwortet mit {status}",
   e_timeout: "er hat nicht rechtzeitig geantwortet",
   e_dns_failed: "sein Name wurde nicht gefunden",
   e_connection_refused: "er weist Verbindungen ab",

@@ -185,6 +185,7 @@ export const en = {
   w_endpoint_changed_later: "The endpoint takes {event_type} now, but did not when the message was sent.",
   w_test_of_another_endpoint: "It was a test of another endpoint.",
 
+  e_status: "it answers {status}",
   e_timeout: "it did not answer in time",
   e_dns_failed: "its name could not be found",
   e_connection_refused: "it refuses connections",

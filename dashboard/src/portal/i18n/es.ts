@@ -190,6 +190,7 @@ export const es: Catalogue = {
   w_endpoint_changed_later: "El endpoint acepta ahora {event_type}, pero no cuando se envió el mensaje.",
   w_test_of_another_endpoint: "Era una prueba de otro endpoint.",
 
+  e_status: "responde {status}",
   e_timeout: "no respondió a tiempo",
   e_dns_failed: "no se encontró su nombre",
   e_connection_refused: "rechaza conexiones",

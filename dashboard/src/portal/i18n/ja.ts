@@ -185,6 +185,7 @@ export const ja: Catalogue = {
   w_endpoint_changed_later: "現在は {event_type} を受け取りますが、送信時は受け取りませんでした。",
   w_test_of_another_endpoint: "別のエンドポイントのテストでした。",
 
+  e_status: "{status} を返しました",
   e_timeout: "時間内に応答しませんでした",
   e_dns_failed: "名前が見つかりませんでした",
   e_connection_refused: "接続を拒否しました",

@@ -30,7 +30,7 @@ export function Catalogue({ name }: { name: string | undefined }) {
           <a
             key={type.name}
             href={hrefOf(["catalogue", type.name])}
-            className={`${classes.row} ${classes.padded}`}
+            className={`${classes.row} ${classes.ofText}`}
           >
             <span>
               <code className="name">{type.name}</code>

@@ -210,7 +210,7 @@ function Trouble({ endpoint, health, switchOn, recover }: TroubleProps) {
   if (!health) return null;
   const isOpen = health.circuit_state !== "closed";
   if (!health.failing_since && !isOpen) return null;
-  const error = errorWords(health.errors[0]?.error ?? "", words);
+  const error = errorWords(health.errors[0]?.error ?? "", words, health.errors[0]?.response_status);
   const until = health.held_until ? (Date.parse(health.held_until) - now.getTime()) / 1000 : 0;
   const text =
     isOpen && until > 0

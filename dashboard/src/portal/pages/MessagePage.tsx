@@ -107,7 +107,7 @@ function Why({ explanation }: { explanation: Schemas["Explanation"] | undefined 
         <p className={classes.padded}>{sentencesOf(explanation.statements, words, now).join(" ")}</p>
       )}
       {[...matched, ...others].map((one) => (
-        <div key={one.endpoint_id} className={`${classes.row} ${classes.padded}`}>
+        <div key={one.endpoint_id} className={`${classes.row} ${classes.ofText}`}>
           <div className="stack-small">
             <span className="row-wrap">
               {one.matched && <StatusBadge state={deliveryState(one.status, one.attempts.length, t)} />}

@@ -38,3 +38,19 @@ async fn key_is_accepted_in_both_headers_but_not_as_a_cookie() {
         assert_eq!(stranger.send(Method::GET, "/v1/applications", &[header], "").await.0, expected, "{}", header.0);
     }
 }
+
+#[tokio::test]
+async fn nodes_are_shown_to_owners_of_the_first_organization_only() {
+    let mut installation = Installation::start().await;
+    let owner = installation.owner().await;
+    let admin = owner.invite(&installation, "ada@example.com", "admin").await;
+    assert_eq!(owner.get("/v1/nodes").await.0, 200);
+    refused(&admin.get("/v1/nodes").await, 403, "forbidden");
+    // The scope is not the owner's: a key does not get it.
+    let named = json!({ "name": "nodes", "scopes": ["operator:nodes"] });
+    assert!(matches!(owner.post("/v1/auth/api-keys", named).await.0, 400 | 403));
+    let (status, made) = owner.post("/v1/organizations", json!({ "name": "Another" })).await;
+    assert_eq!(status, 201, "{made}");
+    let another = made["organization"]["id"].as_str().expect("an id");
+    refused(&owner.get(&format!("/v1/nodes?org_id={another}")).await, 403, "forbidden");
+}

@@ -11,7 +11,7 @@ use crate::http::body::{Field, OrText, Whole};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEndpoint<'a> {
-    /// Kind of target: `http` (the default) or `rabbitmq`.
+    /// Kind of target: `http` (the default), `rabbitmq`, or `test_receiver`: a receiver inside of the server, which opens no connection.
     #[serde(rename = "type")]
     #[schema(example = "http")]
     pub(super) kind: Option<String>,

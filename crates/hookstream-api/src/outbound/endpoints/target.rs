@@ -17,6 +17,9 @@ use crate::{
     state::Api,
 };
 
+/// URL of test receivers, which nothing can reach (RFC 6761 section 6.4).
+const TEST_RECEIVER: &str = "https://test-receiver.invalid/";
+
 /// Changes of `config`: fields with their values, `None` to remove one.
 pub(super) type ConfigChange = BTreeMap<String, Option<String>>;
 
@@ -29,7 +32,8 @@ pub(super) struct NewTarget {
 }
 
 impl NewTarget {
-    /// Reads the fields of a new endpoint. HTTP has a `url`; every other kind has its URL in `config`.
+    /// Reads the fields of a new endpoint. HTTP has a `url`, a test receiver needs none, and every other kind has its URL in
+    /// `config`.
     pub(super) fn read(kind: Option<&str>, url: Option<&str>, config: Option<&RawValue>) -> Result<Self, ApiError> {
         let kind = kind.map_or(Ok(TargetKind::default()), TargetKind::parse)?;
         let config = config.filter(|raw| raw.get() != "null").map(config_change).transpose()?;
@@ -37,6 +41,11 @@ impl NewTarget {
             (TargetKind::Http, Some(url), None) => Ok(Self { kind, url: EndpointUrl::parse(url)?, config: None }),
             (TargetKind::Http, None, None) => Err(ApiError::invalid("url", "is missing")),
             (TargetKind::Http, _, Some(_)) => Err(no_config()),
+            (TargetKind::TestReceiver, Some(_), _) => Err(no_url()),
+            (TargetKind::TestReceiver, None, change) => {
+                let config = change.map(|change| TargetConfig::new(kind, BTreeMap::new()).with(&change));
+                Ok(Self { kind, url: EndpointUrl::parse(TEST_RECEIVER)?, config })
+            }
             (TargetKind::RabbitMq, Some(_), _) => Err(url_in_config(kind)),
             (TargetKind::RabbitMq, None, None) => {
                 Err(ApiError::invalid("config", "is required for type `rabbitmq`. Send url, exchange, routing_key, username and password"))
@@ -71,8 +80,9 @@ impl TargetChange<'_> {
         match endpoint.kind {
             TargetKind::Http if self.config.is_some() => return Err(no_config()),
             TargetKind::Http => {}
+            TargetKind::TestReceiver if self.url.is_some() => return Err(no_url()),
             TargetKind::RabbitMq if self.url.is_some() => return Err(url_in_config(endpoint.kind)),
-            TargetKind::RabbitMq => {}
+            TargetKind::RabbitMq | TargetKind::TestReceiver => {}
         }
         if let Some(url) = self.url {
             endpoint.url.clone_from(url);
@@ -80,7 +90,7 @@ impl TargetChange<'_> {
         if let Some(change) = self.config {
             let before = endpoint.config.take().unwrap_or_else(|| TargetConfig::new(endpoint.kind, BTreeMap::new()));
             let config = before.with(change);
-            let url = url_of(&config)?;
+            let url = if endpoint.kind == TargetKind::TestReceiver { endpoint.url.clone() } else { url_of(&config)? };
             // Nobody who may not know the password may have it sent to another server.
             if is_elsewhere(&url, &endpoint.url) && !change.contains_key("password") {
                 let problem = "must be sent again, because `config.url` names another server or protocol";
@@ -135,7 +145,7 @@ fn is_elsewhere(one: &EndpointUrl, other: &EndpointUrl) -> bool {
 
 fn address_refused(kind: TargetKind, refused: &AddressRefused) -> ApiError {
     let field = match kind {
-        TargetKind::Http => "url",
+        TargetKind::Http | TargetKind::TestReceiver => "url",
         TargetKind::RabbitMq => "config.url",
     };
     ApiError::new(ErrorCode::AddressNotAllowed, format!("`{field}` {refused}.")).with_details(json!({ "field": field }))
@@ -143,6 +153,10 @@ fn address_refused(kind: TargetKind, refused: &AddressRefused) -> ApiError {
 
 fn no_config() -> ApiError {
     ApiError::invalid("config", "is not a setting of type `http`. Send `type` for another kind, or leave `config` out")
+}
+
+fn no_url() -> ApiError {
+    ApiError::invalid("url", "is not a setting of type `test_receiver`, which is inside of the server. Leave it out")
 }
 
 fn url_in_config(kind: TargetKind) -> ApiError {

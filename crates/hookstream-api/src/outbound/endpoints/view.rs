@@ -26,7 +26,7 @@ pub(super) struct Endpoint {
     /// Your own id of the endpoint, unique in the application; `null` if none is set.
     #[schema(example = "main")]
     uid: Option<String>,
-    /// Kind of target: `http` or `rabbitmq`.
+    /// Kind of target: `http`, `rabbitmq` or `test_receiver`.
     #[serde(rename = "type")]
     #[schema(example = "http")]
     kind: &'static str,

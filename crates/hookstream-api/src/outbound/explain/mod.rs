@@ -224,7 +224,7 @@ fn explain_delivery(
     let subject = Subject { message, endpoint: id, now };
     let remedy = remedy(Some(delivery.state), endpoint, message.as_sent(), now);
     let why = sentences::why(subject, delivery, step, wait_reason, attempts.last().copied());
-    let next_step = sentences::remedy(subject, &remedy);
+    let next_step = sentences::remedy(subject, &remedy, wait_reason);
     ExplainedEndpoint {
         endpoint_id: id.to_string(),
         endpoint_url: endpoint.map(|endpoint| endpoint.url.as_str().to_owned()),
@@ -255,7 +255,7 @@ fn explain_unmatched(route: EndpointRoute<'_>, message: &Message, is_test: bool,
     let reason = why_unmatched(endpoint, message.as_sent(), message.id.timestamp(), is_test);
     let subject = Subject { message, endpoint: endpoint.id, now };
     let why = sentences::why_unmatched(subject, endpoint, reason);
-    let next_step = sentences::remedy(subject, &remedy(None, Some(endpoint), message.as_sent(), now));
+    let next_step = sentences::remedy(subject, &remedy(None, Some(endpoint), message.as_sent(), now), None);
     ExplainedEndpoint {
         endpoint_id: endpoint.id.to_string(),
         endpoint_url: Some(endpoint.url.as_str().to_owned()),

@@ -296,8 +296,29 @@ fn named(words: &[String]) -> String {
     if rest.is_empty() { first } else { format!("{first} and {} more", rest.len()) }
 }
 
-/// Returns the action that gets the message delivered; `None` if it was delivered.
-pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement> {
+/// Returns the action for a delivery that is due and waits for this reason: a word, and what a user can do.
+fn remedy_of_wait(hold: WaitReason, endpoint: &str, now: Timestamp) -> (&'static str, String) {
+    match hold {
+        WaitReason::Failing { until } if until > now => (
+            "reset_circuit",
+            format!("when the receiver works again, POST {endpoint}/reset-circuit sends at once; otherwise one delivery is tried at {until}."),
+        ),
+        WaitReason::Failing { .. } => {
+            ("wait_for_probe", "the delivery is sent after one that is tried now has succeeded.".to_owned())
+        }
+        WaitReason::RetryAfter { until } => ("wait_for_receiver", format!("the attempt is automatic, after {until}.")),
+        WaitReason::Order => ("wait_for_order", "the attempt is automatic, after the messages before it.".to_owned()),
+        WaitReason::Rate => {
+            ("wait_for_rate", format!("the attempt is automatic; a higher rate_limit_per_second (PATCH {endpoint}) sends sooner."))
+        }
+        WaitReason::Batch => ("wait_for_batch", "the attempt is automatic, with the next batch.".to_owned()),
+        WaitReason::Paused => ("resume", format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}).")),
+    }
+}
+
+/// Returns the action that gets the message delivered; `None` if it was delivered. `hold` is the reason why a due delivery
+/// waits.
+pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy, hold: Option<WaitReason>) -> Option<Statement> {
     let Subject { message, endpoint: id, now } = subject;
     let application = format!("/v1/applications/{}", message.origin_id);
     let endpoint = format!("{application}/endpoints/{id}");
@@ -308,6 +329,9 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement>
     let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
     let (code, sentence) = match remedy.action {
         RemedyAction::Nothing => return None,
+        RemedyAction::Wait { until } if until <= now && changes.is_empty() && hold.is_some() => {
+            hold.map(|hold| remedy_of_wait(hold, &endpoint, now))?
+        }
         RemedyAction::Wait { until } if until <= now && changes.is_empty() => (
             "wait_for_turn",
             "The attempt starts as soon as a node has capacity. If it is late, GET /v1/nodes shows whether a node delivers, and its lag."
@@ -516,11 +540,11 @@ mod tests {
         let recover = format!("POST {endpoint}/recover with {{\"since\":\"1970-01-01T00:00:00.000Z\"}}");
         let enable = format!("nable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})");
         let check = |changes: &[EndpointChange], action, code: &str, expected: &str| {
-            let found = remedy(subject, &Remedy { changes: changes.to_vec(), action }).expect("a remedy");
+            let found = remedy(subject, &Remedy { changes: changes.to_vec(), action }, None).expect("a remedy");
             assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {action:?}");
             assert_eq!(found.params["endpoint_id"], "02".repeat(16));
         };
-        assert_eq!(remedy(subject, &Remedy { changes: vec![], action: RemedyAction::Nothing }), None);
+        assert_eq!(remedy(subject, &Remedy { changes: vec![], action: RemedyAction::Nothing }, None), None);
         let until = NOW + MINUTE;
         check(
             &[],
