@@ -35,6 +35,8 @@ enum Command {
     Migrate(commands::migrate::MigrateArgs),
     /// Start a server and a receiver, and deliver one webhook
     Quickstart(commands::quickstart::QuickstartArgs),
+    /// Start a server with a day of example data, to look around
+    Demo(commands::demo::DemoArgs),
     /// Get an API key from a server where you are signed in, for the other commands
     Login(commands::login::LoginArgs),
     /// Delete the server and the key that `login` saved
@@ -101,6 +103,7 @@ fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> 
     match command {
         Command::Serve(arguments) => Box::pin(commands::serve::run(*arguments)),
         Command::Migrate(arguments) => Box::pin(commands::migrate::run(arguments)),
+        Command::Demo(arguments) => Box::pin(commands::demo::run(arguments)),
         Command::Quickstart(arguments) => Box::pin(commands::quickstart::run(arguments)),
         Command::Login(arguments) => Box::pin(commands::login::run(arguments)),
         Command::Logout(arguments) => Box::pin(async move { commands::login::logout(&arguments) }),

@@ -1,5 +1,5 @@
 //! Test receivers: endpoints inside of the server, for first steps and for trying failures. An attempt takes the usual path
-//! and is recorded as any other, but opens no connection: the receiver responds with the status that its settings name.
+//! and is recorded as any other, but opens no connection: the receiver responds as its settings say.
 
 mod settings;
 
@@ -7,13 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hookstream_model::InvalidField;
+use hookstream_model::{InvalidField, delivery::outcome::Outcome};
 
-use self::settings::status;
+use self::settings::Behaviour;
 use crate::{
     AddressRefused, Destination, Envelope, RenderedRequest, Sent, Settings, Target,
     http::{classify::HttpResponse, settings::HttpTarget},
-    net::{network::Network, steps::Phases},
+    net::{failure, network::Network, steps::Phases},
 };
 
 /// Headers of the response, as an attempt records them.
@@ -24,16 +24,16 @@ pub(crate) struct TestReceiverDestination(pub(crate) Arc<Network>);
 
 impl Destination for TestReceiverDestination {
     fn check(&self, settings: &Settings<'_>) -> Result<Arc<dyn Target>, InvalidField> {
-        let status = status(settings)?;
+        let behaviour = Behaviour::read(settings)?;
         // The request is that of an HTTP endpoint; its network is never used.
-        Ok(Arc::new(TestReceiver { status, http: HttpTarget::new(settings, Arc::clone(&self.0)) }))
+        Ok(Arc::new(TestReceiver { behaviour, http: HttpTarget::new(settings, Arc::clone(&self.0)) }))
     }
 }
 
-/// Receiver that responds with a status.
+/// Receiver that responds with a status, after a delay.
 #[derive(Debug)]
 struct TestReceiver {
-    status: u16,
+    behaviour: Behaviour,
     http: HttpTarget,
 }
 
@@ -43,10 +43,16 @@ impl Target for TestReceiver {
         Ok(())
     }
 
-    async fn send(&self, envelope: &Envelope<'_>, _: Duration) -> Sent {
+    async fn send(&self, envelope: &Envelope<'_>, timeout: Duration) -> Sent {
         let phases = Phases::begin();
+        let delay = self.behaviour.delay_of(&envelope.id);
+        tokio::time::sleep(delay.min(timeout)).await;
+        if delay >= timeout {
+            return Sent { outcome: Outcome::Retryable(failure::no_response_within(timeout)), timings: phases.timings() };
+        }
         let body = format!(r#"{{"received":"{}","bytes":{}}}"#, envelope.id, envelope.body.len());
-        let response = HttpResponse { status: self.status, body: Bytes::from(body), headers: HEADERS.to_owned(), ..HttpResponse::default() };
+        let response =
+            HttpResponse { status: self.behaviour.status, body: Bytes::from(body), headers: HEADERS.to_owned(), ..HttpResponse::default() };
         Sent { outcome: response.outcome(), timings: phases.timings() }
     }
 
@@ -60,11 +66,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use hookstream_model::{
-        base::{
-            ids::TargetId,
-            secret::Secret,
-            time::Timestamp,
-        },
+        base::{ids::TargetId, secret::Secret, time::Timestamp},
         outbound::{
             endpoint::EndpointUrl,
             message::ContentType,
@@ -74,15 +76,20 @@ mod tests {
     };
 
     use super::*;
-    use crate::net::Options;
+    use crate::{AddressPolicy, net::Options};
 
     fn destination() -> TestReceiverDestination {
-        TestReceiverDestination(Arc::new(Network::new(Options::default()).expect("a network")))
+        TestReceiverDestination(Arc::new(Network::new(Options::new(AddressPolicy::allowing(vec![]))).expect("a network")))
     }
 
     async fn status_for(given: Option<&str>) -> Result<Option<u16>, String> {
+        answer(given.map(|status| ("status", status))).await.map(|sent| sent.outcome.response().and_then(|response| response.status))
+    }
+
+    async fn answer(given: Option<(&str, &str)>) -> Result<Sent, String> {
         let url = EndpointUrl::parse("https://test-receiver.invalid/").expect("a URL");
-        let config = given.map(|status| TargetConfig::new(TargetKind::TestReceiver, BTreeMap::from([("status".to_owned(), status.to_owned())])));
+        let config =
+            given.map(|(name, value)| TargetConfig::new(TargetKind::TestReceiver, BTreeMap::from([(name.to_owned(), value.to_owned())])));
         let settings = Settings { kind: TargetKind::TestReceiver, url: &url, config: config.as_ref(), headers: None };
         let target = destination().check(&settings).map_err(|invalid| invalid.to_string())?;
         let key = SigningKey::parse(&Secret::new("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")).expect("a key");
@@ -102,9 +109,7 @@ mod tests {
         assert!(target.check_address().await.is_ok());
         let rendered = target.rendered(&envelope).expect("a request");
         assert!(rendered.headers.iter().any(|(name, _)| name == "webhook-signature"));
-        let sent = target.send(&envelope, Duration::from_secs(1)).await;
-        assert_eq!(sent.outcome.is_accepted(), matches!(given, None | Some("204")));
-        Ok(sent.outcome.response().and_then(|response| response.status))
+        Ok(target.send(&envelope, Duration::from_secs(1)).await)
     }
 
     #[tokio::test]
@@ -115,6 +120,19 @@ mod tests {
         for odd in ["", "99", "199", "600", "ok", "2000", "-1"] {
             let refused = status_for(Some(odd)).await.expect_err("refused");
             assert!(refused.starts_with("`config.status` must be"), "{refused}");
+        }
+        assert!(answer(Some(("url", "https://example.com"))).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn receiver_responds_after_about_its_delay_and_times_out() {
+        let begun = tokio::time::Instant::now();
+        assert!(answer(Some(("delay_ms", "100"))).await.expect("sent").outcome.is_accepted());
+        assert!((50..=150).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        let late = answer(Some(("delay_ms", "30000"))).await.expect("sent").outcome;
+        assert_eq!(late.failure().map(|failure| failure.kind), Some(hookstream_model::delivery::outcome::FailureKind::Timeout));
+        for odd in ["", "-1", "60001", "1.5"] {
+            assert!(answer(Some(("delay_ms", odd))).await.is_err(), "{odd}");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 pub(crate) mod admin;
 pub(crate) mod completions;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 mod existing;
 pub(crate) mod explain;

@@ -96,7 +96,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server. It responds to requests when this returns.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
-        let clock = Arc::new(ServerClock::start());
+        Self::start_at(config, Arc::new(ServerClock::start())).await
+    }
+
+    /// Starts a server with this clock.
+    pub(crate) async fn start_at(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
         let Parts { tls, mailer, providers, destinations } = Parts::read(config)?;
         let listener = TcpListener::bind(config.server.listen)

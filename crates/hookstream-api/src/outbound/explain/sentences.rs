@@ -301,11 +301,11 @@ fn remedy_of_wait(hold: WaitReason, endpoint: &str, now: Timestamp) -> (&'static
     match hold {
         WaitReason::Failing { until } if until > now => (
             "reset_circuit",
-            format!("when the receiver works again, POST {endpoint}/reset-circuit sends at once; otherwise one delivery is tried at {until}."),
+            format!(
+                "when the receiver works again, POST {endpoint}/reset-circuit sends at once; otherwise one delivery is tried at {until}."
+            ),
         ),
-        WaitReason::Failing { .. } => {
-            ("wait_for_probe", "the delivery is sent after one that is tried now has succeeded.".to_owned())
-        }
+        WaitReason::Failing { .. } => ("wait_for_probe", "the delivery is sent after one that is tried now has succeeded.".to_owned()),
         WaitReason::RetryAfter { until } => ("wait_for_receiver", format!("the attempt is automatic, after {until}.")),
         WaitReason::Order => ("wait_for_order", "the attempt is automatic, after the messages before it.".to_owned()),
         WaitReason::Rate => {
