@@ -41,7 +41,8 @@ async function pagesOf() {
     ask("/v1/endpoints?limit=100"),
     ask("/v1/event-types?limit=100"),
   ]);
-  const messageOf = async (status) => (await ask(`/v1/messages?limit=1&status=${status}`)).messages?.[0]?.id;
+  const messageOf = async (status) =>
+    (await ask(`/v1/messages?limit=100&status=${status}`)).messages?.[0]?.id;
   const worst = problems.find((one) => one.subject.kind === "endpoint")?.subject;
   const calm = endpoints.find((one) => one.status === "active" && one.circuit_state === "closed");
   const disabled = endpoints.find((one) => one.status === "disabled");

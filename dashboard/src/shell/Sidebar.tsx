@@ -48,7 +48,9 @@ export function Sidebar({ environment, onHelp }: Props) {
       <Switcher environment={environment} />
       <UnstyledButton className={classes.search} onClick={() => spotlight.open()}>
         <IconSearch size={15} stroke={1.8} />
-        <span className="grow">Search or jump to</span>
+        <span className="grow">
+          Search<span className="visually-hidden"> or jump to</span>
+        </span>
         <Keys keys={isMac() ? "⌘K" : "Ctrl K"} />
       </UnstyledButton>
       <nav aria-label="Main" className={classes.nav}>
