@@ -37,7 +37,12 @@ export function EndpointActions(props: Props) {
   return (
     <>
       {maySend && endpoint.status === "active" && (
-        <Button leftSection={<IconSend size={15} stroke={1.8} />} loading={isTesting} onClick={props.onTest}>
+        <Button
+          className="from-tablet"
+          leftSection={<IconSend size={15} stroke={1.8} />}
+          loading={isTesting}
+          onClick={props.onTest}
+        >
           Send test
         </Button>
       )}

@@ -94,6 +94,17 @@ export function Attempts({ title, attempts, selected, next, probeAt, onSelect }:
           </span>
         </div>
       )}
+      {attempts.length === 0 && next && (
+        <EmptyState title="No attempt yet">
+          {probeAt === null ? (
+            "It is sent as soon as it is due and the endpoint has room."
+          ) : (
+            <>
+              It waits because the circuit is open. Next probe <Countdown to={probeAt} />.
+            </>
+          )}
+        </EmptyState>
+      )}
       {attempts.length === 0 && !next && (
         <EmptyState title="No attempt">Nothing was sent to this endpoint.</EmptyState>
       )}
