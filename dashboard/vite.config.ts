@@ -1,29 +1,29 @@
 import react from "@vitejs/plugin-react";
 import { fileURLToPath } from "node:url";
-import type { Plugin } from "vite";
+import type { Connect, Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 /** Address of the server that the development server forwards API requests to. */
 const API = process.env["HOOKSTREAM_API"] ?? "http://127.0.0.1:8484";
 
-/** Pages outside of /dashboard/ that are the same document. The server has the same list. */
+/** Pages outside of /dashboard/ that are the same document (the server has the same list), and /dashboard itself. */
 const ACCOUNT_PAGES =
   /^\/(sign-in|setup|invitation|forgot-password|reset-password)(\/|\?|$)|^\/dashboard(\?|$)/;
 
 /** Page of the portal. */
 const PORTAL = /^\/portal\/?(\?|$)/;
 
-/** Answers the account pages with the application while developing. */
+/** Answers addresses without a file with the application, while developing and in a preview. */
 function accountPages(): Plugin {
+  const answer: Connect.NextHandleFunction = (request, _response, next) => {
+    if (request.url !== undefined && ACCOUNT_PAGES.test(request.url)) request.url = "/dashboard/";
+    if (request.url !== undefined && PORTAL.test(request.url)) request.url = "/dashboard/portal.html";
+    next();
+  };
   return {
     name: "account-pages",
-    configureServer(server) {
-      server.middlewares.use((request, _response, next) => {
-        if (request.url !== undefined && ACCOUNT_PAGES.test(request.url)) request.url = "/dashboard/";
-        if (request.url !== undefined && PORTAL.test(request.url)) request.url = "/dashboard/portal.html";
-        next();
-      });
-    },
+    configureServer: (server) => void server.middlewares.use(answer),
+    configurePreviewServer: (server) => void server.middlewares.use(answer),
   };
 }
 

@@ -2,6 +2,7 @@
 //
 //   node scripts/walk.mjs <base URL> <session cookie> <folder> [only=<part of a name>] [themes=light,dark,phone]
 //
+// Themes are light, dark, middle (1100 pixels), phone and phone-dark.
 // The cookie is that of a signed-in user, as `name=value`. The browser is CHROMIUM, or /usr/bin/chromium. It fails if axe
 // finds something serious or critical, if a page logs an error, or if the content security policy refuses something.
 import { chromium } from "playwright-core";
@@ -41,7 +42,8 @@ async function pagesOf() {
     ask("/v1/endpoints?limit=100"),
     ask("/v1/event-types?limit=100"),
   ]);
-  const messageOf = async (status) => (await ask(`/v1/messages?limit=1&status=${status}`)).messages?.[0]?.id;
+  const messageOf = async (status) =>
+    (await ask(`/v1/messages?limit=100&status=${status}`)).messages?.[0]?.id;
   const worst = problems.find((one) => one.subject.kind === "endpoint")?.subject;
   const calm = endpoints.find((one) => one.status === "active" && one.circuit_state === "closed");
   const disabled = endpoints.find((one) => one.status === "disabled");
@@ -99,7 +101,6 @@ async function pagesOf() {
   };
 }
 
-/** Endpoint health of a problem's subject has the id of its application under the same name as an endpoint. */
 const pages = Object.entries(await pagesOf()).filter(([name, path]) => path && name.includes(only));
 mkdirSync(folder, { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), "walk-"));
@@ -144,6 +145,9 @@ try {
       current = `${theme}-${page}`;
       await tab.goto(new URL(path, base).href, { waitUntil: "domcontentloaded" });
       await tab.waitForLoadState("networkidle", { timeout: 8000 }).catch(() => undefined);
+      await tab
+        .waitForFunction(() => document.querySelector("[aria-busy=true]") === null)
+        .catch(() => undefined);
       await tab.waitForTimeout(250);
       const overflow = await tab.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (overflow > 0) note(current, `${overflow} px wider than the window`);

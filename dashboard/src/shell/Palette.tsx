@@ -1,19 +1,21 @@
 /** Command palette: what needs you first, then places, then acts. A pasted id opens what it names. */
 import { Spotlight } from "@mantine/spotlight";
 import { useDebouncedValue } from "@mantine/hooks";
-import { IconApps, IconMail, IconPlus, IconPlugConnectedX, IconSearch, IconSend } from "@tabler/icons-react";
+import { IconApps, IconMail, IconPlus, IconSearch, IconSend } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type ComponentType, useState } from "react";
-import { applicationChoicesQuery, useApplicationNames } from "@/api/applications";
-import { nameOf, useEndpointsById } from "@/api/endpoints";
-import { lanesQuery } from "@/api/engine";
+import { applicationChoicesQuery } from "@/api/applications";
+import { problemsQuery } from "@/api/problems";
 import { useMay } from "@/api/session";
+import { problemState, subjectWords, waitingWords } from "@/components/status/problem-words";
 import { Keys } from "@/components/feedback/Keys";
 import { parseId } from "@/lib/words/ids";
-import { count } from "@/lib/words/numbers";
 import { PLACES } from "./navigation";
 import classes from "./Shell.module.css";
+
+/** Problems that the palette shows at most. */
+const MAX_NEEDS = 6;
 
 interface Entry {
   key: string;
@@ -36,6 +38,8 @@ export function Palette() {
       maxHeight={440}
       size={640}
       lockScroll={false}
+      centered={false}
+      yOffset="12vh"
       overlayProps={{ blur: 0 }}
       onSpotlightOpen={() => setOpen(true)}
       onSpotlightClose={() => setOpen(false)}
@@ -63,16 +67,12 @@ function Entries({ query }: { query: string }) {
   const mayWrite = useMay("applications:write");
   const maySend = useMay("messages:write");
   const { data: applications = [] } = useQuery(applicationChoicesQuery(asked));
-  const { data: lanes } = useQuery(lanesQuery);
-  const open = (lanes?.lanes ?? []).filter((lane) => lane.circuit_state !== "closed").slice(0, 6);
-  const endpoints = useEndpointsById(
-    open.map((lane) => ({ appId: lane.application_id, id: lane.endpoint_id })),
-  );
-  const names = useApplicationNames(open.map((lane) => lane.application_id));
+  const { data: problems } = useQuery({ ...problemsQuery, staleTime: 10_000 });
   const id = parseId(text);
   const matches = (label: string) => label.toLowerCase().includes(text.toLowerCase());
 
   const entries: Entry[] = [];
+  let needs = 0;
   if (id !== null) {
     entries.push(
       {
@@ -91,18 +91,20 @@ function Entries({ query }: { query: string }) {
       },
     );
   }
-  for (const lane of isActsOnly ? [] : open) {
-    const endpoint = endpoints.get(lane.endpoint_id);
-    const label = endpoint ? nameOf(endpoint) : "";
-    if (endpoint === undefined || !(matches(label) || matches(names.get(lane.application_id) ?? "")))
+  for (const problem of isActsOnly ? [] : (problems?.problems ?? [])) {
+    const { application_id: appId, id: endpointId } = problem.subject;
+    const { name, detail } = subjectWords(problem);
+    if (problem.subject.kind !== "endpoint" || !(matches(name) || matches(detail)) || needs === MAX_NEEDS)
       continue;
+    needs += 1;
+    const state = problemState(problem);
     entries.push({
-      key: lane.endpoint_id,
+      key: endpointId ?? detail,
       group: "Needs you",
-      icon: IconPlugConnectedX,
-      label,
-      detail: `${names.get(lane.application_id) ?? ""}, circuit open, ${count(lane.in_store + lane.queued)} waiting`,
-      run: go(`/dashboard/endpoints/${lane.application_id}/${lane.endpoint_id}`),
+      icon: state.icon,
+      label: name,
+      detail: `${detail}, ${state.word.toLowerCase()}, ${waitingWords(problem)}`,
+      run: go(`/dashboard/endpoints/${appId ?? ""}/${endpointId ?? ""}`),
     });
   }
   if (!isActsOnly) {

@@ -35,10 +35,12 @@ export function Sidebar({ environment, onHelp }: Props) {
   const { data: problems } = useQuery({ ...problemsQuery, staleTime: 60_000 });
   const running = useQuery(runningJobsQuery);
   useLive("jobs", () => void running.refetch());
-  const counts: Record<string, { text: string; isRunning?: boolean } | undefined> = {
-    [APPLICATIONS.to]: quotas && { text: count(quotas.applications.used) },
+  // Quotas count over all environments, so their counts are shown only where there is one.
+  const isOnly = quotas?.environments.used === 1;
+  const counts: Record<string, { text: string; isRunning?: boolean } | false | undefined> = {
+    [APPLICATIONS.to]: isOnly && { text: count(quotas.applications.used) },
     [ENDPOINTS.to]: problems && { text: count(problems.endpoints) },
-    [EVENT_TYPES.to]: quotas && { text: count(quotas.event_types.used) },
+    [EVENT_TYPES.to]: isOnly && { text: count(quotas.event_types.used) },
     [JOBS.to]: running.data?.length
       ? { text: `${count(running.data.length)} running`, isRunning: true }
       : undefined,
@@ -48,7 +50,9 @@ export function Sidebar({ environment, onHelp }: Props) {
       <Switcher environment={environment} />
       <UnstyledButton className={classes.search} onClick={() => spotlight.open()}>
         <IconSearch size={15} stroke={1.8} />
-        <span className="grow">Search or jump to</span>
+        <span className="grow">
+          Search<span className="visually-hidden"> or jump to</span>
+        </span>
         <Keys keys={isMac() ? "⌘K" : "Ctrl K"} />
       </UnstyledButton>
       <nav aria-label="Main" className={classes.nav}>
@@ -57,7 +61,7 @@ export function Sidebar({ environment, onHelp }: Props) {
           <div key={group.label} className={classes.group}>
             <span className={classes.groupLabel}>{group.label}</span>
             {group.places.map((place) => (
-              <Item key={place.to} place={place} count={counts[place.to]} />
+              <Item key={place.to} place={place} count={counts[place.to] || undefined} />
             ))}
           </div>
         ))}

@@ -65,6 +65,17 @@ export function ChartCard({ title, figure, delta, link, legend, table, error, on
   );
 }
 
+/** Shape of a chart while it loads: the three lines of its axis. */
+export function ChartShape() {
+  return (
+    <div className={classes.shape} aria-busy="true" role="status" aria-label="Loading">
+      <span />
+      <span />
+      <span />
+    </div>
+  );
+}
+
 export function DeltaBadge({ delta }: { delta: Delta }) {
   const Icon = delta.isUp ? IconArrowUpRight : IconArrowDownRight;
   return (

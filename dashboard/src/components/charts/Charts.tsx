@@ -17,6 +17,7 @@ import { compact, count, trimmed } from "@/lib/words/numbers";
 import { calendar, stepLabel } from "@/lib/words/times";
 import {
   type LatencyRow,
+  latencyTop,
   type RateRow,
   ticksDownTo,
   ticksUpTo,
@@ -170,10 +171,30 @@ export function VolumeChart({ rows, onPick }: Props<VolumeRow>) {
   );
 }
 
-/** Returns the side of a mark on which its label has room. */
-function sideOf(rows: Step[], at: number): "insideBottomLeft" | "insideBottomRight" {
-  const place = rows.findIndex((row) => row.at === at);
-  return place < rows.length / 2 ? "insideBottomLeft" : "insideBottomRight";
+function isInFirstHalf(rows: Step[], at: number): boolean {
+  return rows.findIndex((row) => row.at === at) < rows.length / 2;
+}
+
+interface MarkLabelProps {
+  text: string;
+  place: { x?: number; y?: number; height?: number };
+  /** Line from the bottom, so that labels of near moments do not cover each other. */
+  line: number;
+  isLeft: boolean;
+}
+
+function MarkLabel({ text, place: { x = 0, y = 0, height = 0 }, line, isLeft }: MarkLabelProps) {
+  return (
+    <text
+      x={isLeft ? x - 5 : x + 5}
+      y={y + height - 8 - line * 15}
+      textAnchor={isLeft ? "end" : "start"}
+      fill="var(--bad-text)"
+      fontSize={11}
+    >
+      {text}
+    </text>
+  );
 }
 
 export function RateChart({ rows, marks, onPick }: Props<RateRow> & { marks: Mark[] }) {
@@ -182,18 +203,20 @@ export function RateChart({ rows, marks, onPick }: Props<RateRow> & { marks: Mar
     <ResponsiveContainer width="100%" height="100%">
       <LineChart data={rows} margin={MARGIN} accessibilityLayer={false} onClick={picking(rows, onPick)}>
         {axes(rows, ticksDownTo(least), (value) => `${trimmed(value, 2)}\u202f%`, "point")}
-        {marks.map((mark) => (
+        {marks.map((mark, index) => (
           <ReferenceLine
             key={mark.label}
             x={mark.at}
             stroke="var(--bad-solid)"
             strokeDasharray="2 2"
-            label={{
-              value: mark.label,
-              position: sideOf(rows, mark.at),
-              fill: "var(--bad-text)",
-              fontSize: 11,
-            }}
+            label={(props: { viewBox?: { x?: number; y?: number; height?: number } }) => (
+              <MarkLabel
+                text={mark.label}
+                place={props.viewBox ?? {}}
+                line={index}
+                isLeft={!isInFirstHalf(rows, mark.at)}
+              />
+            )}
           />
         ))}
         <Tooltip content={rateHint} cursor={{ stroke: "var(--line-strong)" }} isAnimationActive={false} />
@@ -211,7 +234,7 @@ export function RateChart({ rows, marks, onPick }: Props<RateRow> & { marks: Mar
 }
 
 export function LatencyChart({ rows, onPick }: Props<LatencyRow>) {
-  const most = Math.max(0, ...rows.flatMap((row) => [row.p95 ?? 0, row.p99 ?? 0]));
+  const most = latencyTop(rows);
   const line = { dot: false, connectNulls: true, isAnimationActive: false, strokeWidth: 1.5 };
   return (
     <ResponsiveContainer width="100%" height="100%">

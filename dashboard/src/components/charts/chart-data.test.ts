@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DeliveryStep } from "@/api/metrics";
-import { rateRows, ticksDownTo, ticksUpTo, timeTicks, volumeRows } from "./chart-data";
+import { latencyTop, rateRows, ticksDownTo, ticksUpTo, timeTicks, volumeRows } from "./chart-data";
 
 const step = (hour: number, due: number, arrived: number) =>
   ({
@@ -41,6 +41,12 @@ describe("axes have three lines", () => {
     [98.2, [98, 99, 100]],
     [76, [50, 75, 100]],
   ])("down to %d", (least, ticks) => expect(ticksDownTo(least)).toEqual(ticks));
+});
+
+test("one slow step does not flatten the others", () => {
+  const row = (p95: number, p99: number) => ({ at: 0, until: 1, p50: 1, p95, p99 });
+  expect(latencyTop([row(200, 900), row(210, 950), row(220, 9_000)])).toBe(1_900);
+  expect(latencyTop([row(200, 900), row(210, 950)])).toBe(950);
 });
 
 test("an axis of time has at most five labels, the first at the origin", () => {

@@ -92,6 +92,17 @@ export function latencyRows(steps: LatencyStep[], end: number): LatencyRow[] {
   }));
 }
 
+/**
+ * Returns the top of the axis of latencies: the slowest p99, unless one step is so slow that it would flatten all others.
+ * Then its line leaves the chart at the top.
+ */
+export function latencyTop(rows: LatencyRow[]): number {
+  const p99 = rows.flatMap((row) => (row.p99 === null ? [] : [row.p99])).sort((one, other) => one - other);
+  const p95 = Math.max(0, ...rows.map((row) => row.p95 ?? 0));
+  const usual = p99[Math.floor(p99.length / 2)] ?? 0;
+  return Math.min(p99[p99.length - 1] ?? 0, Math.max(usual * 2, p95 * 1.5));
+}
+
 /** Largest values of an axis whose half is a round number too. */
 const ROUND = [1, 2, 4, 6, 8, 10];
 

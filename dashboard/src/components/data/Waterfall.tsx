@@ -10,7 +10,7 @@ interface Props {
 }
 
 /** Share of a scale that the time in the queue takes at most; a longer one has a break mark. */
-const QUEUE_SHARE = 0.12;
+const QUEUE_SHARE = 0.2;
 
 /** Bar on a scale that a list shares. A longer attempt ends in a break mark. */
 export function WaterfallBar({ times, durationMs, hasAnswer, scaleMs }: Props & { scaleMs: number }) {

@@ -21,6 +21,7 @@ export function LiveState({ canPause = false }: { canPause?: boolean }) {
       </span>
       {canPause && (
         <Button
+          className="from-tablet"
           leftSection={
             isPaused ? <IconPlayerPlay size={15} stroke={1.8} /> : <IconPlayerPause size={15} stroke={1.8} />
           }

@@ -22,7 +22,7 @@ export function IdCopy({ value, text, isFull = false, label = "id" }: Props) {
           <UnstyledButton
             className={classes.id}
             data-copied={copied || undefined}
-            aria-label={`Copy ${label} ${value}`}
+            aria-label={`${shown}, copy ${label}`}
             onClick={(event) => {
               event.preventDefault();
               event.stopPropagation();

@@ -1,4 +1,4 @@
-/** Short table inside a card: all rows are shown. */
+/** Short table inside a card: all rows are shown. On a phone each row is a list of its cells with their heads. */
 import type { ReactNode } from "react";
 import classes from "./PlainTable.module.css";
 
@@ -26,7 +26,11 @@ export function PlainTable<T>({ label, rows, idOf, columns }: Props<T>) {
           {rows.map((row) => (
             <tr key={idOf(row)}>
               {columns.map((column) => (
-                <td key={column.head} data-number={column.isNumber || undefined}>
+                <td
+                  key={column.head}
+                  data-head={column.head === "Acts" ? "" : column.head}
+                  data-number={column.isNumber || undefined}
+                >
                   {column.cell(row)}
                 </td>
               ))}

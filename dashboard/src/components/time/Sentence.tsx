@@ -1,5 +1,6 @@
 /** Sentence of the engine. Its times are shown in the viewer's zone; operations and ids in monospace. */
 import type { ReactNode } from "react";
+import { shortId } from "@/lib/words/ids";
 import { calendar, timeOfDay } from "@/lib/words/times";
 import { ExactOnHover } from "./RelativeTime";
 
@@ -13,7 +14,10 @@ export function Sentence({ text }: { text: string }) {
 }
 
 function Part({ text }: { text: string }): ReactNode {
-  if (!/^\d{4}-/.test(text)) return <code>{text}</code>;
+  if (!/^\d{4}-/.test(text)) {
+    const short = text.replaceAll(/[0-9a-f]{32}/g, shortId);
+    return <code title={short === text ? undefined : text}>{short}</code>;
+  }
   const time = new Date(text);
   const now = new Date();
   const isToday = time.toDateString() === now.toDateString();

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { IconWebhook } from "@tabler/icons-react";
 import { allEndpointsQuery, endpointsQuery, nameOf } from "@/api/endpoints";
+import { eventTypesQuery } from "@/api/event-types";
 import { bucketsOf } from "@/components/data/health";
 import { HealthStrip } from "@/components/data/HealthStrip";
 import { messagesHref } from "@/components/data/links";
@@ -13,15 +14,16 @@ import { Card } from "@/components/page/Card";
 import { endpointState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
-import { listOf } from "@/lib/json/json";
 import { duration } from "@/lib/words/durations";
 import { shortUrl } from "@/lib/words/ids";
 import { count, counted, percentOf } from "@/lib/words/numbers";
+import { typesOf } from "../endpoints/rows";
 import classes from "./Applications.module.css";
 
 export function ApplicationEndpoints({ appId, uid }: { appId: string; uid: string | null | undefined }) {
   const endpoints = useQuery(endpointsQuery(appId));
   const { data: all } = useQuery(allEndpointsQuery);
+  const { data: eventTypes } = useQuery(eventTypesQuery);
   const health = new Map(all?.endpoints.map((one) => [one.id, one.health]));
   return (
     <Card title="Endpoints" aside={endpoints.data && counted(endpoints.data.endpoints.length, "endpoint")}>
@@ -101,9 +103,13 @@ export function ApplicationEndpoints({ appId, uid }: { appId: string; uid: strin
             { head: "Backlog", cell: ({ id }) => count(health.get(id)?.pending ?? 0), isNumber: true },
             {
               head: "Event types",
-              cell: (endpoint) => (
-                <code className="ink-2">{listOf(endpoint.filter_types).join(", ") || "all"}</code>
-              ),
+              cell: (endpoint) => {
+                const { text, isAll } = typesOf(
+                  endpoint,
+                  eventTypes?.map((type) => type.name),
+                );
+                return <span className={isAll ? "name" : "ink-2"}>{text}</span>;
+              },
               isNumber: true,
             },
           ]}

@@ -75,6 +75,11 @@ export function ApplicationPage() {
     );
   }
   const one = application.data;
+  const add = mayAdd && (
+    <Button variant="filled" leftSection={<IconPlus size={15} />} onClick={() => open("endpoint")}>
+      Endpoint
+    </Button>
+  );
   const turn = async (status: "active" | "disabled") => {
     await updateApplication(id, { status });
     await queryClient.invalidateQueries({ queryKey: ["applications"] });
@@ -114,17 +119,18 @@ export function ApplicationPage() {
             </Menu>
           )}
           {maySend && (
-            <Button leftSection={<IconSend size={15} stroke={1.8} />} onClick={() => open("send")}>
+            <Button
+              className="from-tablet"
+              leftSection={<IconSend size={15} stroke={1.8} />}
+              onClick={() => open("send")}
+            >
               Send message
             </Button>
           )}
-          {mayAdd && (
-            <Button variant="filled" leftSection={<IconPlus size={15} />} onClick={() => open("endpoint")}>
-              Endpoint
-            </Button>
-          )}
+          <span className="from-tablet">{add}</span>
         </>
       }
+      foot={add}
     >
       <Title
         text={one.name}

@@ -41,7 +41,12 @@ export function Applications() {
     </Button>
   );
   return (
-    <Page isFlush crumbs={[{ label: "Applications" }]} actions={create}>
+    <Page
+      isFlush
+      crumbs={[{ label: "Applications" }]}
+      actions={<span className="from-tablet">{create}</span>}
+      foot={create}
+    >
       <FilterBar
         fields={[]}
         filters={{}}

@@ -24,7 +24,7 @@ function State({ row }: { row: Row }) {
 export const COLUMNS: Column<Row>[] = [
   {
     id: "health",
-    header: "Endpoints",
+    header: "Health",
     cell: ({ row }) => <State row={row.original} />,
     meta: { width: "190px" },
   },
@@ -73,9 +73,9 @@ export const COLUMNS: Column<Row>[] = [
   },
   {
     id: "endpoints",
-    header: "Count",
+    header: "Endpoints",
     cell: ({ row }) => count(row.original.endpoint_count ?? 0),
-    meta: { isNumber: true, width: "74px", from: 1280 },
+    meta: { isNumber: true, width: "92px", from: 1280 },
   },
   {
     id: "messages",

@@ -37,7 +37,8 @@ export function CauseBanner({ endpoint, health, problem, action }: Props) {
   if (endpoint.status === "paused") {
     return (
       <Banner tone="plain" action={action}>
-        Paused. Messages are kept and nothing is sent. {waits(waiting, "go in order when you resume")}
+        Paused: messages are kept and nothing is sent. Since then{" "}
+        {waits(waiting, "go in order when you resume")}
       </Banner>
     );
   }

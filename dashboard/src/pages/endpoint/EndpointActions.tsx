@@ -1,5 +1,6 @@
 /** Acts of an endpoint in the top bar. What the user may not do is absent. */
 import { Button, Menu } from "@mantine/core";
+import { useMediaQuery } from "@mantine/hooks";
 import {
   IconDots,
   IconEdit,
@@ -30,22 +31,34 @@ interface Props {
 }
 
 export function EndpointActions(props: Props) {
+  // A phone has room for one button: the others are in its menu.
+  const isPhone = useMediaQuery("(max-width: 767px)") ?? false;
   const { endpoint, mayWrite, mayRecover, maySend, missed, isTesting, onOpen } = props;
   return (
     <>
       {maySend && endpoint.status === "active" && (
-        <Button leftSection={<IconSend size={15} stroke={1.8} />} loading={isTesting} onClick={props.onTest}>
+        <Button
+          className="from-tablet"
+          leftSection={<IconSend size={15} stroke={1.8} />}
+          loading={isTesting}
+          onClick={props.onTest}
+        >
           Send test
         </Button>
       )}
       {mayWrite && endpoint.status === "active" && (
-        <Button leftSection={<IconPlayerPause size={15} stroke={1.8} />} onClick={props.onPause}>
+        <Button
+          className="from-tablet"
+          leftSection={<IconPlayerPause size={15} stroke={1.8} />}
+          onClick={props.onPause}
+        >
           Pause
         </Button>
       )}
       {mayWrite && endpoint.status === "paused" && (
         <Button
           variant="filled"
+          className="from-tablet"
           leftSection={<IconPlayerPlay size={15} stroke={1.8} />}
           onClick={props.onActivate}
         >
@@ -54,6 +67,7 @@ export function EndpointActions(props: Props) {
       )}
       {mayWrite && (
         <Button
+          className="from-tablet"
           leftSection={<IconEdit size={15} stroke={1.8} />}
           rightSection={<Keys keys="⇧E" />}
           onClick={() => onOpen("edit")}
@@ -63,6 +77,7 @@ export function EndpointActions(props: Props) {
       )}
       {mayRecover && (
         <Button
+          className="from-tablet"
           leftSection={<IconRotateClockwise size={15} stroke={1.8} />}
           title="Sends again what is exhausted or was skipped. Shows how much first."
           onClick={() => onOpen("recover")}
@@ -78,6 +93,21 @@ export function EndpointActions(props: Props) {
             </Button>
           </Menu.Target>
           <Menu.Dropdown>
+            {isPhone && (
+              <>
+                {maySend && endpoint.status === "active" && (
+                  <Menu.Item onClick={props.onTest}>Send test</Menu.Item>
+                )}
+                {mayWrite && endpoint.status === "active" && (
+                  <Menu.Item onClick={props.onPause}>Pause</Menu.Item>
+                )}
+                {mayWrite && endpoint.status === "paused" && (
+                  <Menu.Item onClick={props.onActivate}>Resume</Menu.Item>
+                )}
+                {mayWrite && <Menu.Item onClick={() => onOpen("edit")}>Edit…</Menu.Item>}
+                {mayRecover && <Menu.Item onClick={() => onOpen("recover")}>Recover…</Menu.Item>}
+              </>
+            )}
             {mayRecover && <Menu.Item onClick={() => onOpen("replay")}>Replay…</Menu.Item>}
             {mayWrite && endpoint.status === "disabled" && (
               <Menu.Item onClick={props.onActivate}>Enable</Menu.Item>

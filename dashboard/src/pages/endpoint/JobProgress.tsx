@@ -38,7 +38,7 @@ export function JobProgress({ job: started, onClose }: { job: Job; onClose: (isR
         </div>
         <JobBar job={job} />
       </div>
-      <div className={classes.result}>
+      <div className={classes.progress}>
         <Figures
           figures={[
             {

@@ -3,6 +3,7 @@ import { Button, Modal, Select } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Endpoint, type EndpointPath, revealSecret, rotateSecret } from "@/api/endpoints";
+import type { Schemas } from "@/api/client";
 import { useMay } from "@/api/session";
 import { CodeBlock } from "@/components/code/CodeBlock";
 import { Banner } from "@/components/feedback/Banner";
@@ -25,38 +26,60 @@ const webhook = new Webhook(process.env.WEBHOOK_SECRET);
 // body: the bytes as they arrived. It throws if the signature does not match.
 const payload = webhook.verify(body, headers);`;
 
+type Rotated = Schemas["RotatedSecret"];
+
+/** Returns the secrets that still sign beside the current one, as far as this page was told of them. */
+function olderSecretsOf(
+  revealed: { previous_secrets: { signing_secret: string; expires_at: string }[] } | undefined,
+  rotated: Rotated | null,
+): { secret: string | null; endsAt: string }[] {
+  if (revealed)
+    return revealed.previous_secrets.map((one) => ({ secret: one.signing_secret, endsAt: one.expires_at }));
+  const end = rotated?.previous_secret_expires_at;
+  return end !== undefined && Date.parse(end) > Date.now() ? [{ secret: null, endsAt: end }] : [];
+}
+
 export function Signing({ path, endpoint }: { path: EndpointPath; endpoint: Endpoint }) {
   const mayReveal = useMay("endpoints:secret");
   const mayRotate = useMay("endpoints:write");
   const [isRotating, setRotating] = useState(false);
   const revealing = useMutation({ mutationFn: () => revealSecret(path), gcTime: 0 });
+  const [rotated, setRotated] = useState<Rotated | null>(null);
+  const secret = revealing.data?.signing_secret ?? rotated?.signing_secret;
+  const older = olderSecretsOf(revealing.data, rotated);
   return (
     <div className={classes["grid-half"]}>
-      <Card title="Signing secret">
+      <Card title="Signing secret" aside={older.length > 0 && `${older.length + 1} secrets sign now`}>
         <Facts
           facts={[
             ["Algorithm", endpoint.signing_algorithm === "ed25519" ? "Ed25519" : "HMAC-SHA256"],
             [
-              "Secret",
-              revealing.data ? (
-                <IdCopy key="secret" value={revealing.data.signing_secret} isFull label="signing secret" />
-              ) : (
+              older.length > 0 ? "New secret" : "Secret",
+              secret === undefined ? (
                 <code key="masked">••••••••</code>
+              ) : (
+                <IdCopy key="secret" value={secret} isFull label="signing secret" />
               ),
             ],
+            ...older.map(({ secret: value, endsAt }, index): [string, React.ReactNode] => [
+              index === 0 ? "Old secret" : `Old secret ${index + 1}`,
+              <span key={endsAt}>
+                {value === null ? (
+                  <code>••••••••</code>
+                ) : (
+                  <IdCopy value={value} text="••••••••" label="old signing secret" />
+                )}{" "}
+                <span className="small ink-2">
+                  signs too, ends <Countdown to={endsAt} />
+                </span>
+              </span>,
+            ]),
             [
               "Public key",
               endpoint.public_key ? (
                 <IdCopy key="key" value={endpoint.public_key} isFull label="public key" />
               ) : null,
             ],
-            ...(revealing.data?.previous_secrets ?? []).map((one, index): [string, React.ReactNode] => [
-              `Older secret ${index + 1}`,
-              <span key={index}>
-                <IdCopy value={one.signing_secret} text="••••••••" label="older secret" /> ends{" "}
-                <Countdown to={one.expires_at} />
-              </span>,
-            ]),
           ]}
         />
         <div className={`stack-small ${classes.inset ?? ""}`}>
@@ -79,7 +102,10 @@ export function Signing({ path, endpoint }: { path: EndpointPath; endpoint: Endp
         isOpen={isRotating}
         onClose={() => setRotating(false)}
         path={path}
-        onRotated={() => revealing.reset()}
+        onRotated={(answer) => {
+          revealing.reset();
+          setRotated(answer);
+        }}
       />
     </div>
   );
@@ -89,7 +115,7 @@ interface RotateProps {
   isOpen: boolean;
   onClose: () => void;
   path: EndpointPath;
-  onRotated: () => void;
+  onRotated: (answer: Rotated) => void;
 }
 
 function RotateDialog({ isOpen, onClose, path, onRotated }: RotateProps) {

@@ -73,7 +73,7 @@ export function matches(row: Row, text: string): boolean {
 
 /** Returns how many of the event types a row gets: `8 of 46`, `all 46`. */
 export function typesOf(
-  row: ListedEndpoint,
+  row: Pick<ListedEndpoint, "filter_types">,
   eventTypes: string[] | undefined,
 ): { text: string; isAll: boolean } {
   const filter = listOf(row.filter_types);

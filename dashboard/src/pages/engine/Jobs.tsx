@@ -12,7 +12,6 @@ import { Card } from "@/components/page/Card";
 import { LiveState } from "@/components/page/LiveState";
 import { Page, Title } from "@/components/page/Page";
 import { counted } from "@/lib/words/numbers";
-import classes from "../pages.module.css";
 import { JobTable } from "./JobTable";
 
 const SHOWN: { value: "" | Job["status"]; label: string }[] = [
@@ -36,7 +35,7 @@ export function Jobs() {
   const running = jobs.filter((job) => job.status === "running").length;
   return (
     <Page crumbs={[{ label: "Jobs" }]} actions={<LiveState />}>
-      <div className={classes.between}>
+      <div className="row-wrap between-ends">
         <Title text={running > 0 ? `${counted(running, "job")} running` : "No job is running"} />
         <SegmentedControl
           value={status}

@@ -127,13 +127,16 @@ function Editor({ type, crumbs }: { type: EventType; crumbs: Crumb[] }) {
         }
       />
       {refused === null && <ActError error={saving.error} />}
-      <TextInput
-        label="Description"
-        maw={640}
-        readOnly={!mayWrite}
-        value={description}
-        onChange={(event) => setDescription(event.currentTarget.value)}
-      />
+      {mayWrite ? (
+        <TextInput
+          label="Description"
+          maw={640}
+          value={description}
+          onChange={(event) => setDescription(event.currentTarget.value)}
+        />
+      ) : (
+        description !== "" && <p className="ink-2">{description}</p>
+      )}
       <div className={classes["grid-half"]}>
         <Card
           title="JSON Schema"

@@ -43,7 +43,12 @@ export function EventTypes() {
     </Button>
   );
   return (
-    <Page isFlush crumbs={[{ label: "Event types" }]} actions={create}>
+    <Page
+      isFlush
+      crumbs={[{ label: "Event types" }]}
+      actions={<span className="from-tablet">{create}</span>}
+      foot={create}
+    >
       <FilterBar
         fields={[]}
         filters={{}}

@@ -21,10 +21,12 @@ interface Props {
   attempts: Attempt[];
   selected: string | undefined;
   next: Schemas["NextAttempt"] | null;
+  /** Time of the next probe, while the circuit of the endpoint holds the next attempt back. */
+  probeAt: string | null;
   onSelect: (attemptId: string) => void;
 }
 
-export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
+export function Attempts({ title, attempts, selected, next, probeAt, onSelect }: Props) {
   const scale = scaleOf(attempts);
   return (
     <Card
@@ -81,10 +83,27 @@ export function Attempts({ title, attempts, selected, next, onSelect }: Props) {
           <span className="ink-3">{next.step === 1 ? "initial" : "automatic"}</span>
           <span className={`row ${classes.attemptNext ?? ""}`}>
             <IconClock size={15} stroke={1.8} />
-            <Countdown to={next.due_at} />
+            {probeAt !== null && new Date(next.due_at) <= new Date(probeAt) ? (
+              <span>
+                waits for the circuit, probe <Countdown to={probeAt} />
+              </span>
+            ) : (
+              <Countdown to={next.due_at} />
+            )}
             <span className="ink-3">{nextWords(next)}</span>
           </span>
         </div>
+      )}
+      {attempts.length === 0 && next && (
+        <EmptyState title="No attempt yet">
+          {probeAt === null ? (
+            "It is sent as soon as it is due and the endpoint has room."
+          ) : (
+            <>
+              It waits because the circuit is open. Next probe <Countdown to={probeAt} />.
+            </>
+          )}
+        </EmptyState>
       )}
       {attempts.length === 0 && !next && (
         <EmptyState title="No attempt">Nothing was sent to this endpoint.</EmptyState>
@@ -125,7 +144,7 @@ function startOf(time: string): string {
 export function scaleOf(attempts: Pick<Attempt, "duration_ms">[]): number {
   const times = attempts.map((one) => one.duration_ms).sort((a, b) => a - b);
   const median = times[Math.floor(times.length / 2)] ?? 1;
-  return Math.max(1, Math.min(times[times.length - 1] ?? 1, median * 4) * 1.15);
+  return Math.max(1, Math.min(times[times.length - 1] ?? 1, median * 4) * 1.25);
 }
 
 interface DetailProps {

@@ -11,6 +11,13 @@ import { shortUrl } from "@/lib/words/ids";
 import { counted } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
 
+/** Time after which an attempt that is due counts as queued. */
+const QUEUED_AFTER_MS = 5000;
+
+function isPast(time: string): boolean {
+  return Date.now() - Date.parse(time) > QUEUED_AFTER_MS;
+}
+
 interface Props {
   deliveries: Delivery[];
   selected: string | undefined;
@@ -39,8 +46,10 @@ export function Deliveries({ deliveries, selected, nameOf, unmatched, onSelect }
             <code className="ink-3 cut">
               {delivery.endpoint_url ? shortUrl(delivery.endpoint_url) : "deleted"}
             </code>
-            <span className="small ink-2">
-              {delivery.next_attempt_at ? (
+            <span className={`small ink-2 ${classes.nowrap ?? ""}`}>
+              {delivery.next_attempt_at && isPast(delivery.next_attempt_at) ? (
+                `attempt ${delivery.attempt_count + 1} queued`
+              ) : delivery.next_attempt_at ? (
                 <>
                   attempt {delivery.attempt_count + 1} <Countdown to={delivery.next_attempt_at} />
                 </>

@@ -7,7 +7,7 @@ import { useState } from "react";
 import { applicationQuery } from "@/api/applications";
 import { queryClient } from "@/api/client";
 import { hasStatus } from "@/api/errors";
-import { nameOf, useEndpointsById } from "@/api/endpoints";
+import { type Endpoint, nameOf, useEndpointsById } from "@/api/endpoints";
 import { useLive } from "@/api/live";
 import { explanationQuery, messageQuery, type RetryOf, retryMessage } from "@/api/messages";
 import { useMay } from "@/api/session";
@@ -288,6 +288,7 @@ export function MessagePage() {
             attempts={attempts}
             selected={attempt?.id}
             next={explained?.next_attempt ?? null}
+            probeAt={probeOf(selected && endpoints.get(selected.endpoint_id))}
             onSelect={(attemptId) =>
               select({ ...(selected ? { delivery: selected.endpoint_id } : {}), attempt: attemptId })
             }
@@ -315,6 +316,11 @@ export function MessagePage() {
       </ConfirmDialog>
     </Page>
   );
+}
+
+/** Returns when the circuit of an endpoint lets the next attempt through; null if it is closed. */
+function probeOf(endpoint: Endpoint | undefined): string | null {
+  return endpoint && endpoint.circuit_state !== "closed" ? (endpoint.held_until ?? null) : null;
 }
 
 function titleOfWhy(status: string, deliveries: number): string {

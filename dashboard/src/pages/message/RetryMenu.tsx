@@ -66,7 +66,7 @@ export function RetryMenu({
                 ? "The delivery"
                 : `All ${counted(deliveries.length, "delivery", "deliveries")}`
             }
-            detail={arrived === 0 ? "none of them has arrived" : `${arrived} arrived and will be seen twice`}
+            detail={againWords(arrived, deliveries.length)}
           />
         </Menu.Item>
         {reachable.length > 1 && (
@@ -114,6 +114,12 @@ function Words({ title, detail }: { title: string; detail: string }) {
       <span className="small ink-2">{detail}</span>
     </span>
   );
+}
+
+function againWords(arrived: number, all: number): string {
+  if (arrived === 0) return all === 1 ? "it has not arrived yet" : "none of them has arrived yet";
+  if (all === 1) return "it arrived and will be seen twice";
+  return `${arrived} of them arrived and will be seen twice`;
 }
 
 function insteadOf(delivery: Delivery): string {

@@ -33,6 +33,10 @@ import { SelectionBar } from "./SelectionBar";
 import { SendDialog } from "./SendDialog";
 import classes from "./Messages.module.css";
 
+const A_SCREENFUL = 20;
+/** Pages that are looked through without being asked to. */
+const MAX_LOOKS = 40;
+
 export function Messages() {
   const navigate = useNavigate();
   const search = useSearch({ from: "/dashboard/messages" });
@@ -69,6 +73,12 @@ export function Messages() {
   const isEmpty = list.isSuccess && rows.length === 0;
   if (isEmpty && (newest.data?.messages.length ?? 0) > 0 && newest.dataUpdatedAt > list.dataUpdatedAt)
     showFresh();
+  // With a filter a page may be empty although another follows. A screenful is looked for, within a limit.
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = list;
+  const isLooking = hasNextPage && rows.length < A_SCREENFUL && (list.data?.pages.length ?? 0) < MAX_LOOKS;
+  useEffect(() => {
+    if (isLooking && !isFetchingNextPage) void fetchNextPage();
+  }, [isLooking, isFetchingNextPage, fetchNextPage]);
   const open = (message: Message) =>
     void navigate({ to: "/dashboard/messages/$id", params: { id: message.id } });
 
@@ -91,6 +101,15 @@ export function Messages() {
       : []),
   ]);
 
+  const send = maySend && (
+    <Button
+      variant="filled"
+      leftSection={<IconPlus size={15} />}
+      onClick={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: "1" } })}
+    >
+      Send message
+    </Button>
+  );
   return (
     <Page
       isFlush
@@ -98,17 +117,10 @@ export function Messages() {
       actions={
         <>
           <LiveState canPause />
-          {maySend && (
-            <Button
-              variant="filled"
-              leftSection={<IconPlus size={15} />}
-              onClick={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: "1" } })}
-            >
-              Send message
-            </Button>
-          )}
+          <span className="from-tablet">{send}</span>
         </>
       }
+      foot={send}
     >
       <MessageViews filters={filters} onChange={setFilters} />
       <FilterBar
@@ -130,6 +142,7 @@ export function Messages() {
       />
       <div className={classes.summary}>
         <span>
+          {isLooking && rows.length === 0 && "Looking through older messages"}
           {list.isSuccess && rows.length > 0 && (
             <>
               <strong className="name">{counted(rows.length, "message")} shown</strong>
@@ -165,7 +178,13 @@ export function Messages() {
           {...(maySend ? { selected, onSelect: setSelected } : {})}
           onEnd={list.hasNextPage && !list.isFetchingNextPage ? () => void list.fetchNextPage() : undefined}
           empty={
-            <NoMessages fields={fields} filters={filters} hasMore={list.hasNextPage} onChange={setFilters} />
+            <NoMessages
+              fields={fields}
+              filters={filters}
+              isLooking={isLooking}
+              onMore={hasNextPage ? () => void fetchNextPage() : undefined}
+              onChange={setFilters}
+            />
           }
           footer={
             selected.size > 0 ? (

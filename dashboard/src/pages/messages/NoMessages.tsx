@@ -7,11 +7,13 @@ import { type FilterField, type Filters, withFilter } from "@/lib/filters";
 interface Props {
   fields: FilterField[];
   filters: Filters;
-  hasMore: boolean;
+  isLooking: boolean;
+  /** Looks further; absent if there is nothing older. */
+  onMore: (() => void) | undefined;
   onChange: (filters: Filters) => void;
 }
 
-export function NoMessages({ fields, filters, hasMore, onChange }: Props) {
+export function NoMessages({ fields, filters, isLooking, onMore, onChange }: Props) {
   const names = Object.keys(filters);
   const last = fields.findLast((field) => names.includes(field.name));
   if (names.length === 0) {
@@ -28,17 +30,22 @@ export function NoMessages({ fields, filters, hasMore, onChange }: Props) {
   return (
     <EmptyState
       icon={IconMail}
-      title="No message matches"
+      title={isLooking ? "No message matches so far" : "No message matches"}
       actions={
         <>
           {last && names.length > 1 && (
             <Button onClick={() => onChange(withFilter(filters, last.name, []))}>Without {last.label}</Button>
           )}
+          {onMore && !isLooking && <Button onClick={onMore}>Look further back</Button>}
           <Button onClick={() => onChange({})}>Clear all</Button>
         </>
       }
     >
-      {hasMore ? "Older messages are still being looked through." : "Remove a filter to see more."}
+      {isLooking
+        ? "Older messages are still being looked through."
+        : onMore
+          ? "Nothing newer matches. Older messages were not looked through yet."
+          : "Remove a filter to see more."}
     </EmptyState>
   );
 }

@@ -33,13 +33,13 @@ export function SelectionBar({ messages, shown, onAll, onClear }: Props) {
           Clear
         </UnstyledButton>
       </span>
-      <Button
-        disabled={failed.length === 0}
-        leftSection={<IconRotateClockwise size={15} stroke={1.8} />}
-        onClick={() => setAsked(true)}
-      >
-        Retry {failed.length} failed…
-      </Button>
+      {failed.length === 0 ? (
+        <span>Nothing of it can be retried: all have arrived or were skipped.</span>
+      ) : (
+        <Button leftSection={<IconRotateClockwise size={15} stroke={1.8} />} onClick={() => setAsked(true)}>
+          Retry {failed.length} failed or pending…
+        </Button>
+      )}
       <ConfirmDialog
         isOpen={isAsked}
         onClose={() => setAsked(false)}

@@ -10,6 +10,8 @@ import classes from "./Messages.module.css";
 /** Time for which a row has to be in view before its deliveries are read, so that scrolling past reads nothing. */
 const RESTS_MS = 120;
 const SHOWN_PIPS = 6;
+/** Time after which an attempt that is due counts as queued. */
+const QUEUED_AFTER_MS = 5_000;
 
 /** Returns what happened to a message, once it is read. A message that is final is read once. */
 function useWhatHappened(message: Message): WhatHappened | null {
@@ -51,7 +53,11 @@ export function Happened({ message }: { message: Message }) {
       {facts.nextAt && (
         <span className="ink-2">
           {facts.word === "" ? " " : ", next "}
-          <Countdown to={facts.nextAt} />
+          {Date.now() - Date.parse(facts.nextAt) > QUEUED_AFTER_MS ? (
+            "waits in the queue"
+          ) : (
+            <Countdown to={facts.nextAt} />
+          )}
         </span>
       )}
     </span>

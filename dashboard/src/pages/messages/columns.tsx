@@ -15,7 +15,7 @@ export function columns(names: Map<string, string>): Column<Message>[] {
       id: "status",
       header: "Status",
       cell: ({ row }) => <StatusBadge state={messageState(row.original.status)} />,
-      meta: { width: "112px" },
+      meta: { width: "126px" },
     },
     {
       id: "type",

@@ -4,7 +4,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import { deliveriesQuery, latencyQuery, type Overview } from "@/api/metrics";
 import type { Problem } from "@/api/problems";
-import { ChartCard } from "@/components/charts/ChartCard";
+import { ChartCard, ChartShape } from "@/components/charts/ChartCard";
 import { latencyRows, rateRows, volumeRows } from "@/components/charts/chart-data";
 import type { Mark } from "@/components/charts/Charts";
 import { latencyDelta, rateDelta, volumeDelta } from "@/components/charts/delta";
@@ -180,7 +180,7 @@ export function Headline({ range, windows, overview, problems, isTable }: Props)
 
 /** Chart once its code and its rows are there; the card has its final size before. */
 function Drawn({ isReady, children }: { isReady: boolean; children: ReactNode }) {
-  return isReady ? <Suspense fallback={null}>{children}</Suspense> : null;
+  return isReady ? <Suspense fallback={<ChartShape />}>{children}</Suspense> : <ChartShape />;
 }
 
 function rateText(arrived: number, due: number): string {

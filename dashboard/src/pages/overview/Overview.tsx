@@ -28,6 +28,9 @@ import { Problems } from "./Problems";
 import { titleOf } from "./title";
 import classes from "./Overview.module.css";
 
+/** Endpoints up to which their names are read for the changes of the audit log. */
+const NAMED = 500;
+
 export function Overview() {
   const search = useSearch({ from: "/dashboard/" });
   const navigate = useNavigate();
@@ -38,7 +41,11 @@ export function Overview() {
   const overview = useQuery(overviewQuery);
   const lanes = useQuery(lanesQuery);
   const isCalm = problems.data?.problems.length === 0;
-  const { data: all } = useQuery({ ...allEndpointsQuery, enabled: isCalm });
+  const number = problems.data?.endpoints ?? 0;
+  const { data: all } = useQuery({
+    ...allEndpointsQuery,
+    enabled: isCalm || (number > 0 && number <= NAMED),
+  });
   useLive("lanes", () => {
     for (const name of ["problems", "metrics", "engine"])
       void queryClient.invalidateQueries({ queryKey: [name] });

@@ -11,7 +11,7 @@ import { StatusBadge } from "@/components/status/StatusBadge";
 import { circuitState } from "@/components/status/states";
 import { isMissed, problemState, subjectWords, waitingWords } from "@/components/status/problem-words";
 import { Countdown } from "@/components/time/Countdown";
-import { ExactOnHover } from "@/components/time/RelativeTime";
+import { ExactOnHover, SinceTime } from "@/components/time/RelativeTime";
 import { Sentence } from "@/components/time/Sentence";
 import { useNow } from "@/components/time/ticker";
 import { count, counted } from "@/lib/words/numbers";
@@ -100,7 +100,14 @@ function Row({ problem, health, isFirst }: RowProps) {
           />
         )}
       </span>
-      <span className={`number name ${classes.waiting ?? ""}`}>{waitingWords(problem)}</span>
+      <span className={`number name ${classes.waiting ?? ""}`}>
+        {problem.since && (
+          <span className="phone-only small regular ink-2">
+            <SinceTime value={problem.since} />,{" "}
+          </span>
+        )}
+        {waitingWords(problem)}
+      </span>
       <span className={classes.explain}>
         {link && (
           <Button variant="subtle" color="gray" renderRoot={(props) => <Link {...props} {...link} />}>

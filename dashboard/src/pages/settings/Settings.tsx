@@ -1,7 +1,8 @@
 /** Settings: list of sections left, one section right. */
 import { Link, useParams } from "@tanstack/react-router";
 import type { ComponentType } from "react";
-import { useMay } from "@/api/session";
+import { useRole } from "@/api/session";
+import { may, type Permission } from "@/lib/permissions";
 import { EmptyState } from "@/components/feedback/EmptyState";
 import { Page, Title } from "@/components/page/Page";
 import classes from "../pages.module.css";
@@ -17,6 +18,8 @@ import { UsageSection } from "./UsageSection";
 
 interface Section {
   name: string;
+  /** Authority without which the section is absent. */
+  needs?: Permission;
   label: string;
   component: ComponentType;
 }
@@ -25,9 +28,9 @@ const SECTIONS: Section[] = [
   { name: "organization", label: "Organization", component: Organization },
   { name: "environments", label: "Environments", component: Environments },
   { name: "members", label: "Members", component: Members },
-  { name: "api-keys", label: "API keys", component: ApiKeys },
+  { name: "api-keys", label: "API keys", component: ApiKeys, needs: "api_keys:write" },
   { name: "usage", label: "Usage and quotas", component: UsageSection },
-  { name: "audit-log", label: "Audit log", component: AuditLog },
+  { name: "audit-log", label: "Audit log", component: AuditLog, needs: "audit:read" },
   { name: "account", label: "Account", component: Account },
   { name: "second-factor", label: "Second factor", component: SecondFactor },
   { name: "sessions", label: "Sessions", component: Sessions },
@@ -35,8 +38,8 @@ const SECTIONS: Section[] = [
 
 export function Settings() {
   const { section = "organization" } = useParams({ strict: false });
-  const mayReadAudit = useMay("audit:read");
-  const sections = SECTIONS.filter((one) => one.name !== "audit-log" || mayReadAudit);
+  const role = useRole();
+  const sections = SECTIONS.filter((one) => one.needs === undefined || may(role, one.needs));
   const current = sections.find((one) => one.name === section);
   const Content = current?.component;
   return (
@@ -67,7 +70,11 @@ export function Settings() {
               <Content />
             </>
           ) : (
-            <EmptyState title="There is no such section" />
+            <EmptyState title="There is no such section">
+              {SECTIONS.some((one) => one.name === section)
+                ? "Your role does not read it. Ask an owner or an administrator."
+                : undefined}
+            </EmptyState>
           )}
         </div>
       </div>

@@ -62,6 +62,7 @@ export function changeOf(entry: AuditEntry): string {
   const words = names.map((name) => FIELDS[name] ?? name.replaceAll("_", " "));
   const [only] = names;
   if (only === undefined) return done;
+  if (only === "name") return "renamed";
   if (names.length > 1)
     return names.length > 3 ? `${words.length} settings changed` : `${words.join(", ")} changed`;
   const [was, is] = [shown(before?.[only]), shown(after?.[only])];

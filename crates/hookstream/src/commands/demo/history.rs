@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookstream_cli::api::ApiClient;
 use hookstream_model::base::time::Clock;
+use futures_util::{StreamExt, TryStreamExt};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
@@ -14,6 +15,8 @@ use super::{
 
 /// Step of the history, in minutes.
 const STEP: i64 = 5;
+/// Messages sent at once.
+const AT_ONCE: usize = 64;
 /// Timeout of an endpoint that is slow, and its delay then, in milliseconds.
 const SLOW: (u32, u32) = (1_000, 20_000);
 
@@ -93,10 +96,10 @@ impl Sender {
         let path = format!("/applications/{customer}/messages");
         let created_at = self.clock.now().to_string();
         let bodies: Vec<String> = (0..count).map(|_| self.message(&created_at)).collect();
-        for body in bodies {
-            self.client.post(&path, body, None).await?.accepted()?;
-        }
-        Ok(())
+        // Together, so that the server stores them in few commits.
+        let (client, path) = (&self.client, &path);
+        let sends = bodies.into_iter().map(|body| async move { client.post(path, body, None).await?.accepted() });
+        futures_util::stream::iter(sends).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
     }
 
     fn message(&mut self, created_at: &str) -> String {
