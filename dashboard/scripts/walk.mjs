@@ -84,6 +84,7 @@ async function pagesOf() {
     "event-type": type && `/dashboard/event-types/${type.id}`,
     queues: "/dashboard/queues",
     jobs: "/dashboard/jobs",
+    nodes: "/dashboard/nodes",
     ...Object.fromEntries(
       [
         "organization",

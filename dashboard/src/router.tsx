@@ -153,6 +153,11 @@ const jobs = createRoute({
   validateSearch: pick("status"),
   component: lazyRouteComponent(() => import("./pages/engine"), "Jobs"),
 });
+const nodes = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/nodes",
+  component: lazyRouteComponent(() => import("./pages/engine"), "Nodes"),
+});
 const auditFilters = pick("action", "resource_type", "resource_id", "actor_id", "env_id", "since", "until");
 const settings = createRoute({
   getParentRoute: () => dashboard,
@@ -190,6 +195,7 @@ export const router = createRouter({
       eventType,
       queues,
       jobs,
+      nodes,
       settings,
       settingsSection,
     ]),

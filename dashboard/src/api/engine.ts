@@ -11,6 +11,14 @@ export const lanesQuery = queryOptions({
   queryFn: () => answered(api.GET("/v1/engine/lanes")),
 });
 
+/** Processes that share the database; owners of the first organization may list them. */
+export const nodesQuery = queryOptions({
+  queryKey: ["engine", "nodes"],
+  queryFn: () => answered(api.GET("/v1/nodes")),
+  select: (answer) => answer.nodes,
+  refetchInterval: 5_000,
+});
+
 /** Deliveries by state, bytes stored and the forecast. */
 export const usageQuery = queryOptions({
   queryKey: ["usage"],

@@ -59,6 +59,19 @@ export function messageQuery(msgId: string) {
   });
 }
 
+/** Attempt with the request that was sent and the response. */
+export function exchangeQuery(attempt: Pick<Attempt, "message_id" | "id">) {
+  return queryOptions({
+    queryKey: ["messages", "attempt", attempt.message_id, attempt.id],
+    queryFn: () =>
+      answered(
+        api.GET("/v1/messages/{msgId}/attempts/{id}", {
+          params: { path: { msgId: attempt.message_id, id: attempt.id } },
+        }),
+      ),
+  });
+}
+
 export function explanationQuery(msgId: string) {
   return queryOptions({
     queryKey: ["messages", "explain", msgId],

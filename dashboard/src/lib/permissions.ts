@@ -17,7 +17,8 @@ export type Permission =
   | "organization:write"
   | "organization:delete"
   | "endpoints:secret"
-  | "audit:read";
+  | "audit:read"
+  | "nodes:read";
 
 const DEVELOPER: Permission[] = [
   "applications:write",
@@ -42,7 +43,7 @@ const PERMISSIONS: Record<Role, Set<Permission>> = {
   viewer: new Set(),
   developer: new Set(DEVELOPER),
   admin: new Set(ADMIN),
-  owner: new Set<Permission>([...ADMIN, "organization:delete"]),
+  owner: new Set<Permission>([...ADMIN, "organization:delete", "nodes:read"]),
 };
 
 /** Returns whether a role has a permission; nobody without a role has one. */

@@ -7,11 +7,11 @@ import { useNavigate } from "@tanstack/react-router";
 import { type ComponentType, useState } from "react";
 import { applicationChoicesQuery } from "@/api/applications";
 import { problemsQuery } from "@/api/problems";
-import { useMay } from "@/api/session";
+import { useMay, useRole } from "@/api/session";
 import { problemState, subjectWords, waitingWords } from "@/components/status/problem-words";
 import { Keys } from "@/components/feedback/Keys";
 import { parseId } from "@/lib/words/ids";
-import { PLACES } from "./navigation";
+import { isOpenTo, PLACES } from "./navigation";
 import classes from "./Shell.module.css";
 
 /** Problems that the palette shows at most. */
@@ -64,6 +64,7 @@ function Entries({ query }: { query: string }) {
   const [asked] = useDebouncedValue(text, 150);
   const navigate = useNavigate();
   const go = (to: string) => () => void navigate({ href: to });
+  const role = useRole();
   const mayWrite = useMay("applications:write");
   const maySend = useMay("messages:write");
   const { data: applications = [] } = useQuery(applicationChoicesQuery(asked));
@@ -108,7 +109,7 @@ function Entries({ query }: { query: string }) {
     });
   }
   if (!isActsOnly) {
-    for (const place of PLACES.filter((one) => matches(one.label))) {
+    for (const place of PLACES.filter((one) => isOpenTo(role, one) && matches(one.label))) {
       entries.push({
         key: place.to,
         group: "Go to",

@@ -4,10 +4,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { LiveProvider } from "@/api/live";
 import { environmentsQuery } from "@/api/identity";
-import { useSession } from "@/api/session";
+import { useRole, useSession } from "@/api/session";
 import { KeysProvider, useKeys } from "./keys";
 import { KeyHelp } from "./KeyHelp";
-import { PLACES } from "./navigation";
+import { isOpenTo, PLACES } from "./navigation";
 import { Palette } from "./Palette";
 import { Sidebar } from "./Sidebar";
 import { TabBar } from "./TabBar";
@@ -23,18 +23,16 @@ export function Shell() {
   );
 }
 
-/** Slug of the environment that has no amber line. The API marks none as production. */
-const PRODUCTION = "production";
-
 function Frame() {
   const navigate = useNavigate();
   const [isHelpOpen, setHelpOpen] = useState(false);
   const session = useSession();
+  const role = useRole();
   const { data: environments } = useQuery(environmentsQuery);
   const environment = environments?.find((one) => one.id === session.env_id);
-  const isOther = environment !== undefined && environment.slug !== PRODUCTION;
+  const isOther = environment !== undefined && environment.is_production !== 1;
   useKeys([
-    ...PLACES.flatMap((place) =>
+    ...PLACES.filter((place) => isOpenTo(role, place)).flatMap((place) =>
       place.keys
         ? [{ keys: place.keys, label: `Go to ${place.label}`, run: () => void navigate({ to: place.to }) }]
         : [],

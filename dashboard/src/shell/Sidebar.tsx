@@ -8,7 +8,7 @@ import { quotasQuery } from "@/api/engine";
 import type { Environment } from "@/api/identity";
 import { problemsQuery } from "@/api/problems";
 import { runningJobsQuery } from "@/api/jobs";
-import { signOut, useSession } from "@/api/session";
+import { signOut, useRole, useSession } from "@/api/session";
 import { Keys } from "@/components/feedback/Keys";
 import { count } from "@/lib/words/numbers";
 import { useLive } from "@/api/live";
@@ -17,6 +17,7 @@ import {
   ENDPOINTS,
   EVENT_TYPES,
   GROUPS,
+  isOpenTo,
   JOBS,
   OVERVIEW,
   type Place,
@@ -31,6 +32,7 @@ interface Props {
 }
 
 export function Sidebar({ environment, onHelp }: Props) {
+  const role = useRole();
   const { data: quotas } = useQuery({ ...quotasQuery, staleTime: 60_000 });
   const { data: problems } = useQuery({ ...problemsQuery, staleTime: 60_000 });
   const running = useQuery(runningJobsQuery);
@@ -60,9 +62,11 @@ export function Sidebar({ environment, onHelp }: Props) {
         {GROUPS.map((group) => (
           <div key={group.label} className={classes.group}>
             <span className={classes.groupLabel}>{group.label}</span>
-            {group.places.map((place) => (
-              <Item key={place.to} place={place} count={counts[place.to] || undefined} />
-            ))}
+            {group.places
+              .filter((place) => isOpenTo(role, place))
+              .map((place) => (
+                <Item key={place.to} place={place} count={counts[place.to] || undefined} />
+              ))}
           </div>
         ))}
       </nav>

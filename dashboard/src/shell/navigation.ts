@@ -5,11 +5,13 @@ import {
   IconLayoutDashboard,
   IconListCheck,
   IconMail,
+  IconServer2,
   IconSettings,
   IconStack2,
   IconTags,
   IconWebhook,
 } from "@tabler/icons-react";
+import { may, type Permission, type Role } from "@/lib/permissions";
 
 export interface Place {
   to: string;
@@ -17,6 +19,8 @@ export interface Place {
   icon: ComponentType<{ size?: number; stroke?: number }>;
   keys?: string;
   isExact?: boolean;
+  /** Permission without which the place is absent. */
+  needs?: Permission;
 }
 
 export const OVERVIEW: Place = {
@@ -52,6 +56,13 @@ export const QUEUES: Place = {
   keys: "g q",
 };
 export const JOBS: Place = { to: "/dashboard/jobs", label: "Jobs", icon: IconListCheck, keys: "g j" };
+export const NODES: Place = {
+  to: "/dashboard/nodes",
+  label: "Nodes",
+  icon: IconServer2,
+  keys: "g n",
+  needs: "nodes:read",
+};
 export const SETTINGS: Place = {
   to: "/dashboard/settings",
   label: "Settings",
@@ -59,13 +70,15 @@ export const SETTINGS: Place = {
   keys: "g s",
 };
 
-/**
- * Groups of the sidebar. A group for inbound follows Outbound once it exists. Nodes are absent: no role reads them, only an
- * API key with the scope operator:nodes.
- */
+/** Groups of the sidebar. A group for inbound follows Outbound once it exists. */
 export const GROUPS: { label: string; places: Place[] }[] = [
   { label: "Outbound", places: [MESSAGES, APPLICATIONS, ENDPOINTS, EVENT_TYPES] },
-  { label: "Engine", places: [QUEUES, JOBS] },
+  { label: "Engine", places: [QUEUES, JOBS, NODES] },
 ];
 
 export const PLACES: Place[] = [OVERVIEW, ...GROUPS.flatMap((group) => group.places), SETTINGS];
+
+/** Returns whether a role may read a place. */
+export function isOpenTo(role: Role | null, place: Place): boolean {
+  return place.needs === undefined || may(role, place.needs);
+}

@@ -277,11 +277,13 @@ async fn show_subject(api: &Api, tenant: Tenant, subject: &Subject, suspects: &[
     let of = |kind| ProblemSubject { kind, id: None, name: None, application_id: None, application_name: None };
     Ok(match subject {
         Subject::Endpoint(application, endpoint) => {
-            let url = suspects.iter().find(|known| known.id == *endpoint).map(|known| known.url.as_str().to_owned());
+            let known = suspects.iter().find(|known| known.id == *endpoint);
+            let described = known.and_then(|known| known.description.clone()).filter(|text| !text.is_empty());
+            let name = described.or_else(|| known.map(|known| known.url.as_str().to_owned()));
             let found = applications::find(&*api.store, tenant, *application).await?;
             ProblemSubject {
                 id: Some(endpoint.to_string()),
-                name: url,
+                name,
                 application_id: Some(application.to_string()),
                 application_name: found.map(|application| application.name),
                 ..of("endpoint")

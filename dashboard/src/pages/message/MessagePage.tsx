@@ -293,14 +293,7 @@ export function MessagePage() {
               select({ ...(selected ? { delivery: selected.endpoint_id } : {}), attempt: attemptId })
             }
           />
-          {attempt && (
-            <AttemptDetail
-              key={attempt.id}
-              attempt={attempt}
-              eventType={message.event_type}
-              payload={payload}
-            />
-          )}
+          {attempt && <AttemptDetail key={attempt.id} attempt={attempt} />}
         </div>
       </div>
       <ConfirmDialog

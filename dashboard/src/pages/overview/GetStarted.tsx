@@ -5,7 +5,7 @@ import { IconCircleCheckFilled, IconSend } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { applicationChoicesQuery, createApplication } from "@/api/applications";
-import { queryClient } from "@/api/client";
+import { queryClient, type Schemas } from "@/api/client";
 import { createEndpoint, endpointsQuery } from "@/api/endpoints";
 import { messageQuery, messagesQuery, sendMessage } from "@/api/messages";
 import { Command } from "@/components/code/Command";
@@ -63,7 +63,11 @@ export function GetStarted() {
             )}
           </Step>
           <Step number={2} state={state(2)} title="Add an endpoint" aside="Where its webhooks go">
-            {endpoint ? <code>{endpoint.url}</code> : application && <NewEndpoint appId={application.id} />}
+            {endpoint ? (
+              <code>{endpoint.type === "test_receiver" ? "Test receiver" : endpoint.url}</code>
+            ) : (
+              application && <NewEndpoint appId={application.id} />
+            )}
           </Step>
           <Step
             number={3}
@@ -160,10 +164,13 @@ function NewApplication() {
   );
 }
 
+/** An endpoint inside of the server, which shows what would arrive. */
+const TEST_RECEIVER = { type: "test_receiver", description: "Test receiver" } as const;
+
 function NewEndpoint({ appId }: { appId: string }) {
   const [url, setUrl] = useState("");
   const making = useMutation({
-    mutationFn: () => createEndpoint(appId, { url }),
+    mutationFn: (body: Schemas["CreateEndpoint"]) => createEndpoint(appId, body),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: ["endpoints"] }),
   });
   return (
@@ -171,7 +178,7 @@ function NewEndpoint({ appId }: { appId: string }) {
       className="stack-small"
       onSubmit={(event) => {
         event.preventDefault();
-        making.mutate();
+        making.mutate({ url });
       }}
     >
       <div className="row-wrap">
@@ -190,9 +197,14 @@ function NewEndpoint({ appId }: { appId: string }) {
         </Button>
       </div>
       <ActError error={making.error} />
-      <span className="small ink-3">
-        No receiver yet? This command prints each webhook that arrives at port 8485:
-      </span>
+      <div className="row-wrap">
+        <span className="small ink-3">No receiver yet?</span>
+        <Button loading={making.isPending} onClick={() => making.mutate(TEST_RECEIVER)}>
+          Use a test receiver
+        </Button>
+        <span className="small ink-3">It is inside of the server, and shows what arrives.</span>
+      </div>
+      <span className="small ink-3">Or let this command print each webhook that arrives at port 8485:</span>
       <Command text="hookstream sink" />
     </form>
   );

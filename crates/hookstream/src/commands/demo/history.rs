@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, TryStreamExt};
 use hookstream_cli::api::ApiClient;
 use hookstream_model::base::time::Clock;
-use futures_util::{StreamExt, TryStreamExt};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 

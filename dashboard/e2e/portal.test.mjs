@@ -1,0 +1,120 @@
+// The portal in a page of another origin, as a customer sees it.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, describe, test } from "node:test";
+import { findings } from "./axe.mjs";
+import { openPage, startBrowser, startReceiver, startServer, until } from "./server.mjs";
+
+describe("portal", { timeout: 300_000 }, () => {
+  let server, browser, receiver, host, access;
+  before(async () => {
+    [server, browser, receiver] = await Promise.all([startServer(), startBrowser(), startReceiver()]);
+    await server.call("POST", "/applications", { name: "Saltmarsh", uid: "saltmarsh" });
+    await server.call("POST", "/event-types", {
+      name: "order.created",
+      json_schema: JSON.stringify({ type: "object", properties: { order_id: { type: "string" } } }),
+    });
+    access = await server.call("POST", "/applications/saltmarsh/portal-access");
+    // The page of the product that embeds the portal.
+    host = createServer((request, response) => {
+      if (request.url === "/access") {
+        void server
+          .call("POST", "/applications/saltmarsh/portal-access")
+          .then(({ url }) => response.end(url));
+        return;
+      }
+      response.setHeader("content-type", "text/html; charset=utf-8");
+      response.end(`<!doctype html><title>Host</title><h1>Tallyforge</h1>
+        <script src="${server.url}/portal/hookstream-portal.js"></script>
+        <hookstream-portal primaryColor="0f766e" locale="de" url="${access.url}"></hookstream-portal>
+        <script>document.querySelector("hookstream-portal").renew = () => fetch("/access").then((answer) => answer.text());</script>`);
+    });
+    await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
+  });
+  after(async () => {
+    await browser?.close();
+    await new Promise((resolve) => host.close(resolve));
+    await Promise.all([server?.stop(), receiver?.stop()]);
+  });
+  // Another host name makes another origin and site than that of the server.
+  const hostUrl = () => `http://localhost:${host.address().port}`;
+  const frameOf = (page) => page.frameLocator("iframe");
+
+  test("no page embeds it before its origin is allowed", async () => {
+    const page = await openPage(browser);
+    await page.goto(hostUrl());
+    await page.waitForTimeout(1_000);
+    assert.equal(await frameOf(page).getByRole("heading", { name: "Endpunkte" }).count(), 0);
+    await page.context().close();
+  });
+
+  test("a customer adds an endpoint, gets a test event, and sees it arrive", async () => {
+    const { environments } = await server.call("GET", "/environments");
+    await server.call("PATCH", `/environments/${environments[0].id}`, { portal_frame_origins: [hostUrl()] });
+    const page = await openPage(browser);
+    await page.goto(hostUrl());
+    const frame = frameOf(page);
+    await frame.getByRole("heading", { name: "Endpunkte" }).waitFor();
+    const accent = await frame.locator("html").evaluate((root) => root.style.getPropertyValue("--accent"));
+    assert.equal(accent, "#0f766e");
+    await until(
+      async () => (await page.locator("iframe").evaluate((one) => one.style.height)) !== "",
+      "a height",
+    );
+    await frame.getByRole("button", { name: "Endpunkt hinzufügen" }).first().click();
+    await frame.getByLabel("URL").fill(receiver.url);
+    await frame.getByRole("button", { name: "Hinzufügen", exact: true }).click();
+    await frame.getByRole("button", { name: "Testereignis senden" }).click();
+    await until(() => receiver.requests.length === 1, "the test event arrived");
+    await frame.getByText("Angekommen").first().waitFor();
+    assert.deepEqual(page.problems, []);
+    const portal = page.frames().find((one) => one.url().includes("/portal"));
+    assert.ok(!portal.url().includes("token="), portal.url());
+    assert.deepEqual(await findings(portal), []);
+    // The token ends; the product's page is asked for another, and nothing is lost from view.
+    await portal.evaluate(() => sessionStorage.setItem("hookstream.portal.token", "ended"));
+    await page.evaluate(() =>
+      document
+        .querySelector("iframe")
+        .contentWindow.postMessage({ type: "hookstream:token", token: "ended" }, "*"),
+    );
+    await frame.getByRole("link", { name: "Nachrichten" }).click();
+    await frame.getByText("hookstream.test").first().waitFor();
+    await page.context().close();
+  });
+
+  test("every page is accessible, in each language and at phone width", async () => {
+    for (const [locale, width] of [
+      ["en", 1160],
+      ["es", 390],
+      ["ja", 390],
+      ["de", 1160],
+    ]) {
+      const page = await openPage(browser, { viewport: { width, height: 800 } });
+      const { url } = await server.call("POST", "/applications/saltmarsh/portal-access");
+      await page.goto(url.replace("#", `&locale=${locale}&darkMode=${width === 390}#`));
+      await page.getByRole("main").getByRole("link").first().waitFor();
+      for (const place of ["#/endpoints", "#/messages", "#/catalogue", "#/catalogue/order.created"]) {
+        await page.evaluate((hash) => (location.hash = hash), place);
+        await page.waitForLoadState("networkidle");
+        assert.deepEqual(await findings(page), [], `${locale} ${place}`);
+      }
+      assert.equal(
+        await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+        true,
+        locale,
+      );
+      assert.deepEqual(page.problems, []);
+      await page.context().close();
+    }
+  });
+
+  test("its token opens nothing else", async () => {
+    for (const path of ["/applications", "/messages", "/auth/session", "/environments"]) {
+      const answer = await fetch(`${server.url}/v1${path}`, {
+        headers: { authorization: `Bearer ${access.token}` },
+      });
+      assert.equal(answer.status, 401, path);
+    }
+  });
+});

@@ -1,0 +1,128 @@
+// What the browser tests need: a server of the real binary, receivers, and Chromium.
+import { chromium } from "playwright-core";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** The binary under test, built with the dashboard. */
+const BINARY = process.env.HOOKSTREAM ?? new URL("../../target/debug/hookstream", import.meta.url).pathname;
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const PASSWORD = "plum teapot gravel seven";
+
+/** Starts a server with an empty store, and returns its addresses and the way to end it. */
+export async function startServer() {
+  const data = mkdtempSync(join(tmpdir(), "hookstream-e2e-"));
+  const database = process.env.HOOKSTREAM_E2E_DATABASE;
+  const store = database ? ["--database-url", database] : ["--data-dir", data];
+  const child = spawn(
+    BINARY,
+    ["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8", "--log", "warn", ...store],
+    {
+      env: { ...process.env, HOOKSTREAM_ENCRYPTION_KEY: "11".repeat(32) },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  let text = "";
+  child.stdout.on("data", (chunk) => (text += chunk));
+  child.stderr.on("data", (chunk) => (text += chunk));
+  const found = await until(
+    () => {
+      const key = /hs_live_[0-9a-f]{64}/.exec(text)?.[0];
+      const url = /is ready at (\S+)/.exec(text)?.[1];
+      const token = /setup#token=(\S+)/.exec(text)?.[1];
+      if (child.exitCode !== null) throw new Error(`the server ended: ${text}`);
+      return key && url && token ? { key, url, setup: `${url}/setup#token=${token}` } : null;
+    },
+    "the server is ready",
+    60_000,
+  );
+  return {
+    ...found,
+    /** Calls the API with the first key. */
+    async call(method, path, body) {
+      const response = await fetch(`${found.url}/v1${path}`, {
+        method,
+        headers: { "x-api-key": found.key, "content-type": "application/json" },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const answer = await response.json();
+      if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
+      return answer;
+    },
+    async stop() {
+      const ended = new Promise((resolve) => child.on("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+      rmSync(data, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Starts a receiver on loopback. `status` may be changed while it runs. */
+export async function startReceiver() {
+  const receiver = { status: 204, requests: [], url: "", stop: () => undefined };
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk));
+    request.on("end", () => {
+      receiver.requests.push({ headers: request.headers, body });
+      response.writeHead(receiver.status).end();
+    });
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  receiver.url = `http://127.0.0.1:${server.address().port}/webhooks`;
+  receiver.stop = () => new Promise((resolve) => server.close(resolve));
+  return receiver;
+}
+
+/** Starts Chromium. */
+export function startBrowser() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/** Opens a page of a browser of its own, which fails the test on script errors and on refusals of the content policy. */
+export async function openPage(browser, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.problems = [];
+  page.on("pageerror", (error) => page.problems.push(error.message));
+  page.on("console", (message) => {
+    if (/Content Security Policy|Uncaught/.test(message.text())) page.problems.push(message.text());
+  });
+  page.setDefaultTimeout(20_000);
+  return page;
+}
+
+/** Creates the owner's account with the set-up link. */
+export async function setUp(page, server, email = "owner@example.com") {
+  await page.goto(server.setup);
+  await page.getByLabel("Email").fill(email);
+  await page.getByLabel("Name").fill("The Owner");
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Create account" }).click();
+  await page.waitForURL(/\/dashboard/);
+}
+
+/** Waits until `ask` returns something. */
+export async function until(ask, what, timeout = 20_000) {
+  const end = Date.now() + timeout;
+  for (;;) {
+    const found = await ask();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`not within ${timeout} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
