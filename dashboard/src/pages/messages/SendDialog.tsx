@@ -46,6 +46,7 @@ export function SendDialog({ isOpen, onClose, applicationId }: Props) {
         {applicationId === undefined && (
           <Select
             label="Application"
+            data-autofocus
             searchable
             data={applications.map((one) => ({ value: one.id, label: one.name }))}
             value={appId}
