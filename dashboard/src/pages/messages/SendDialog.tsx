@@ -47,6 +47,7 @@ export function SendDialog({ isOpen, onClose, applicationId }: Props) {
           <Select
             label="Application"
             data-autofocus
+            openOnFocus={false}
             searchable
             data={applications.map((one) => ({ value: one.id, label: one.name }))}
             value={appId}
