@@ -1,5 +1,6 @@
 /** Health of the last day as bars of half hours. Height is what fell due; red from the top is what has not arrived. */
 import { Tooltip } from "@mantine/core";
+import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, type ReactNode, useState } from "react";
 import { count } from "@/lib/words/numbers";
 import { timeOfDay } from "@/lib/words/times";
@@ -17,6 +18,7 @@ interface Props {
 
 export function HealthStrip({ buckets, height = 24, hrefOf, isOneStop = false }: Props) {
   const bars = barsOf(buckets, height);
+  const navigate = useNavigate();
   const [shown, setShown] = useState<number | null>(null);
   const current = shown === null ? undefined : buckets[shown];
   const strip = (
@@ -42,6 +44,11 @@ export function HealthStrip({ buckets, height = 24, hrefOf, isOneStop = false }:
             className={classes.slot}
             aria-label={wordsOf(bucket)}
             tabIndex={!isOneStop && index === buckets.length - 1 ? 0 : -1}
+            onClick={(event) => {
+              if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+              event.preventDefault();
+              void navigate({ href: hrefOf(bucket) });
+            }}
             onPointerEnter={() => setShown(index)}
             onFocus={() => setShown(index)}
             onBlur={() => setShown(null)}

@@ -19,6 +19,8 @@ import { RowKeys } from "@/components/table/RowKeys";
 import { type FilterField, formatFilters, parseFilters } from "@/lib/filters";
 import { listOf } from "@/lib/json/json";
 import { counted } from "@/lib/words/numbers";
+import { SortAgain } from "@/components/table/SortAgain";
+import { useStableOrder } from "@/components/table/stable-order";
 import { useKeys } from "@/shell/keys";
 import { columns, EndpointCard } from "./columns";
 import { matches, type Row, rowsOf, VIEWS } from "./rows";
@@ -31,10 +33,14 @@ export function Endpoints() {
   const { data: eventTypes } = useQuery(eventTypesQuery);
   const [focused, setFocused] = useState<Row | null>(null);
   useLive("endpoints", () => void Promise.all([list.refetch(), problems.refetch()]));
-  const rows = useMemo(
+  const sorted = useMemo(
     () => rowsOf(list.data?.endpoints ?? [], problems.data?.problems ?? []),
     [list.data, problems.data],
   );
+  // Problems say which endpoints come first, so the order counts from when both are there.
+  const isReady = list.isSuccess && !problems.isPending;
+  const order = useStableOrder(sorted, (row) => row.id, String(isReady));
+  const { rows } = order;
   const fields = useMemo(
     () => fieldsOf(rows, eventTypes?.map((type) => type.name) ?? []),
     [rows, eventTypes],
@@ -80,7 +86,11 @@ export function Endpoints() {
         }))}
         selected={view?.name ?? ""}
         onSelect={(name) => go({ ...search, view: name })}
-        aside="Those that need you first, then by traffic"
+        aside={
+          <SortAgain isStale={order.isStale} onSort={order.sort}>
+            Those that need you first, then by traffic
+          </SortAgain>
+        }
       />
       <FilterBar
         fields={fields}
@@ -109,7 +119,7 @@ export function Endpoints() {
           hrefOf={(row) => `/dashboard/endpoints/${row.application_id}/${row.id}`}
           cardOf={(row) => <EndpointCard row={row} />}
           cardHeight={92}
-          isLoading={list.isPending}
+          isLoading={list.isPending || problems.isPending}
           onFocusRow={setFocused}
           empty={<Nothing hasEndpoints={rows.length > 0} onClear={() => go({})} />}
           footer={

@@ -15,6 +15,8 @@ import { Page, Title } from "@/components/page/Page";
 import { circuitState, plainState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { PlainTable } from "@/components/table/PlainTable";
+import { SortAgain } from "@/components/table/SortAgain";
+import { useStableOrder } from "@/components/table/stable-order";
 import { Countdown } from "@/components/time/Countdown";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { shortId } from "@/lib/words/ids";
@@ -31,9 +33,11 @@ export function Queues() {
   const { data: overview } = useQuery(overviewQuery);
   useLive("lanes", () => void lanes.refetch());
   const endpoints = new Map(all.data?.endpoints.map((one) => [one.id, one]));
-  const rows = [...(lanes.data?.lanes ?? [])].sort(
+  const longest = [...(lanes.data?.lanes ?? [])].sort(
     (a, b) => waitingOf(b) - waitingOf(a) || b.in_flight - a.in_flight,
   );
+  const order = useStableOrder(longest, (lane) => lane.endpoint_id);
+  const { rows } = order;
   const words = queuesTitle(rows);
   return (
     <Page crumbs={[{ label: "Delivery queues" }]} actions={<LiveState canPause />}>
@@ -73,7 +77,9 @@ export function Queues() {
                   `${counted(lanes.data.left_out, "shorter queue is", "shorter queues are")} left out.`}
               </span>
               {rows.length > 0 && (
-                <span>Lengths are to the square root, so that small queues stay visible.</span>
+                <SortAgain isStale={order.isStale} onSort={order.sort}>
+                  Lengths are to the square root, so that small queues stay visible.
+                </SortAgain>
               )}
             </p>
           </Card>

@@ -46,6 +46,8 @@ export function SendDialog({ isOpen, onClose, applicationId }: Props) {
         {applicationId === undefined && (
           <Select
             label="Application"
+            data-autofocus
+            openOnFocus={false}
             searchable
             data={applications.map((one) => ({ value: one.id, label: one.name }))}
             value={appId}

@@ -10,6 +10,8 @@ import { Card } from "@/components/page/Card";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { circuitState } from "@/components/status/states";
 import { isMissed, problemState, subjectWords, waitingWords } from "@/components/status/problem-words";
+import { SortAgain } from "@/components/table/SortAgain";
+import { useStableOrder } from "@/components/table/stable-order";
 import { Countdown } from "@/components/time/Countdown";
 import { ExactOnHover, SinceTime } from "@/components/time/RelativeTime";
 import { Sentence } from "@/components/time/Sentence";
@@ -22,7 +24,12 @@ import classes from "./Overview.module.css";
 
 const SHOWN = 6;
 
-export function Problems({ problems, isPartial }: { problems: Problem[]; isPartial: boolean }) {
+/** A problem is known by what it is about: an endpoint has one at most. */
+const keyOf = ({ kind, subject }: Problem) => subject.id ?? kind;
+
+export function Problems({ problems: worstFirst, isPartial }: { problems: Problem[]; isPartial: boolean }) {
+  const order = useStableOrder(worstFirst, keyOf);
+  const problems = order.rows;
   const shown = problems.slice(0, SHOWN);
   const ofEndpoints = shown.filter((one) => one.subject.kind === "endpoint");
   const healths = useQueries({
@@ -34,11 +41,18 @@ export function Problems({ problems, isPartial }: { problems: Problem[]; isParti
   });
   const more = problems.length - shown.length;
   return (
-    <Card title="What is wrong now" aside="Most affected first">
+    <Card
+      title="What is wrong now"
+      aside={
+        <SortAgain isStale={order.isStale} onSort={order.sort}>
+          Most affected first
+        </SortAgain>
+      }
+    >
       <ul className={classes.problems}>
         {shown.map((problem, index) => (
           <Row
-            key={`${problem.kind} ${problem.subject.id ?? ""}`}
+            key={keyOf(problem)}
             problem={problem}
             health={healths.get(problem.subject.id ?? "")}
             isFirst={index === 0}

@@ -17,6 +17,11 @@ const VERBS: Record<string, string> = {
   sign_out: "signed out",
   retry: "sent again",
   test: "tested",
+  recover: "recover started",
+  replay: "replay started",
+  cancel: "cancelled",
+  accept: "accepted",
+  make_owner: "made an owner",
 };
 
 /** Fields as a page names them, where their name in the API says it less well. */
