@@ -25,7 +25,7 @@ use crate::{
         vault::Vault,
     },
     delivery::{
-        cluster::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
+        cluster::{Audience, LeaseRenewal, Node, NodeReport, NodeSelf, Nudge, Relayed},
         consistency::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
@@ -96,6 +96,18 @@ impl Cluster for NonDurableStore {
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
         self.0.nudges()
+    }
+
+    async fn relay(&self, audience: Audience, texts: Vec<String>) -> Result<(), Error> {
+        self.0.relay(audience, texts).await
+    }
+
+    fn relayed(&self) -> Option<broadcast::Receiver<Relayed>> {
+        self.0.relayed()
+    }
+
+    fn listen_to_stream(&self, wanted: bool) {
+        self.0.listen_to_stream(wanted);
     }
 }
 
