@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn incomplete_handshake_is_refused() {
-        for missing in 0..GOOD.len() {
-            let headers: Vec<_> = GOOD.into_iter().enumerate().filter(|(place, _)| *place != missing).map(|(_, header)| header).collect();
-            assert!(handshake(&headers).is_err(), "without {}", GOOD[missing].0);
+        for (missing, _) in GOOD {
+            let headers: Vec<_> = GOOD.into_iter().filter(|(name, _)| *name != missing).collect();
+            assert!(handshake(&headers).is_err(), "without {missing}");
         }
         for (name, value) in
             [("connection", "close"), ("upgrade", "h2c"), ("sec-websocket-version", "8"), ("sec-websocket-key", "c2hvcnQ=")]

@@ -132,7 +132,11 @@ impl Realtime {
 
     /// Sets the environments with a listener on another node.
     pub(crate) fn set_elsewhere(&self, elsewhere: Elsewhere) {
-        self.change_wanted(|wanted| std::mem::replace(&mut wanted.elsewhere, elsewhere.clone()) != elsewhere);
+        self.change_wanted(|wanted| {
+            let is_changed = wanted.elsewhere != elsewhere;
+            wanted.elsewhere = elsewhere;
+            is_changed
+        });
     }
 
     /// Changes the wanted environments. Returns the result of `change`: whether anything changed.
