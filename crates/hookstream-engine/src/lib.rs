@@ -115,6 +115,7 @@ impl Handle {
         core.tasks.spawn(crate::realtime::relay::receive(Arc::clone(&core), Arc::clone(&outbox)));
         core.tasks.spawn(crate::realtime::distribute::run(Arc::clone(&core), outbox));
         core.tasks.spawn(crate::upkeep::retention::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::text_index::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));

@@ -43,7 +43,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
         ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
         ("GET", "/applications/{appId}/endpoints/{id}/attempts" | "/attempts") => read(Messages),
-        ("GET", "/messages" | "/messages/{msgId}" | "/messages/{msgId}/explain") => read(Messages),
+        ("GET", "/messages" | "/messages/counts" | "/messages/{msgId}" | "/messages/{msgId}/explain") => read(Messages),
         ("POST", "/applications/{appId}/endpoints/{id}/reset-circuit") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/test") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/recover" | "/applications/{appId}/endpoints/{id}/replay") => write(Jobs),

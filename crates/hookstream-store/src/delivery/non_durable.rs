@@ -17,7 +17,7 @@ use hookstream_model::{
 use tokio::sync::broadcast;
 
 use crate::{
-    Cluster, Deliveries, Error, History, Retention, Store,
+    Cluster, Deliveries, Error, History, Retention, Store, TextIndex,
     db::{
         installation_quotas::InstallationQuotas,
         listeners::Listeners,
@@ -200,6 +200,9 @@ impl History for NonDurableStore {
         self.0.check_consistency().await
     }
 }
+
+/// Discarded messages have no words.
+impl TextIndex for NonDurableStore {}
 
 #[async_trait]
 impl Retention for NonDurableStore {

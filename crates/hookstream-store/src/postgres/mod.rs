@@ -14,6 +14,7 @@ pub(crate) mod deliveries;
 pub(crate) mod history;
 pub(crate) mod retention;
 
+mod text_index;
 mod transfer;
 
 use std::{

@@ -60,7 +60,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
-        "explainMessage" | "explainMessageById" | "exportAuditLog" | "openWebSocket" | "openStream" => Value::Null,
+        "explainMessage" | "explainMessageById" | "exportAuditLog" | "openWebSocket" | "openStream" | "countMessages" => Value::Null,
         "revealSigningSecret" | "revealPortalSecret" => Value::Null,
         _ => return None,
     })
