@@ -119,20 +119,20 @@ mod behaviour {
         let check = async |text: &str, expected: &[MessageId]| {
             assert_eq!(found_by(&*world.store, world.tenant, text).await, expected, "{text}");
         };
-        check("ada", &[second, first]);
-        check("ADA lovelace", &[first]);
-        check("lovelace, Ada", &[first]);
-        check("ada@example.com", &[first]);
-        check("ord_7f3a-99", &[first]);
-        check("ord_7f3", &[]);
-        check("ord_7f3*", &[first]);
-        check("café été", &[second]);
-        check("customer", &[second, first]);
-        check("order-77", &[second]);
-        check("order.made", &[second]);
-        check(&first.to_string(), &[first]);
-        check(&format!("{}*", &second.to_string()[..20]), &[second]);
-        check("ada nobody", &[]);
+        check("ada", &[second, first]).await;
+        check("ADA lovelace", &[first]).await;
+        check("lovelace, Ada", &[first]).await;
+        check("ada@example.com", &[first]).await;
+        check("ord_7f3a-99", &[first]).await;
+        check("ord_7f3", &[]).await;
+        check("ord_7f3*", &[first]).await;
+        check("café été", &[second]).await;
+        check("customer", &[second, first]).await;
+        check("order-77", &[second]).await;
+        check("order.made", &[second]).await;
+        check(&first.to_string(), &[first]).await;
+        check(&format!("{}*", &second.to_string()[..20]), &[second]).await;
+        check("ada nobody", &[]).await;
         // Syntax of full-text engines is text like any other.
         for text in [
             "ada OR lovelace",
@@ -146,8 +146,8 @@ mod behaviour {
         ] {
             found_by(&*world.store, world.tenant, text).await;
         }
-        check("ada | lovelace", &[first]);
-        check("ada & !byron", &[second]);
+        check("ada | lovelace", &[first]).await;
+        check("ada & !byron", &[second]).await;
     }
 
     pub(super) async fn other_tenants_and_applications_are_not_found(world: &Fixture) {

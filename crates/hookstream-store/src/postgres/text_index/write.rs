@@ -42,13 +42,10 @@ const FORGET_SLICE: i64 = 500;
 pub(super) async fn index(pool: &Pool, slice: IndexSlice) -> Result<Indexed, Error> {
     let connection = connect(pool, OPERATION).await?;
     let since = *slice.since.as_bytes();
-    let stored = match tables::state(&connection).await? {
-        Some(stored) => stored,
-        None => {
-            tables::create_progress(&connection).await?;
-            connection.execute(BEGIN, &[(&Uuid::from_bytes(since), Type::UUID)]).await?;
-            return Ok(Indexed { messages: 0, is_caught_up: false });
-        }
+    let Some(stored) = tables::state(&connection).await? else {
+        tables::create_progress(&connection).await?;
+        connection.execute(BEGIN, &[(&Uuid::from_bytes(since), Type::UUID)]).await?;
+        return Ok(Indexed { messages: 0, is_caught_up: false });
     };
     // Nothing is kept from before `since`, so a gap up to there is no loss.
     let state = if stored.until < since { IndexState { since, until: since } } else { stored };
