@@ -381,6 +381,41 @@ pub(crate) struct MessageQuery {
     pub(crate) env_id: Option<String>,
 }
 
+/// Filter of messages to count.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CountQuery {
+    /// Only messages with this status: `pending`, `delivered`, `failed` or `skipped`. Separate several values with commas, or repeat the
+    /// parameter.
+    status: Option<String>,
+    /// Only messages of this event type. Separate several values with commas, or repeat the parameter.
+    event_type: Option<String>,
+    /// Only messages with a delivery to this endpoint, by its id.
+    endpoint_id: Option<String>,
+    /// Only messages with this `event_id`.
+    event_id: Option<String>,
+    /// Only messages with this channel.
+    channel: Option<String>,
+    /// Only messages accepted at this time or later: ISO 8601 with an offset.
+    since: Option<String>,
+    /// Only messages accepted before this time: ISO 8601 with an offset.
+    until: Option<String>,
+    /// Only messages that contain all of these words, as in the list of messages.
+    search: Option<String>,
+    /// Id of the caller's organization. Another one is answered 404.
+    org_id: Option<String>,
+    /// Id of the caller's environment. Another one is answered 404.
+    env_id: Option<String>,
+}
+
+impl From<CountQuery> for MessageQuery {
+    fn from(query: CountQuery) -> Self {
+        let CountQuery { status, event_type, endpoint_id, event_id, channel, since, until, search, org_id, env_id } = query;
+        let (limit, cursor, direction) = (None, None, None);
+        Self { limit, cursor, direction, status, event_type, endpoint_id, event_id, channel, since, until, search, org_id, env_id }
+    }
+}
+
 /// Messages read at once for counting.
 const COUNT_PAGE: usize = 1_000;
 /// Time limit of counting, and maximum number of pages: each examines at most 5,000 messages.
@@ -491,22 +526,23 @@ pub(crate) async fn list_all(
 
 /// Count messages of an environment
 ///
-/// The parameters are those of listing messages. Counting stops after about a second and a half; then `is_exact` is false and the newest
+/// The filters are those of listing messages. Counting stops after about a second and a half; then `is_exact` is false and the newest
 /// messages are counted.
 #[utoipa::path(
     get, path = "/messages/counts", operation_id = "countMessages", tag = "Messages",
-    params(MessageQuery),
+    params(CountQuery),
     responses((status = 200, description = "Number of messages by status.", body = MessageCounts))
 )]
 pub(crate) async fn count_all(
     State(api): State<Api>,
     caller: Caller,
-    SeveralParams(query): SeveralParams<MessageQuery>,
+    SeveralParams(query): SeveralParams<CountQuery>,
 ) -> Result<Json<MessageCounts>, ApiError> {
+    let query = MessageQuery::from(query);
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let begun = Instant::now();
     let (mut search, text) = search_of(caller.tenant, None, &query)?;
-    (search.limit, search.payloads, search.range.direction) = (COUNT_PAGE, Payloads::LeftOut, Direction::Older);
+    (search.limit, search.payloads) = (COUNT_PAGE, Payloads::LeftOut);
     let (mut counts, mut next, mut state) = (StatusCounts::default(), None, None);
     for _ in 0..COUNT_PAGES {
         let range = continued(search.range.clone(), next);

@@ -29,11 +29,11 @@ pub struct Words(BTreeSet<String>);
 impl Words {
     /// Adds the words of a text as it is.
     pub fn add(&mut self, text: &str) {
-        for word in split(text).filter(|word| word.chars().nth(WORD_MIN - 1).is_some()) {
+        for word in split(text).map(normal).filter(|word| is_indexed(word)) {
             if self.0.len() >= WORDS_OF_MESSAGE {
                 return;
             }
-            self.0.insert(normal(word));
+            self.0.insert(word);
         }
     }
 
@@ -95,7 +95,7 @@ impl TextQuery {
                 return Err(InvalidField::new("search", problem));
             }
             let word = QueryWord { text: normal(word), is_prefix };
-            if length >= WORD_MIN && !words.contains(&word) {
+            if is_indexed(&word.text) && !words.contains(&word) {
                 words.push(word);
             }
         }
@@ -114,6 +114,11 @@ impl TextQuery {
 /// Returns the runs of letters, digits and `_`.
 fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// Returns whether a word is long enough for the index.
+fn is_indexed(word: &str) -> bool {
+    word.chars().nth(WORD_MIN - 1).is_some()
 }
 
 /// Returns the indexed form of a word. Lower case may consist of several characters, of which only letters, digits and

@@ -61,8 +61,8 @@ pub trait TextIndex: History {
         Ok(None)
     }
 
-    /// Removes the days before `from` from the index, and more, oldest first, until the index takes at most `bytes`. The
-    /// day that is being indexed stays.
+    /// Removes the days before `from` from the index, and more, oldest first, until the index takes at most `bytes` or only
+    /// its newest day is left.
     async fn trim_text_index(&self, from: Day, bytes: u64) -> Result<(), Error> {
         let _ = (from, bytes);
         Ok(())

@@ -45,7 +45,7 @@ use crate::{
         space::Space,
         writer::Writer,
     },
-    sqlite::text_index::Indexer,
+    sqlite::text_index::Index,
 };
 
 /// The only node.
@@ -70,8 +70,8 @@ pub struct SqliteStore {
     vault: Vault,
     quotas: InstallationQuotas,
     listeners: Listeners,
-    /// Writer of the index of words, if there is a directory.
-    indexer: Option<Arc<Mutex<Indexer>>>,
+    /// Index of words, if there is a directory.
+    text_index: Option<Index>,
     /// State of the free disk space, if there is a directory.
     space: Option<Arc<Space>>,
     /// Background thread and lock of the directory, if there is one.
@@ -101,7 +101,7 @@ impl SqliteStore {
             space: Some(space),
             known,
             node: Mutex::default(),
-            indexer: Some(Arc::new(Mutex::new(Indexer::new(directory.to_owned())))),
+            text_index: Some(Index::of(directory)),
             directory: Some(directory.to_owned()),
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),

@@ -254,8 +254,14 @@ mod behaviour {
         let state = world.store.text_index_state().await.expect("read").expect("an index");
         assert_eq!(state.since, *MessageId::before_all_at(NOON.day().start()).as_bytes());
         assert_eq!(found_by(&*world.store, world.tenant, "needle").await, [after]);
+        // The newest day leaves as well, once it is old.
+        let other = publish(world, NOON + DAY, "\"needle\"").await;
+        world.store.trim_text_index((NOON + DAY).day(), u64::MAX).await.expect("trimmed");
+        assert_eq!(found_by(&*world.store, world.tenant, "needle").await, []);
+        assert_eq!(index(&*world.store, NOON + DAY + SECOND * 30).await, 1);
+        assert_eq!(found_by(&*world.store, world.tenant, "needle").await, [other]);
         // The messages of a dropped day are not found, whatever the index has.
-        world.store.drop_days_before((NOON + DAY).day()).await.expect("dropped");
+        world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
         assert_eq!(found_by(&*world.store, world.tenant, "needle").await, []);
     }
 

@@ -125,7 +125,7 @@ async fn entries(connection: &Connection, day: Day, from: IdBytes, end: IdBytes,
     Ok(entries)
 }
 
-/// Removes old days, and more until the index is small enough. The newest day stays.
+/// Removes the days before `from`, and more until the index is small enough; the newest day stays then.
 pub(super) async fn trim(pool: &Pool, from: Day, bytes: u64) -> Result<(), Error> {
     let connection = connect(pool, OPERATION).await?;
     let Some(state) = tables::state(&connection).await? else { return Ok(()) };
@@ -134,10 +134,11 @@ pub(super) async fn trim(pool: &Pool, from: Day, bytes: u64) -> Result<(), Error
         sizes.push((day, tables::size(&connection, day).await?));
     }
     let mut total: u64 = sizes.iter().map(|(_, size)| size).sum();
-    sizes.pop();
+    let newest = sizes.last().map(|(day, _)| *day);
     let mut kept_from = from;
     for (day, size) in sizes {
-        if day >= from && total <= bytes {
+        let is_too_large = total > bytes && Some(day) != newest;
+        if day >= from && !is_too_large {
             break;
         }
         // The interval first: a search must not rely on a day that is gone.

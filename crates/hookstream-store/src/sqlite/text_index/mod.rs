@@ -5,7 +5,10 @@ mod file;
 mod find;
 mod write;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use hookstream_model::{
@@ -16,7 +19,7 @@ use hookstream_model::{
     outbound::text_search::TextQuery,
 };
 
-pub(crate) use self::write::Indexer;
+use self::write::{Indexer, Reached};
 use crate::{
     db::error::Error,
     delivery::{
@@ -27,27 +30,41 @@ use crate::{
     sqlite::SqliteStore,
 };
 
+/// Index of a store with a directory. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    indexer: Arc<Mutex<Indexer>>,
+    state: Arc<Reached>,
+}
+
+impl Index {
+    pub(crate) fn of(directory: &Path) -> Self {
+        let state = Arc::<Reached>::default();
+        Self { indexer: Arc::new(Mutex::new(Indexer::new(directory.to_owned(), Arc::clone(&state)))), state }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Indexer> {
+        self.indexer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl SqliteStore {
     /// Runs work on the index in the blocking pool. Returns `None` for a store in memory, which has no index.
     async fn with_indexer<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Indexer) -> Result<T, Error> + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let Some(indexer) = self.indexer.clone() else { return Ok(None) };
-        let done = tokio::task::spawn_blocking(move || work(&mut lock(&indexer))).await;
+        let Some(index) = self.text_index.clone() else { return Ok(None) };
+        let done = tokio::task::spawn_blocking(move || work(&mut index.lock())).await;
         done.map_err(|cause| Error::Failed { operation: "index messages", cause: cause.into() })?.map(Some)
     }
-}
-
-fn lock(indexer: &Arc<Mutex<Indexer>>) -> std::sync::MutexGuard<'_, Indexer> {
-    indexer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
 impl TextIndex for SqliteStore {
     async fn index_text(&self, slice: IndexSlice) -> Result<Option<Indexed>, Error> {
-        let Some(indexer) = self.indexer.clone() else { return Ok(None) };
-        self.readers.days(move |days| lock(&indexer).index(days, slice)).await.map(Some)
+        let Some(index) = self.text_index.clone() else { return Ok(None) };
+        self.readers.days(move |days| index.lock().index(days, slice)).await.map(Some)
     }
 
     async fn trim_text_index(&self, from: Day, bytes: u64) -> Result<(), Error> {
@@ -63,7 +80,10 @@ impl TextIndex for SqliteStore {
     }
 
     async fn text_index_state(&self) -> Result<Option<IndexState>, Error> {
-        Ok(self.with_indexer(Indexer::state).await?.flatten())
+        match self.text_index.as_ref().and_then(|index| index.state.get()) {
+            Some(state) => Ok(Some(state)),
+            None => Ok(self.with_indexer(Indexer::state).await?.flatten()),
+        }
     }
 
     async fn find_indexed(&self, search: MessageSearch, query: TextQuery) -> Result<Found<Message, IdBytes>, Error> {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use hookstream_model::base::{
@@ -46,21 +47,35 @@ pub(crate) struct Indexer {
     directory: PathBuf,
     /// Open index, usually of the current day.
     open: Option<(Day, Connection)>,
-    /// Indexed interval, once known. It may be ahead of the files when there was nothing to index.
-    state: Option<IndexState>,
+    state: Arc<Reached>,
+}
+
+/// Indexed interval, once known. It may be ahead of the files when there was nothing to index. Searches read it while a
+/// slice is being indexed.
+#[derive(Debug, Default)]
+pub(crate) struct Reached(Mutex<Option<IndexState>>);
+
+impl Reached {
+    pub(crate) fn get(&self) -> Option<IndexState> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: Option<IndexState>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
 }
 
 impl Indexer {
-    pub(crate) const fn new(directory: PathBuf) -> Self {
-        Self { directory, open: None, state: None }
+    pub(crate) const fn new(directory: PathBuf, state: Arc<Reached>) -> Self {
+        Self { directory, open: None, state }
     }
 
     /// Returns the indexed interval.
     pub(crate) fn state(&mut self) -> Result<Option<IndexState>, Error> {
-        if self.state.is_none() {
-            self.state = stored_state(&self.directory)?;
+        if self.state.get().is_none() {
+            self.state.set(stored_state(&self.directory)?);
         }
-        Ok(self.state)
+        Ok(self.state.get())
     }
 
     /// Indexes the next messages.
@@ -85,7 +100,7 @@ impl Indexer {
             self.write(day, entries, IndexState { until, ..state })?;
             return Ok(Indexed { messages, is_caught_up: false });
         }
-        self.state = Some(IndexState { until: state.until.max(end), ..state });
+        self.state.set(Some(IndexState { until: state.until.max(end), ..state }));
         Ok(Indexed { messages: 0, is_caught_up: true })
     }
 
@@ -106,7 +121,7 @@ impl Indexer {
             transaction.commit()
         };
         write(connection).map_err(failed(OPERATION))?;
-        self.state = Some(state);
+        self.state.set(Some(state));
         Ok(())
     }
 
@@ -118,30 +133,31 @@ impl Indexer {
         Ok(connection)
     }
 
-    /// Removes old days, and more until the index is small enough. The newest day stays.
+    /// Removes the days before `from`, and more until the index is small enough; the newest day stays then.
     pub(crate) fn trim(&mut self, from: Day, bytes: u64) -> Result<(), Error> {
-        let mut days = file::days(&self.directory);
-        days.pop();
-        let mut size: u64 = file::days(&self.directory).into_iter().map(|day| file::size(&self.directory, day)).sum();
-        let mut first_kept = None;
+        let state = self.state()?;
+        let days = file::days(&self.directory);
+        let newest = days.last().copied();
+        let mut size: u64 = days.iter().map(|day| file::size(&self.directory, *day)).sum();
+        let mut kept_from = from;
         for day in days {
-            if day >= from && size <= bytes {
+            let is_too_large = size > bytes && Some(day) != newest;
+            if day >= from && !is_too_large {
                 break;
             }
             size = size.saturating_sub(file::size(&self.directory, day));
+            kept_from = kept_from.max(day.next());
+            // The interval first: a search must not rely on a day that is gone.
+            self.move_since(state, kept_from);
             self.remove(day)?;
-            first_kept = Some(day.next());
         }
-        let kept_from = first_kept.into_iter().chain((from <= self.newest().unwrap_or(from)).then_some(from)).max();
-        if let (Some(state), Some(day)) = (self.state()?, kept_from) {
-            let since = state.since.max(*MessageId::before_all_at(day.start()).as_bytes());
-            self.state = Some(IndexState { since, until: state.until.max(since) });
-        }
+        self.move_since(state, kept_from);
         Ok(())
     }
 
-    fn newest(&self) -> Option<Day> {
-        file::days(&self.directory).pop()
+    fn move_since(&self, state: Option<IndexState>, day: Day) {
+        let since = *MessageId::before_all_at(day.start()).as_bytes();
+        self.state.set(state.map(|state| IndexState { since: state.since.max(since), until: state.until.max(since) }));
     }
 
     /// Removes the whole index.
@@ -149,7 +165,7 @@ impl Indexer {
         for day in file::days(&self.directory) {
             self.remove(day)?;
         }
-        self.state = None;
+        self.state.set(None);
         Ok(())
     }
 
