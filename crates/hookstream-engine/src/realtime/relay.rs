@@ -35,6 +35,8 @@ const ANNOUNCE: Duration = Duration::from_secs(5);
 const EXPIRES: Duration = Duration::from_secs(15);
 /// Maximum number of environments that an announcement names; a node with more listens to all.
 const NAMED_MAX: usize = 200;
+/// Pause after the database refuses.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Time limit of the last announcement of a node that stops.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 
@@ -54,6 +56,8 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Packed {
     texts: Vec<String>,
+    /// Number of events that the texts have or count.
+    events: HashMap<EnvironmentId, u64>,
     left_out: HashMap<EnvironmentId, u64>,
 }
 
@@ -67,9 +71,9 @@ impl Outbox {
     pub(crate) fn add(&self, event: &Event) {
         let line = Line::of(event).encoded();
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        if !packed.add(&self.tag, &line) {
-            *packed.left_out.entry(event.environment).or_default() += 1;
-        }
+        let has_room = packed.add(&self.tag, &line);
+        let counts = if has_room { &mut packed.events } else { &mut packed.left_out };
+        *counts.entry(event.environment).or_default() += 1;
         drop(packed);
         self.filled.notify_one();
     }
@@ -84,6 +88,7 @@ impl Outbox {
         let mut packed = std::mem::take(&mut *self.packed.lock().unwrap_or_else(PoisonError::into_inner));
         // Beyond the limit: these lines are few and short.
         for (environment, count) in std::mem::take(&mut packed.left_out) {
+            *packed.events.entry(environment).or_default() += count;
             packed.append(&self.tag, &Line::of_gap(environment, count).encoded());
         }
         packed
@@ -182,7 +187,9 @@ pub(crate) async fn send(core: Arc<Core>, outbox: Arc<Outbox>) {
         tokio::select! {
             biased;
             () = core.finished.cancelled() => break,
-            () = outbox.ask.notified() => relay(&core, Audience::All, vec![format!("asks {}", outbox.tag)]).await,
+            () = outbox.ask.notified() => {
+                relay(&core, Audience::All, vec![format!("asks {}", outbox.tag)]).await;
+            }
             () = core.realtime.inboxes_changed() => announce(&core, &outbox, true).await,
             () = outbox.announce.notified() => announce(&core, &outbox, false).await,
             () = tokio::time::sleep_until(announced_at + ANNOUNCE) => {
@@ -192,8 +199,11 @@ pub(crate) async fn send(core: Arc<Core>, outbox: Arc<Outbox>) {
             () = outbox.filled.notified() => {
                 tokio::time::sleep(PERIOD).await;
                 let packed = outbox.take();
-                if !packed.texts.is_empty() {
-                    relay(&core, Audience::Listeners, packed.texts).await;
+                if !packed.texts.is_empty() && !relay(&core, Audience::Listeners, packed.texts).await {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                    let elsewhere = core.realtime.elsewhere();
+                    let lost = packed.events.into_iter().filter(|(environment, _)| elsewhere.has(*environment));
+                    lost.for_each(|(environment, count)| outbox.note_left_out(environment, count));
                 }
             }
         }
@@ -221,10 +231,13 @@ fn announcement(tag: &str, here: &HashSet<EnvironmentId>) -> String {
     format!("listens {tag} {}", names.join(","))
 }
 
-async fn relay(core: &Core, audience: Audience, texts: Vec<String>) {
-    if let Err(error) = core.store.relay(audience, texts).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "could not notify the other nodes of events");
+/// Sends texts. Returns false if they are lost.
+async fn relay(core: &Core, audience: Audience, texts: Vec<String>) -> bool {
+    let sent = core.store.relay(audience, texts).await;
+    if let Err(error) = &sent {
+        tracing::debug!(error = error as &dyn std::error::Error, "could not notify the other nodes of events");
     }
+    sent.is_ok()
 }
 
 /// Receives events and announcements of other nodes until the engine has stopped.

@@ -45,7 +45,7 @@ use crate::{
         space::Space,
         writer::Writer,
     },
-    sqlite::text_index::Index,
+    sqlite::text_index::handle::Index,
 };
 
 /// The only node.

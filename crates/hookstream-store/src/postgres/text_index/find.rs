@@ -10,7 +10,7 @@ use super::tables;
 use crate::{
     db::error::Error,
     delivery::{
-        finding::{CHUNK, Collector, Direction, Found, IdBytes, MessageSearch, Range, behind},
+        finding::{CHUNK, Collector, Direction, EXAMINED, Found, IdBytes, MessageSearch, Range, behind},
         messages::Message,
         text_index::marks_of,
     },
@@ -63,36 +63,84 @@ async fn of_day(
     found: &mut Collector<Message, IdBytes>,
 ) -> Result<Option<IdBytes>, Error> {
     let direction = search.range.direction;
-    let order = if direction == Direction::Older { "desc" } else { "" };
-    let sql = format!(
-        "select message_id, origin_id from {} where words @@ $1::text::tsquery and message_id >= $2 and message_id < $3
-            order by message_id {order} limit $4",
-        tables::table(day)
-    );
-    let most = i64::try_from(CHUNK).unwrap_or(i64::MAX);
+    let statements = Statements::of(day, direction);
     let mut left = search.range.clone();
     loop {
-        let (lowest, below) = (Uuid::from_bytes(left.lowest), Uuid::from_bytes(left.below));
-        let values = [(&expression as _, Type::TEXT), (&lowest as _, Type::UUID), (&below as _, Type::UUID), (&most as _, Type::INT8)];
-        let candidates: Vec<(Uuid, Uuid)> = connection.query(&sql, &values).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let is_last = candidates.len() < CHUNK;
-        let mut matching = matching(connection, &candidates, search).await?;
-        for (id, _) in candidates {
-            let id = id.into_bytes();
-            let bound = behind(id, direction);
-            if let Some(message) = matching.remove(&id)
-                && !found.take(message, bound)
-            {
-                return Ok(Some(bound));
+        let (candidates, is_last) = statements.candidates(connection, expression, &left, search.limit).await?;
+        for part in candidates.chunks(CHUNK) {
+            let mut matching = matching(connection, part, search).await?;
+            for (id, _) in part {
+                let bound = behind(id.into_bytes(), direction);
+                if let Some(message) = matching.remove(id.as_bytes())
+                    && !found.take(message, bound)
+                {
+                    return Ok(Some(bound));
+                }
+                if !found.examine() {
+                    return Ok(Some(bound));
+                }
+                left = left.behind_bound(bound);
             }
-            if !found.examine() {
-                return Ok(Some(bound));
-            }
-            left = left.behind_bound(bound);
         }
         if is_last {
             return Ok(None);
         }
+    }
+}
+
+/// Statements that find the candidates of a day.
+struct Statements {
+    /// Candidates among the first [`NEAR`] messages of a range: few for a rare word, enough for a common one. Reading them
+    /// costs the same for any word, and no estimate of the planner decides.
+    near: String,
+    /// Candidates by the index, which reads and sorts all of the range.
+    by_index: String,
+}
+
+/// Messages that are looked at before the index: a word in each hundredth of them fills a page.
+const NEAR: usize = 5_000;
+
+impl Statements {
+    fn of(day: Day, direction: Direction) -> Self {
+        let order = if direction == Direction::Older { "desc" } else { "" };
+        let table = tables::table(day);
+        Self {
+            near: format!(
+                "select message_id, origin_id from (
+                    select message_id, origin_id, words from {table} where message_id >= $2 and message_id < $3
+                    order by message_id {order} limit {NEAR}
+                ) near where words @@ $1::text::tsquery order by message_id {order} limit $4"
+            ),
+            by_index: format!(
+                "select message_id, origin_id from (
+                    select message_id, origin_id from {table}
+                    where words @@ $1::text::tsquery and message_id >= $2 and message_id < $3 offset 0
+                ) matching order by message_id {order} limit $4"
+            ),
+        }
+    }
+
+    /// Returns the first candidates of a range, and whether there are no others.
+    async fn candidates(
+        &self,
+        connection: &Connection,
+        expression: &str,
+        range: &Range,
+        wanted: usize,
+    ) -> Result<(Vec<(Uuid, Uuid)>, bool), Error> {
+        let (lowest, below) = (Uuid::from_bytes(range.lowest), Uuid::from_bytes(range.below));
+        let read = async |sql: &str, most: usize| -> Result<Vec<(Uuid, Uuid)>, Error> {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let values = [(&expression as _, Type::TEXT), (&lowest as _, Type::UUID), (&below as _, Type::UUID), (&most as _, Type::INT8)];
+            Ok(connection.query(sql, &values).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
+        };
+        let near = read(&self.near, CHUNK).await?;
+        if near.len() > wanted.min(CHUNK - 1) {
+            return Ok((near, false));
+        }
+        let all = read(&self.by_index, EXAMINED).await?;
+        let is_last = all.len() < EXAMINED;
+        Ok((all, is_last))
     }
 }
 

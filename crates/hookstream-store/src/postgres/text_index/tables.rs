@@ -10,12 +10,15 @@ use crate::{
     delivery::{finding::IdBytes, text_index::IndexState},
     postgres::{
         db::connection::{Connection, Pool, connect},
-        retention::days::{LOCK_TIMEOUT, partition},
+        retention::days::{LOCK, LOCK_TIMEOUT, partition},
     },
 };
 
 /// Prefix of the days' tables.
 const PREFIX: &str = "search_words";
+
+/// Maximum size of the entries that the index has not sorted in yet, in KiB. Each search reads them.
+const PENDING_KIB: u32 = 256;
 
 const CREATE_PROGRESS: &str = "create table if not exists search_progress (
     only_row boolean not null primary key default true check (only_row),
@@ -35,18 +38,20 @@ pub(super) fn table(day: Day) -> String {
     partition(PREFIX, day)
 }
 
-/// Creates the table of the progress.
+/// Creates the table of the progress. The statements of a batch are one transaction, so the lock is held to its end: two nodes
+/// that create a table at the same moment would conflict.
 pub(super) async fn create_progress(connection: &Connection) -> Result<(), Error> {
-    connection.batch(CREATE_PROGRESS).await
+    connection.batch(&format!("{LOCK}; {CREATE_PROGRESS}")).await
 }
 
 /// Creates the table of a day.
 pub(super) async fn create_day(connection: &Connection, day: Day) -> Result<(), Error> {
     let table = table(day);
     let create = format!(
-        "create table if not exists {table} (message_id uuid not null primary key, origin_id uuid not null, words tsvector not null);
+        "{LOCK};
+        create table if not exists {table} (message_id uuid not null primary key, origin_id uuid not null, words tsvector not null);
         alter table {table} alter column words set storage main;
-        create index if not exists {table}_words on {table} using gin (words)"
+        create index if not exists {table}_words on {table} using gin (words) with (gin_pending_list_limit = {PENDING_KIB})"
     );
     connection.batch(&create).await
 }

@@ -3,12 +3,8 @@
 
 mod file;
 mod find;
+pub(crate) mod handle;
 mod write;
-
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
 
 use async_trait::async_trait;
 use hookstream_model::{
@@ -19,7 +15,7 @@ use hookstream_model::{
     outbound::text_search::TextQuery,
 };
 
-use self::write::{Indexer, Reached};
+use self::write::Indexer;
 use crate::{
     db::error::Error,
     delivery::{
@@ -29,24 +25,6 @@ use crate::{
     },
     sqlite::SqliteStore,
 };
-
-/// Index of a store with a directory. Clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Index {
-    indexer: Arc<Mutex<Indexer>>,
-    state: Arc<Reached>,
-}
-
-impl Index {
-    pub(crate) fn of(directory: &Path) -> Self {
-        let state = Arc::<Reached>::default();
-        Self { indexer: Arc::new(Mutex::new(Indexer::new(directory.to_owned(), Arc::clone(&state)))), state }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Indexer> {
-        self.indexer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl SqliteStore {
     /// Runs work on the index in the blocking pool. Returns `None` for a store in memory, which has no index.

@@ -6,6 +6,10 @@ use futures_util::SinkExt;
 use hookstream_testkit::eventually;
 use http::{Method, header};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{Events, Live};
@@ -217,4 +221,20 @@ async fn streams_of_a_caller_are_limited() {
     })
     .await
     .expect("closed streams leave room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_stream_counts_as_a_connection_of_its_address() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--max-connections-per-address", "2"]);
+    let is_closed = async || {
+        let mut stream = TcpStream::connect(server.address()).await.expect("the server listens");
+        stream.write_all(b"GET /v1/health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.ok();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.is_err() || answer.is_empty()
+    };
+    let (one, two) = (Live::open(&server).await, Live::open(&server).await);
+    assert!(is_closed().await, "both connections of the address are in use");
+    drop((one, two));
+    eventually("a connection is free", async || (!is_closed().await).then_some(())).await;
 }
