@@ -16,6 +16,7 @@ mod operations;
 mod outbound;
 mod pages;
 mod portal;
+mod realtime;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{
     openapi::{document, document_json},
+    realtime::open_streams::StreamLimits,
     state::{AllowOrganizations, Api, Options, Parts, RateLimits},
 };
 pub use crate::auth::providers::IdentityProvider;
@@ -61,5 +63,5 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 
 /// Operations under `/v1`, with their part of the OpenAPI document.
 fn versioned() -> OpenApiRouter<Api> {
-    outbound::routes().merge(identity::routes()).merge(portal::routes()).merge(operations::routes())
+    outbound::routes().merge(identity::routes()).merge(portal::routes()).merge(operations::routes()).merge(realtime::routes())
 }

@@ -42,6 +42,7 @@ use crate::{
     },
     background::mail_queue::MailQueue,
     http::{idempotency::keys_in_use::KeysInUse, in_flight::InFlight, limits::Limiter, request_id::RequestId},
+    realtime::open_streams::{OpenStreams, StreamLimits},
 };
 
 /// Maximum number of cached API keys. At this number the cache is emptied and keys are read again on use.
@@ -66,6 +67,8 @@ pub struct Parts {
     pub mailer: Option<Arc<Mailer>>,
     /// Identity providers.
     pub providers: Vec<IdentityProvider>,
+    /// Signal that the server stops, which ends the live streams.
+    pub stopping: CancellationToken,
 }
 
 /// Options that the operator sets.
@@ -91,6 +94,8 @@ pub struct Options {
     pub sessions: Policy,
     /// Users who may create organizations.
     pub allow_organizations: AllowOrganizations,
+    /// Limits of live streams.
+    pub streams: StreamLimits,
     /// True if the server itself speaks TLS. Responses then ask browsers to use HTTPS only.
     pub is_secure: bool,
 }
@@ -155,6 +160,8 @@ pub struct Inner {
     pub(crate) provider_permits: Semaphore,
     /// Makes check-and-increment of sign-in counters atomic, so that parallel guesses cannot bypass the limit.
     pub(crate) sign_ins: tokio::sync::Mutex<()>,
+    pub(crate) streams: OpenStreams,
+    pub(crate) stopping: CancellationToken,
 }
 
 impl std::ops::Deref for Api {
@@ -168,7 +175,7 @@ impl std::ops::Deref for Api {
 impl Api {
     /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers } = parts;
+        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, stopping } = parts;
         let random = engine.random_bytes();
         let in_flight = InFlight::new(body_limit(engine.options().payload_limit));
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
@@ -191,6 +198,8 @@ impl Api {
             sign_in_key,
             provider_permits: Semaphore::new(PROVIDER_REQUESTS),
             sign_ins: tokio::sync::Mutex::default(),
+            streams: OpenStreams::default(),
+            stopping,
         }))
     }
 }

@@ -32,6 +32,7 @@ use crate::{
     cluster::lease::Lease,
     intake::schemas::Checks,
     queues::lanes::{LanePolicy, Lanes, Now},
+    realtime::Realtime,
     routing::{
         application_front::ApplicationFront, applications::Applications, directory::OriginDirectory, event_types::EventTypes, front::Front,
     },
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Metrics,
+    pub(crate) realtime: Realtime,
     pub(crate) checks: Arc<Checks>,
     /// Outcomes to record.
     pub(crate) outcomes: mpsc::Sender<PendingRecord>,
@@ -107,6 +109,7 @@ impl Core {
             checks,
             budgets: Budgets::default(),
             metrics: Metrics::default(),
+            realtime: Realtime::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             backlog_claims: tokio::sync::Mutex::new(()),
             timer_moved: Notify::new(),
@@ -145,6 +148,15 @@ impl Core {
         let mut bytes = [0; 32];
         lock(&self.rng).fill_bytes(&mut bytes);
         bytes
+    }
+
+    /// Returns a tag that tells this process from the others on the database: a random one where there are others.
+    pub(crate) fn process_tag(&self) -> [u8; 8] {
+        let mut tag = [0; 8];
+        if self.store.relayed().is_some() {
+            lock(&self.rng).fill_bytes(&mut tag);
+        }
+        tag
     }
 
     pub(crate) fn jitter(&self) -> Jitter {

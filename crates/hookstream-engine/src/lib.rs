@@ -11,6 +11,7 @@ mod core;
 mod intake;
 mod options;
 mod queues;
+mod realtime;
 mod routing;
 #[cfg(test)]
 mod sim;
@@ -42,6 +43,11 @@ pub use crate::{
     },
     intake::accept::{Accepted, Draft, SendError},
     queues::lanes::LaneView,
+    realtime::{
+        event::Event,
+        inbox::Received,
+        listener::{Listener, SUBSCRIPTIONS_MAX},
+    },
     routing::{
         applications::Applications,
         origin::{ApplicationRoutes, EndpointRoute},
@@ -106,7 +112,12 @@ impl Handle {
         core.tasks.spawn(crate::upkeep::hold_writer::run(Arc::clone(&core)));
         core.tasks.spawn(crate::cluster::renewal::run(Arc::clone(&core)));
         core.tasks.spawn(crate::cluster::change_feed::run(Arc::clone(&core)));
+        let outbox = Arc::new(crate::realtime::relay::Outbox::new(core.process_tag()));
+        core.tasks.spawn(crate::realtime::relay::send(Arc::clone(&core), Arc::clone(&outbox)));
+        core.tasks.spawn(crate::realtime::relay::receive(Arc::clone(&core), Arc::clone(&outbox)));
+        core.tasks.spawn(crate::realtime::distribute::run(Arc::clone(&core), outbox));
         core.tasks.spawn(crate::upkeep::retention::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::text_index::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));

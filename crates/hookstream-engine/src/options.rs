@@ -72,6 +72,10 @@ pub struct Options {
     pub payload_retention_days: u32,
     /// Payload budget in bytes for environments without one.
     pub max_payload_bytes: Option<u64>,
+    /// Age of messages whose words are indexed for the search, in days; 0 for no index.
+    pub search_index_days: u32,
+    /// Maximum size of this index, in bytes. Beyond it, the oldest days leave the index.
+    pub search_index_bytes: u64,
     /// Time in which a deleted environment or organization can be restored.
     pub deletion_grace: Duration,
     /// Interval between claims if no due time is known.
@@ -83,6 +87,11 @@ impl Options {
     pub fn limits(&self) -> Limits {
         let Self { retention_days, payload_retention_days, max_payload_bytes, .. } = *self;
         Limits { retention_days, payload_retention_days, max_payload_bytes }
+    }
+
+    /// Returns the age of messages whose words are indexed; `None` for no index.
+    pub fn search_index_age(&self) -> Option<Duration> {
+        (self.search_index_days > 0).then(|| Duration::from_secs(u64::from(self.search_index_days) * 24 * 3600))
     }
 }
 
@@ -107,6 +116,9 @@ impl Default for Options {
             retention_days: 30,
             payload_retention_days: 30,
             max_payload_bytes: None,
+            search_index_days: 7,
+            // Some two million messages of 500 bytes.
+            search_index_bytes: 1 << 30,
             deletion_grace: Duration::from_secs(7 * 24 * 3600),
             poll_period: Duration::from_secs(1),
         }

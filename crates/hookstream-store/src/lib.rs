@@ -29,14 +29,14 @@ pub use crate::{
         page::{Page, PageRequest},
         statement::Database,
     },
-    delivery::{cluster::Cluster, history::History, hot_path::Deliveries, retention::Retention},
+    delivery::{cluster::Cluster, history::History, hot_path::Deliveries, retention::Retention, text_index::TextIndex},
 };
 
 use async_trait::async_trait;
 
 /// Whole store: plain resources and the hot path.
 #[async_trait]
-pub trait Store: Database + Cluster + Deliveries + History + Retention {
+pub trait Store: Database + Cluster + Deliveries + History + Retention + TextIndex {
     /// Finishes running operations and closes the store. Later operations fail.
     async fn close(&self);
 }

@@ -11,7 +11,7 @@ use std::{
 type Module = Vec<String>;
 
 /// Folders that a folder of a crate may import from, besides itself. Folders that are not listed may import any.
-const MAY_IMPORT: [(&str, &str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &str, &[&str]); 16] = [
     ("hookstream-model", "base", &[]),
     ("hookstream-destinations", "net", &[]),
     // The transfer, in `db`, takes the columns of each table from its resource.
@@ -27,6 +27,7 @@ const MAY_IMPORT: [(&str, &str, &[&str]); 15] = [
     ("hookstream-api", "outbound", &["auth", "http", "background", "metrics"]),
     ("hookstream-api", "identity", &["auth", "http", "background"]),
     ("hookstream-api", "operations", &["auth", "http", "background", "metrics"]),
+    ("hookstream-api", "realtime", &["auth", "http"]),
     ("hookstream-api", "portal", &["auth", "http", "background", "outbound", "operations"]),
 ];
 

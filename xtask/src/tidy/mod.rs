@@ -45,7 +45,7 @@ const OUTBOUND: [&str; 3] = ["TcpStream::connect", "client::legacy", "client::co
 const STATUSES: &str = "crates/hookstream-api/src/http/error/";
 
 /// Statuses that handlers choose themselves.
-const OF_SUCCESS: [&str; 3] = ["OK", "CREATED", "from_u16("];
+const OF_SUCCESS: [&str; 4] = ["OK", "CREATED", "SWITCHING_PROTOCOLS", "from_u16("];
 
 /// Returns all faults found, one per line.
 pub(crate) fn run(root: &Path) -> Vec<String> {

@@ -1,6 +1,10 @@
-//! API keys and bearer tokens of a request.
+//! API keys and bearer tokens of a request, and the token in the query of the live stream.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
+
+/// Paths of the live stream. Only these take a token from the query, because browsers cannot set headers there; the
+/// request log has paths without queries.
+const STREAM: [&str; 2] = ["/v1/ws", "/v1/stream"];
 
 /// Returns the API keys of a request, in order of precedence.
 pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -17,6 +21,18 @@ pub(crate) fn bearer(value: &str) -> Option<&str> {
 /// Returns the bearer token of a request.
 pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer).map(str::trim)
+}
+
+/// Returns true if the path is of the live stream.
+pub(crate) fn is_of_stream(path: &str) -> bool {
+    STREAM.contains(&path)
+}
+
+/// Returns the token in the query of a request to the live stream: an API key or a portal token. Callers check that the
+/// request is one.
+pub(crate) fn query_token(uri: &Uri) -> Option<String> {
+    let (_, token) = url::form_urlencoded::parse(uri.query()?.as_bytes()).find(|(name, _)| name == "token")?;
+    Some(token.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -38,5 +54,18 @@ mod tests {
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic abc"));
         headers.insert("x-api-key", HeaderValue::from_static(""));
         check(&headers, &[]);
+    }
+
+    #[test]
+    fn token_is_read_from_the_query() {
+        let check = |uri: &str, expected: Option<&str>| {
+            assert_eq!(query_token(&uri.parse().expect("an address")).as_deref(), expected, "{uri}");
+        };
+        check("/v1/ws?token=abc", Some("abc"));
+        check("/v1/stream?channel=jobs&token=a%2Ec", Some("a.c"));
+        check("/v1/stream?channel=jobs", None);
+        check("/v1/ws?token=", None);
+        check("/v1/ws", None);
+        assert!(is_of_stream("/v1/ws") && is_of_stream("/v1/stream") && !is_of_stream("/v1/messages") && !is_of_stream("/v1/ws/"));
     }
 }

@@ -69,16 +69,7 @@ impl FromRequestParts<Api> for Caller {
 impl Caller {
     /// Returns the caller of this key, if the key is valid and allows the operation from this address.
     fn with_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
-        if key.is_expired(api.now()) {
-            let message = "The API key has expired. Create a new API key, and rotate keys before they expire.";
-            return Err(ApiError::new(ErrorCode::Unauthorized, message));
-        }
-        let trusted = &api.options.trusted_proxies;
-        if !key.networks.is_empty() && !client_address(parts, trusted).is_some_and(|address| key.may_be_used_from(address)) {
-            let message = "The API key is not accepted from this address, which is outside of its `networks`. If a proxy is in front of the \
-                server, list the proxy in the setting trusted_proxies.";
-            return Err(ApiError::new(ErrorCode::ClientAddressNotAllowed, message));
-        }
+        check_key(key, parts, api)?;
         let (needed, level) = needed(parts)?;
         if !key.scopes.allow(needed) {
             let message = format!("The API key lacks the scope {needed}. Use an API key that has it.");
@@ -137,6 +128,21 @@ async fn is_for_operator(api: &Api, tenant: Tenant, role: Role, needed: Scope) -
     Ok(first.is_some_and(|first| first.organization == tenant.organization))
 }
 
+/// Checks that a key is valid and may be used from the address of the request.
+pub(crate) fn check_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<(), ApiError> {
+    if key.is_expired(api.now()) {
+        let message = "The API key has expired. Create a new API key, and rotate keys before they expire.";
+        return Err(ApiError::new(ErrorCode::Unauthorized, message));
+    }
+    let trusted = &api.options.trusted_proxies;
+    if !key.networks.is_empty() && !client_address(parts, trusted).is_some_and(|address| key.may_be_used_from(address)) {
+        let message = "The API key is not accepted from this address, which is outside of its `networks`. If a proxy is in front of the \
+            server, list the proxy in the setting trusted_proxies.";
+        return Err(ApiError::new(ErrorCode::ClientAddressNotAllowed, message));
+    }
+    Ok(())
+}
+
 /// Checks that the given `org_id` and `env_id` are those of this tenant.
 pub(crate) fn check_tenant(tenant: Tenant, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
     let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
@@ -160,7 +166,7 @@ fn needed(parts: &Parts) -> Result<(Scope, KeyLevel), ApiError> {
         Some(Need::Scope(scope)) => Ok((scope, KeyLevel::Environment)),
         Some(Need::Organization(scope)) => Ok((scope, KeyLevel::Organization)),
         // An operation without a scope is refused.
-        Some(Need::Person | Need::Customer | Need::Nothing) | None => Err(ApiError::unknown_route()),
+        Some(Need::Person | Need::Customer | Need::Stream | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
 }
 

@@ -7,11 +7,11 @@ use hookstream_model::{
     operations::audit_log::Actor,
 };
 use hookstream_store::{Error, identity::portal_keys, outbound::applications};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 
 use crate::{
     auth::{
-        bearer::{bearer_of, keys},
+        bearer::{bearer_of, is_of_stream, keys, query_token},
         portal_token::{self, PortalClaims, TokenState},
         refusal::{Refusal, unauthorized},
         session::SignedIn,
@@ -59,22 +59,36 @@ impl Credentials {
     /// Returns the first valid credentials of a request. Without permission to ask the store, only cached keys are
     /// accepted; other credentials result in [`CredentialsError::NotNow`].
     pub(crate) async fn of(
-        path: &str,
+        uri: &Uri,
         headers: &HeaderMap,
         request: RequestId,
         api: &Api,
         may_ask: impl Fn() -> bool,
     ) -> Result<Self, CredentialsError> {
         let ask = || if may_ask() { Ok(()) } else { Err(CredentialsError::NotNow) };
-        if portal_token::is_for_customers(path) {
+        if portal_token::is_for_customers(uri.path()) {
             if portal_token::is_presented(headers) {
                 ask()?;
             }
-            let (principal, refusal) = portal_principal(headers, api).await?;
+            let (principal, refusal) = match bearer_of(headers) {
+                Some(token) => portal_principal(token, api).await?,
+                None => (Principal::Nothing, Refusal::NoToken),
+            };
             return Ok(Self { principal, refusal, request });
         }
         let mut refusal = Refusal::Nothing;
-        for text in keys(headers) {
+        let is_of_stream = is_of_stream(uri.path());
+        let token = if is_of_stream { query_token(uri) } else { None };
+        for text in keys(headers).chain(token.as_deref()) {
+            if is_of_stream && portal_token::key_of(text).is_some() {
+                ask()?;
+                let (principal, reason) = portal_principal(text, api).await?;
+                refusal = reason;
+                if let Principal::Portal(_) = principal {
+                    return Ok(Self { principal, refusal, request });
+                }
+                continue;
+            }
             if !ApiKeyText::is_shaped(text) {
                 refusal = Refusal::MalformedKey;
                 continue;
@@ -131,10 +145,9 @@ impl Credentials {
     }
 }
 
-/// Looks up the portal token of a customer's request.
-async fn portal_principal(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
+/// Looks up a portal token.
+pub(crate) async fn portal_principal(token: &str, api: &Api) -> Result<(Principal, Refusal), Error> {
     let nothing = |refusal| Ok((Principal::Nothing, refusal));
-    let Some(token) = bearer_of(headers) else { return nothing(Refusal::NoToken) };
     let Some(id) = portal_token::key_of(token) else { return nothing(Refusal::InvalidToken) };
     let now = api.now();
     let Some(key) = portal_keys::find(&*api.store, id, now).await? else { return nothing(Refusal::InvalidToken) };

@@ -20,6 +20,8 @@ pub(crate) enum Need {
     Person,
     /// Customer with a portal token.
     Customer,
+    /// Caller or customer; each channel needs a scope of its own.
+    Stream,
     /// Nothing: callers of the operation are not authenticated yet.
     Nothing,
 }
@@ -41,7 +43,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
         ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
         ("GET", "/applications/{appId}/endpoints/{id}/attempts" | "/attempts") => read(Messages),
-        ("GET", "/messages" | "/messages/{msgId}" | "/messages/{msgId}/explain" | "/messages/{msgId}/attempts/{id}") => read(Messages),
+        ("GET", "/messages" | "/messages/counts" | "/messages/{msgId}" | "/messages/{msgId}/explain") => read(Messages),
+        ("GET", "/messages/{msgId}/attempts/{id}") => read(Messages),
         ("POST", "/applications/{appId}/endpoints/{id}/reset-circuit") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/test") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/recover" | "/applications/{appId}/endpoints/{id}/replay") => write(Jobs),
@@ -99,6 +102,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/usage" | "/billing/usage") => read(Usage),
         ("GET", "/metrics/overview" | "/metrics/volume" | "/metrics/deliveries" | "/metrics/latency" | "/metrics/errors") => read(Usage),
         ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
+        ("GET", "/ws" | "/stream") => Need::Stream,
         _ => return None,
     })
 }
@@ -118,7 +122,8 @@ mod tests {
                 let id = operation.operation_id.as_deref().unwrap_or_default();
                 let Some(needed) = needed(&method, path) else { panic!("{id} ({method} {path}) is not in permissions.rs") };
                 assert_eq!(needed == Need::Customer, crate::auth::portal_token::is_for_customers(path), "{id}");
-                if needed == Need::Customer {
+                if matches!(needed, Need::Customer | Need::Stream) {
+                    assert!(needed == Need::Customer || crate::auth::bearer::is_of_stream(path), "{id}");
                     continue;
                 }
                 let (Need::Scope(needed) | Need::Organization(needed)) = needed else {

@@ -13,6 +13,8 @@ pub(crate) enum Refusal {
     Invalid,
     /// A key with a malformed text.
     MalformedKey,
+    /// Credentials whose permissions changed while they were in use.
+    Changed,
     /// No portal token, although one is needed.
     NoToken,
     /// An invalid portal token.
@@ -39,6 +41,10 @@ pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
         Refusal::Invalid => (
             ErrorCode::Unauthorized,
             "Invalid API key or session. Check that the API key is complete, belongs to this installation and is not revoked, or sign in again.",
+        ),
+        Refusal::Changed => (
+            ErrorCode::Unauthorized,
+            "The permissions of the API key or session have changed. Connect again to continue with the new ones.",
         ),
         Refusal::MalformedKey => (
             ErrorCode::Unauthorized,

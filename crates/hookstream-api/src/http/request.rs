@@ -75,7 +75,7 @@ async fn admit(
     let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
     // Each unknown credential costs a query to the store; an address that has used up its rate gets none.
     let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
-    let credentials = Credentials::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
+    let credentials = Credentials::of(&parts.uri, &parts.headers, number, api, || exhausted().is_none()).await;
     let credentials = credentials.map_err(|unread| match unread {
         CredentialsError::NotNow => (exhausted(), ApiError::rate_limited(false)),
         CredentialsError::Store(error) => (None, error.into()),

@@ -44,6 +44,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         (name = "Environments", description = "Environments: isolated applications, messages and API keys, with their limits."),
         (name = "Organizations", description = "Organizations: members, roles and invitations."),
         (name = "Sign-in", description = "Sign-in: sessions, passwords, second factors and identity providers of users. A request with the session cookie that changes something must come from a page of this installation."),
+        (name = "Live stream", description = "Live stream: events as they happen, over a WebSocket or as server-sent events."),
         (name = "Portal", description = "Portal: operations for your customers, with a portal token."),
         (name = "Metrics", description = "Metrics: numbers of messages, deliveries and attempts over time."),
         (name = "Usage", description = "Usage: counts of messages and deliveries, storage and quotas."),
@@ -68,7 +69,7 @@ impl Modify for Secured {
         let cookie = ApiKeyValue::with_description("better-auth.session_token", "Session of a signed-in user.");
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
-            "Portal token from `POST /v1/applications/{appId}/portal-access`: valid for one application, for an hour, and for `/v1/portal/…` only.",
+            "Portal token from `POST /v1/applications/{appId}/portal-access`: valid for one application, for an hour, and for `/v1/portal/…` and the live stream only.",
         ));
         components.add_security_scheme("portal", SecurityScheme::Http(token.build()));
     }

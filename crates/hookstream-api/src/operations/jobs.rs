@@ -401,7 +401,10 @@ pub(crate) async fn cancel(
 ) -> Result<Json<JobAnswer>, ApiError> {
     let job = jobs::cancel(&*api.store, &audited.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
     match job.state {
-        JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
+        JobState::Running | JobState::Cancelled { .. } => {
+            api.engine.announce_job(&job);
+            Ok(Json(JobAnswer::new(job)))
+        }
         JobState::Completed { .. } | JobState::Failed { .. } => {
             let message = format!("The job has already ended with the status {} and cannot be cancelled.", job.state.as_str());
             Err(ApiError::new(ErrorCode::JobEnded, message).with_details(json!({ "status": job.state.as_str() })))
@@ -445,6 +448,9 @@ async fn start(
         jobs::create(&*api.store, &act, &job, kept).await
     })
     .await;
+    if answer.is_ok() && !is_there {
+        api.engine.announce_job(&job);
+    }
     api.engine.note_job();
     if is_there && let Some(same) = jobs::find_same(&*api.store, &job, double_click).await? {
         return idempotency::answer_with(api, scope.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;

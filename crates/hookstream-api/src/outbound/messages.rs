@@ -9,7 +9,10 @@ use axum::{
 };
 use hookstream_engine::{Accepted, ApplicationRoutes, Draft, RetrySelection};
 use hookstream_model::{
-    base::ids::{EndpointId, MessageId, ResourceId, RouteId},
+    base::{
+        ids::{EndpointId, MessageId, ResourceId, RouteId},
+        time::Timestamp,
+    },
     delivery::{
         attempt::Attempt as AttemptModel,
         state::DeliveryState,
@@ -23,19 +26,22 @@ use hookstream_model::{
     outbound::{
         hops::{self, Hops},
         message::{MessageStatus, Payload, check_event_type},
+        text_search::TextQuery,
     },
 };
 use hookstream_store::{
     delivery::{
         deliveries::IdempotencyKey,
-        finding::{Direction, IdBytes, MessageFilter, MessageSearch, Range},
+        finding::{Direction, Found, IdBytes, MessageFilter, MessageSearch, Payloads, Range},
         messages::{Delivery as StoredDelivery, Message as Stored, MessageDetail as StoredDetail},
+        text_index::IndexState,
     },
     operations::audit_log,
 };
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -246,6 +252,65 @@ pub(crate) struct MessageList {
     prev_cursor: Option<String>,
     /// Whether another page may follow. A page may be short or empty although another follows.
     has_more: bool,
+    /// Reach of the text search. Only with `search`, if this installation has an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<SearchReach>,
+}
+
+/// Messages whose words the index has. Older and newer messages are searched by id, `event_id` and event type only.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SearchReach {
+    /// Time from which messages are indexed.
+    complete_since: String,
+    /// Time up to which messages are indexed.
+    indexed_until: String,
+    /// Seconds from then until now.
+    #[schema(example = 11)]
+    lag_s: u64,
+}
+
+impl SearchReach {
+    fn of(state: IndexState, now: Timestamp) -> Self {
+        let at = |id: IdBytes| MessageId::from_bytes(id).timestamp();
+        let until = at(state.until);
+        Self { complete_since: at(state.since).to_string(), indexed_until: until.to_string(), lag_s: now.since(until).as_secs() }
+    }
+}
+
+/// Number of messages by status.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct StatusCounts {
+    /// Messages with a pending delivery.
+    #[schema(example = 3)]
+    pending: u64,
+    /// Messages that arrived at every matched endpoint.
+    #[schema(example = 1204)]
+    delivered: u64,
+    /// Messages that failed at an endpoint, without a pending delivery.
+    #[schema(example = 17)]
+    failed: u64,
+    /// Messages that were sent to no endpoint.
+    #[schema(example = 0)]
+    skipped: u64,
+}
+
+/// Answer with the number of messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MessageCounts {
+    counts: StatusCounts,
+    /// Sum of the counts.
+    #[schema(example = 1224)]
+    total: u64,
+    /// Whether all matching messages were counted. Otherwise the newest were, and the counts are lower bounds.
+    is_exact: bool,
+    /// Time up to which older messages were not counted; `null` if `is_exact`.
+    counted_since: Option<String>,
+    /// Time that counting took, in milliseconds.
+    #[schema(example = 12)]
+    took_ms: u64,
+    /// Reach of the text search. Only with `search`, if this installation has an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<SearchReach>,
 }
 
 /// Result of a retry.
@@ -306,7 +371,9 @@ pub(crate) struct MessageQuery {
     since: Option<String>,
     /// Only messages accepted before this time: ISO 8601 with an offset.
     until: Option<String>,
-    /// Only messages whose id or `event_id` contains this text, ignoring case; at most 256 characters.
+    /// Only messages that contain all of these words in their id, `event_id`, event type or payload, ignoring case: at most 256 characters and
+    /// 8 words. A word is a run of letters, digits and `_`; `inv*` matches words that begin with `inv`. `search` in the answer tells which
+    /// messages are indexed. Others match if their id, `event_id` or event type contains the text.
     search: Option<String>,
     /// Id of the caller's organization. Another one is answered 404.
     pub(crate) org_id: Option<String>,
@@ -314,8 +381,46 @@ pub(crate) struct MessageQuery {
     pub(crate) env_id: Option<String>,
 }
 
-/// Maximum length of `search`, in characters.
-const SEARCH_MAX: usize = 256;
+/// Filter of messages to count.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CountQuery {
+    /// Only messages with this status: `pending`, `delivered`, `failed` or `skipped`. Separate several values with commas, or repeat the
+    /// parameter.
+    status: Option<String>,
+    /// Only messages of this event type. Separate several values with commas, or repeat the parameter.
+    event_type: Option<String>,
+    /// Only messages with a delivery to this endpoint, by its id.
+    endpoint_id: Option<String>,
+    /// Only messages with this `event_id`.
+    event_id: Option<String>,
+    /// Only messages with this channel.
+    channel: Option<String>,
+    /// Only messages accepted at this time or later: ISO 8601 with an offset.
+    since: Option<String>,
+    /// Only messages accepted before this time: ISO 8601 with an offset.
+    until: Option<String>,
+    /// Only messages that contain all of these words, as in the list of messages.
+    search: Option<String>,
+    /// Id of the caller's organization. Another one is answered 404.
+    org_id: Option<String>,
+    /// Id of the caller's environment. Another one is answered 404.
+    env_id: Option<String>,
+}
+
+impl From<CountQuery> for MessageQuery {
+    fn from(query: CountQuery) -> Self {
+        let CountQuery { status, event_type, endpoint_id, event_id, channel, since, until, search, org_id, env_id } = query;
+        let (limit, cursor, direction) = (None, None, None);
+        Self { limit, cursor, direction, status, event_type, endpoint_id, event_id, channel, since, until, search, org_id, env_id }
+    }
+}
+
+/// Messages read at once for counting.
+const COUNT_PAGE: usize = 1_000;
+/// Time limit of counting, and maximum number of pages: each examines at most 5,000 messages.
+const COUNT_WITHIN: Duration = Duration::from_millis(1_500);
+const COUNT_PAGES: usize = 200;
 
 /// Send a message
 ///
@@ -419,36 +524,105 @@ pub(crate) async fn list_all(
     find(&api, caller.tenant, None, &query).await
 }
 
-async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, query: &MessageQuery) -> Result<Json<MessageList>, ApiError> {
-    let limit = page::limit(query.limit.as_deref())?;
-    let direction = page::direction(query.direction.as_deref())?;
-    let position = page::position::<1>(query.cursor.as_deref())?.map(|[position]| position);
-    let filter = MessageFilter {
-        statuses: several::list(query.status.as_deref()).map(MessageStatus::parse).collect::<Result<_, _>>()?,
-        event_types: event_types(query.event_type.as_deref())?,
-        route: query.endpoint_id.as_deref().map(|reference| endpoint_of(routes, reference)).transpose()?.map(RouteId::from),
-        event_id: query.event_id.clone(),
-        channel: query.channel.clone(),
-        search: query.search.as_ref().filter(|search| !search.is_empty()).map(|search| search.to_lowercase()),
-    };
-    if filter.search.as_ref().is_some_and(|search| search.chars().count() > SEARCH_MAX) {
-        return Err(ApiError::invalid("search", &format!("must have at most {SEARCH_MAX} characters")));
+/// Count messages of an environment
+///
+/// The filters are those of listing messages. Counting stops after about a second and a half; then `is_exact` is false and the newest
+/// messages are counted.
+#[utoipa::path(
+    get, path = "/messages/counts", operation_id = "countMessages", tag = "Messages",
+    params(CountQuery),
+    responses((status = 200, description = "Number of messages by status.", body = MessageCounts))
+)]
+pub(crate) async fn count_all(
+    State(api): State<Api>,
+    caller: Caller,
+    SeveralParams(query): SeveralParams<CountQuery>,
+) -> Result<Json<MessageCounts>, ApiError> {
+    let query = MessageQuery::from(query);
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let begun = Instant::now();
+    let (mut search, text) = search_of(caller.tenant, None, &query)?;
+    (search.limit, search.payloads) = (COUNT_PAGE, Payloads::LeftOut);
+    let (mut counts, mut next, mut state) = (StatusCounts::default(), None, None);
+    for _ in 0..COUNT_PAGES {
+        let range = continued(search.range.clone(), next);
+        let (found, reach) = page_of(&api, MessageSearch { range, ..search.clone() }, text.clone()).await?;
+        state = reach.or(state);
+        for message in &found.items {
+            *match message.counts.status() {
+                MessageStatus::Pending => &mut counts.pending,
+                MessageStatus::Delivered => &mut counts.delivered,
+                MessageStatus::Failed => &mut counts.failed,
+                MessageStatus::Skipped => &mut counts.skipped,
+            } += 1;
+        }
+        next = found.next;
+        if next.is_none() || begun.elapsed() >= COUNT_WITHIN {
+            break;
+        }
     }
-    let range = Range {
-        tenant,
-        origin: routes.map(|routes| routes.id().into()),
-        lowest: bound("since", query.since.as_deref())?.unwrap_or([0; 16]),
-        below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
-        direction,
-    };
-    let found = api.store.find_messages(MessageSearch { range: continued(range, position), filter, limit }).await?;
+    let StatusCounts { pending, delivered, failed, skipped } = counts;
+    Ok(Json(MessageCounts {
+        total: pending + delivered + failed + skipped,
+        counts,
+        is_exact: next.is_none(),
+        counted_since: next.map(|position| MessageId::from_bytes(position).timestamp().to_string()),
+        took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        search: state.map(|state| SearchReach::of(state, api.now())),
+    }))
+}
+
+async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, query: &MessageQuery) -> Result<Json<MessageList>, ApiError> {
+    let position = page::position::<1>(query.cursor.as_deref())?.map(|[position]| position);
+    let (search, text) = search_of(tenant, routes, query)?;
+    let search = MessageSearch { range: continued(search.range.clone(), position), ..search };
+    let (found, state) = page_of(api, search, text).await?;
     let prev_cursor = found.items.first().map(|message| page::cursor_at([page::above(*message.id.as_bytes())]));
     Ok(Json(MessageList {
         has_more: found.next.is_some(),
         cursor: found.next.map(|position| page::cursor_at([position])),
         prev_cursor: prev_cursor.or_else(|| query.cursor.clone()),
         messages: found.items.into_iter().map(|message| Message::from_stored(tenant, message)).collect(),
+        search: state.map(|state| SearchReach::of(state, api.now())),
     }))
+}
+
+/// Reads the filter of a query, and the words that it asks for.
+fn search_of(
+    tenant: Tenant,
+    routes: Option<&ApplicationRoutes>,
+    query: &MessageQuery,
+) -> Result<(MessageSearch, Option<TextQuery>), ApiError> {
+    let filter = MessageFilter {
+        statuses: several::list(query.status.as_deref()).map(MessageStatus::parse).collect::<Result<_, _>>()?,
+        event_types: event_types(query.event_type.as_deref())?,
+        route: query.endpoint_id.as_deref().map(|reference| endpoint_of(routes, reference)).transpose()?.map(RouteId::from),
+        event_id: query.event_id.clone(),
+        channel: query.channel.clone(),
+        search: query.search.as_deref().filter(|search| !search.is_empty()).map(|search| search.trim_end_matches('*').to_lowercase()),
+    };
+    let text = query.search.as_deref().map(TextQuery::parse).transpose()?.flatten();
+    let range = Range {
+        tenant,
+        origin: routes.map(|routes| routes.id().into()),
+        lowest: bound("since", query.since.as_deref())?.unwrap_or([0; 16]),
+        below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
+        direction: page::direction(query.direction.as_deref())?,
+    };
+    let limit = page::limit(query.limit.as_deref())?;
+    Ok((MessageSearch { range, filter, limit, payloads: Payloads::Included }, text))
+}
+
+/// Returns a page of messages, and the state of the index if it was asked.
+async fn page_of(
+    api: &Api,
+    search: MessageSearch,
+    text: Option<TextQuery>,
+) -> Result<(Found<Stored, IdBytes>, Option<IndexState>), ApiError> {
+    if search.filter.search.is_none() {
+        return Ok((api.store.find_messages(search).await?, None));
+    }
+    Ok(api.store.find_text(search, text).await?)
 }
 
 /// Returns the part of a range behind a cursor: messages older than its position, or newer.

@@ -21,6 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(messages::list, messages::send))
         .routes(routes!(messages::get))
         .routes(routes!(messages::list_all))
+        .routes(routes!(messages::count_all))
         .routes(routes!(messages::get_by_id))
         .routes(routes!(exchange::get))
         .routes(routes!(exchange::get_by_message))

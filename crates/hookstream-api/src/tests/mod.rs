@@ -32,10 +32,11 @@ use hookstream_store::{
     sqlite::SqliteStore,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::client::{Client, PASSWORD, invalid_field, refused, text, token};
 use self::clock::TestClock;
-use crate::{AllowOrganizations, Api, Options, Parts, RateLimits};
+use crate::{AllowOrganizations, Api, Options, Parts, RateLimits, StreamLimits};
 
 /// Public URL of the installation.
 pub(crate) const URL: &str = "http://hooks.example.test";
@@ -87,6 +88,7 @@ impl Installation {
             sign_in_key: Secret::new("key of cookies"),
             mailer: None,
             providers: Vec::new(),
+            stopping: CancellationToken::new(),
         };
         let router = crate::router(Api::new(parts, options));
         let mut installation = Self { client: Client::anonymous(router.clone()), router, store, clock, ids, rng };
@@ -155,6 +157,7 @@ fn options() -> Options {
         portal_key_age: HOUR * 24 * 30,
         sessions: Policy { idle: HOUR * 168, absolute: HOUR * 720 },
         allow_organizations: AllowOrganizations::Operator,
+        streams: StreamLimits { total: 1_000, per_caller: 50 },
         is_secure: false,
     }
 }

@@ -19,7 +19,7 @@ use hookstream_store::{
 };
 use tokio::time::Instant;
 
-use crate::{EndpointRoute, Handle, core::Core, upkeep::metrics::Subject};
+use crate::{EndpointRoute, Handle, core::Core, realtime::event::Event, upkeep::metrics::Subject};
 
 /// Interval between looks for jobs; a job created here starts at once.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -121,6 +121,11 @@ impl Handle {
     /// Wakes the job task after a job was stored.
     pub fn note_job(&self) {
         self.core.jobs.notify_one();
+    }
+
+    /// Publishes in the live stream that a job was created or cancelled.
+    pub fn announce_job(&self, job: &Job) {
+        announce(&self.core, job);
     }
 }
 
@@ -232,8 +237,9 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
     };
     let messages = chosen.iter().map(|candidate| candidate.message_id).collect();
     let slice = JobSlice { owner, messages, position, now, job };
-    let job = slice.job.clone();
-    let requeued = core.store.advance_job(slice).await?.unwrap_or(0);
+    let mut job = slice.job.clone();
+    let advanced = core.store.advance_job(slice).await?;
+    let requeued = advanced.unwrap_or(0);
     if requeued > 0 {
         // A delivery that changed since the query was left out; which one is not known, and matters little here.
         for candidate in chosen.into_iter().take(requeued) {
@@ -241,7 +247,19 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
         }
         core.note_due(now);
     }
+    if advanced.is_some() {
+        job.progress.requeued += u64::try_from(requeued).unwrap_or(u64::MAX);
+        job.updated_at = now;
+        announce(core, &job);
+    }
     Ok(job.pause_after(requeued))
+}
+
+/// Publishes the state of a job in the live stream.
+fn announce(core: &Core, job: &Job) {
+    if core.realtime.wants(job.tenant.environment) {
+        core.realtime.publish(Event::of_job(job));
+    }
 }
 
 /// Counts a requeued delivery in the metrics.
@@ -273,6 +291,7 @@ fn choose<'a>(job: &Job, found: &'a [Candidate], route: EndpointRoute<'_>, most:
 
 async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Progress) -> Result<Duration, Error> {
     jobs::end(&*core.store, job.id, owner, state, progress).await?;
+    announce(core, &Job { state, progress, updated_at: state.ended_at().unwrap_or(job.updated_at), ..job.clone() });
     let requeued = progress.requeued;
     match state {
         JobState::Failed { reason, .. } => {

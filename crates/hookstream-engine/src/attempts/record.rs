@@ -22,6 +22,7 @@ use crate::{
     attempts::pending_record::{Effect, PendingRecord},
     core::Core,
     queues::schedule::{self, Finished},
+    realtime::event::Event,
     routing::route::Route,
     upkeep::{
         hold_writer,
@@ -183,7 +184,11 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
         }
     };
     let rows = settled.iter().zip(&effects).zip(is_counted).filter_map(|(row, is_counted)| is_counted.then_some(row));
-    core.metrics.recorded(rows.map(|(settled, (_, _, message, _))| counted(settled, message)), core.now());
+    let rows = rows.map(|(settled, (_, _, message, _))| (settled, &**message));
+    core.metrics.recorded(rows.clone().map(|(settled, message)| counted(settled, message)), core.now());
+    for (settled, message) in rows.filter(|(settled, _)| core.realtime.wants(settled.environment_id)) {
+        Event::of_settled(settled, message).into_iter().for_each(|event| core.realtime.publish(event));
+    }
     for effect in effects.into_iter().filter_map(|(.., effect)| effect) {
         apply(core, effect);
     }

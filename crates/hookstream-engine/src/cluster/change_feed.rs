@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{core::Core, upkeep::hold_writer};
+use crate::{core::Core, realtime::event::Event, upkeep::hold_writer};
 
 /// Interval between queries for changes; a notification triggers one earlier.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -77,12 +77,12 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
 /// Applies a change that was committed here or by another node: nothing cached before it is used again.
 pub(crate) fn apply(core: &Arc<Core>, change: Change) {
     match change {
-        Change::Application(application) => {
-            let origin = OriginId::from(application);
-            core.origins.forget(origin);
-            // Lanes in memory take the new configuration.
-            let task_core = Arc::clone(core);
-            core.tasks.spawn(async move { hold_writer::refresh(&task_core, origin).await });
+        Change::Application(application) => apply_to_origin(core, application.into()),
+        Change::Endpoint(change) => {
+            apply_to_origin(core, change.application_id.into());
+            if core.realtime.wants(change.tenant.environment) {
+                core.realtime.publish(Event::of_endpoint(change, core.now()));
+            }
         }
         Change::Environment(environment) => {
             core.event_types.forget(environment);
@@ -94,4 +94,11 @@ pub(crate) fn apply(core: &Arc<Core>, change: Change) {
             core.installation_changed();
         }
     }
+}
+
+fn apply_to_origin(core: &Arc<Core>, origin: OriginId) {
+    core.origins.forget(origin);
+    // Lanes in memory take the new configuration.
+    let task_core = Arc::clone(core);
+    core.tasks.spawn(async move { hold_writer::refresh(&task_core, origin).await });
 }

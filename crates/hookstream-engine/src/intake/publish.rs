@@ -19,6 +19,7 @@ use crate::{
         lanes::LanePolicy,
         schedule::{self, Offered},
     },
+    realtime::event::Announcement,
     routing::route::Route,
     upkeep::{metrics::Subject, quotas::Reservation},
 };
@@ -83,6 +84,7 @@ pub(crate) async fn publish(
         // The owner id was retired since the decision, so the deliveries are decided again.
         return Ok(Published::Stale);
     }
+    let announcement = core.realtime.wants(environment_id).then(|| Announcement::of(&publication));
     let published = match core.store.publish(publication).await {
         Ok(published) => published,
         Err(error) => {
@@ -99,6 +101,10 @@ pub(crate) async fn publish(
         let (origin, event_type) = (message.origin_id, message.event_type.as_str());
         let subject = Subject { environment: environment_id, origin, event_type, message: message.id };
         core.metrics.accepted(subject, deliveries.into_iter());
+        // Before the deliveries start, so that no event of a delivery precedes that of its message.
+        if let Some(announcement) = announcement {
+            core.realtime.publish(announcement.event(&message));
+        }
         let owned = ours.len();
         let offered = ours.into_iter().enumerate().map(|(number, (route_id, Ours { policy, backlog }))| {
             let due_at = message.id.timestamp();

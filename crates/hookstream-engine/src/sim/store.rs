@@ -437,6 +437,8 @@ impl hookstream_store::History for NodeStore {
     }
 }
 
+impl hookstream_store::TextIndex for NodeStore {}
+
 #[async_trait]
 impl Retention for NodeStore {
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {

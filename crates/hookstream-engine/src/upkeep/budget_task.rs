@@ -103,6 +103,7 @@ pub(crate) async fn keep_ages(core: &Core, environments: &[Environment]) -> Resu
         let (first, first_payload) = (limits.first_day(now).min(windows), limits.first_payload_day(now));
         if first_payload > installation.first_payload_day(now) {
             let bytes = remove_oldest(core, environment.id, first_payload.start(), u64::MAX).await?;
+            core.store.forget_text(environment.id, MessageId::before_all_at(first_payload.start())).await?;
             if bytes > 0 {
                 tracing::info!(environment.id = %environment.id, bytes, before = %first_payload, "deleted payloads of an environment");
             }

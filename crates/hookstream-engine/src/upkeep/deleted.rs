@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use hookstream_model::{
+    base::ids::MessageId,
     identity::{environment::Environment, tenancy::Tenant},
     operations::quota::Month,
 };
@@ -39,6 +40,7 @@ async fn remove_environment(core: &Core, environment: &Environment) -> Result<()
     environments::empty(&*core.store, id).await?;
     let now = core.now();
     budget_task::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
+    core.store.forget_text(id, MessageId::before_all_at(now.day().next().start())).await?;
     // The message of an idempotency key stays as long as the key's window.
     budget_task::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
     let tenant = Tenant { organization: environment.organization_id, environment: id };

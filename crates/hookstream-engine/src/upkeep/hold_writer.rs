@@ -8,13 +8,15 @@ use std::{
 
 use hookstream_model::{
     base::ids::{LimitScopeId, OriginId, TargetId},
-    delivery::hold::Hold,
+    delivery::hold::{Hold, HoldReason},
 };
+use hookstream_store::db::listeners::{EndpointChange, EndpointChangeKind};
 use tokio::time::Instant;
 
 use crate::{
     core::Core,
     queues::{requeue, schedule},
+    realtime::event::Event,
     routing::route::Route,
 };
 
@@ -64,6 +66,7 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not record the holds of endpoints; retrying");
                 return false;
             }
+            announce(core, &route, holds);
             let mut lanes = core.lanes();
             let mut noted = core.holds();
             for (id, hold) in holds {
@@ -76,6 +79,23 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
         refresh(core, origin).await;
     }
     true
+}
+
+/// Publishes written holds in the live stream.
+fn announce(core: &Core, route: &Route, holds: &[Held]) {
+    let (tenant, origin) = (route.target.key.tenant, route.target.key.origin);
+    if !core.realtime.wants(tenant.environment) {
+        return;
+    }
+    for (id, hold) in holds {
+        let kind = match hold.map(|hold| hold.reason) {
+            Some(HoldReason::Failing) => EndpointChangeKind::CircuitOpened,
+            Some(HoldReason::RetryAfter) => EndpointChangeKind::Held,
+            None => EndpointChangeKind::CircuitClosed,
+        };
+        let change = EndpointChange { tenant, application_id: origin.into(), id: (*id).into(), kind };
+        core.realtime.publish(Event::of_endpoint(change, core.now()));
+    }
 }
 
 /// Passes the changed configuration of an origin to its lanes.

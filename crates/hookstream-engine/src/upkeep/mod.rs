@@ -13,3 +13,4 @@ pub(crate) mod metrics_writer;
 pub(crate) mod quota_task;
 pub(crate) mod quotas;
 pub(crate) mod retention;
+pub(crate) mod text_index;

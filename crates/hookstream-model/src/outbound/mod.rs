@@ -8,3 +8,4 @@ pub mod message;
 pub mod payload_schema;
 pub mod signature;
 pub mod target;
+pub mod text_search;

@@ -13,7 +13,7 @@ use hookstream_model::{
 
 use crate::db::{
     error::Error,
-    listeners::Change,
+    listeners::{Change, EndpointChange},
     statement::{Database, Row, Statement, Value},
 };
 
@@ -91,6 +91,11 @@ pub(crate) fn touch_deleted(tenant: Tenant, application: ApplicationId) -> State
 pub(crate) fn record(tenant: Tenant, application: ApplicationId) -> Statement {
     Statement::new(RECORD, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])
         .announces(Change::Application(application))
+}
+
+/// Returns the statement that notifies other processes of a change of one endpoint.
+pub(crate) fn record_endpoint(change: EndpointChange) -> Statement {
+    record(change.tenant, change.application_id).announces(Change::Endpoint(change))
 }
 
 /// Returns the statements that accompany a change of an environment, its event types or its API keys.

@@ -8,17 +8,69 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use hookstream_model::base::ids::{ApplicationId, EnvironmentId};
+use hookstream_model::{
+    base::ids::{ApplicationId, EndpointId, EnvironmentId},
+    identity::tenancy::Tenant,
+};
 
 /// Changed resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Application or one of its endpoints.
+    /// Application, or its endpoints in a way that [`Self::Endpoint`] does not describe.
     Application(ApplicationId),
+    /// One endpoint of an application. Other processes hear of it as a change of the application.
+    Endpoint(EndpointChange),
     /// Environment, its event types or its API keys.
     Environment(EnvironmentId),
     /// Several resources, which a listener must all expect to have changed.
     Several,
+}
+
+/// Change of one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointChange {
+    /// Organization and environment of the endpoint.
+    pub tenant: Tenant,
+    /// Application of the endpoint.
+    pub application_id: ApplicationId,
+    /// Endpoint id.
+    pub id: EndpointId,
+    /// Kind of the change.
+    pub kind: EndpointChangeKind,
+}
+
+/// Kind of a change of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointChangeKind {
+    /// The endpoint was created.
+    Created,
+    /// Its settings or secrets changed.
+    Updated,
+    /// The engine disabled it.
+    Disabled,
+    /// The endpoint was deleted.
+    Deleted,
+    /// Its circuit breaker opened.
+    CircuitOpened,
+    /// Its hold ended.
+    CircuitClosed,
+    /// The endpoint asked for a wait.
+    Held,
+}
+
+impl EndpointChangeKind {
+    /// Word in the live stream.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+            Self::CircuitOpened => "circuit_opened",
+            Self::CircuitClosed => "circuit_closed",
+            Self::Held => "held",
+        }
+    }
 }
 
 type Listener = Box<dyn Fn(Change) + Send + Sync>;

@@ -1,6 +1,6 @@
 //! Processes that work on a store, and the notifications between them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hookstream_model::{base::time::Timestamp, delivery::queue::Shards};
@@ -34,6 +34,45 @@ pub trait Cluster {
     /// Returns the notifications of other processes on the same database. Notifications may be missing: they only
     /// shorten the wait for the next poll.
     fn nudges(&self) -> broadcast::Receiver<Nudge>;
+
+    /// Sends texts of at most [`RELAYED_MAX`] bytes to the processes on the same database, in this order. Nothing is
+    /// stored, and texts may be lost. A store for a single process sends nothing.
+    async fn relay(&self, audience: Audience, texts: Vec<String>) -> Result<(), Error> {
+        let _ = (audience, texts);
+        Ok(())
+    }
+
+    /// Returns the texts that processes relay from now on, this process's own included; `None` if this process cannot
+    /// receive any. Texts to [`Audience::Listeners`] require [`listen_to_stream`](Self::listen_to_stream).
+    fn relayed(&self) -> Option<broadcast::Receiver<Relayed>> {
+        None
+    }
+
+    /// Sets whether this process receives texts to [`Audience::Listeners`].
+    fn listen_to_stream(&self, wanted: bool) {
+        let _ = wanted;
+    }
+}
+
+/// Maximum size of a relayed text, in bytes: a notification of PostgreSQL has fewer than 8,000.
+pub const RELAYED_MAX: usize = 7_900;
+
+/// Processes that receive a relayed text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Every process.
+    All,
+    /// Processes that listen to the live stream.
+    Listeners,
+}
+
+/// Text from a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relayed {
+    /// Text, and the processes that it was sent to.
+    Text(Audience, Arc<str>),
+    /// Texts may have been missed.
+    Resumed,
 }
 
 /// Description of a process when it enlists.

@@ -64,7 +64,7 @@ pub struct MessageFilter {
     pub event_id: Option<String>,
     /// Channel of the message.
     pub channel: Option<String>,
-    /// Text that the id or the sender's own id contains, in lower case.
+    /// Text that the id, the event type or the sender's own id contains, in lower case.
     pub search: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl MessageFilter {
             && self.channel.as_ref().is_none_or(|channel| message.channels.contains(channel))
             && self.search.as_ref().is_none_or(|search| {
                 let contains = |text: &str| text.to_lowercase().contains(search.as_str());
-                contains(&message.id.to_string()) || message.event_id.as_deref().is_some_and(contains)
+                contains(&message.id.to_string()) || contains(&message.event_type) || message.event_id.as_deref().is_some_and(contains)
             })
     }
 
@@ -95,6 +95,26 @@ pub struct MessageSearch {
     pub filter: MessageFilter,
     /// Maximum number of rows.
     pub limit: usize,
+    /// Whether the rows have payloads.
+    pub payloads: Payloads,
+}
+
+/// Whether rows have their payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payloads {
+    /// Each row has its payload, unless it has expired.
+    Included,
+    /// No row has a payload, which costs less.
+    LeftOut,
+}
+
+impl Payloads {
+    pub(crate) const fn are_included(self) -> bool {
+        match self {
+            Self::Included => true,
+            Self::LeftOut => false,
+        }
+    }
 }
 
 /// Conditions on attempts.

@@ -17,7 +17,7 @@ use crate::{
     delivery::{
         consistency::ConsistencyReport,
         counts::DayCounts,
-        finding::{AttemptPosition, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
+        finding::{AttemptPosition, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Payloads, Range},
         messages::{Message, MessageDetail},
     },
     operations::quotas::DayEvents,
@@ -50,7 +50,7 @@ pub trait History {
         let below = page.after.map_or(crate::db::page::ABOVE_ALL, |id| *id.as_bytes());
         let range = Range { tenant, origin: Some(origin), lowest: [0; 16], below, direction: Direction::Older };
         let filter = MessageFilter { event_types: event_type.into_iter().collect(), ..MessageFilter::default() };
-        let found = self.find_messages(MessageSearch { range, filter, limit: page.limit }).await?;
+        let found = self.find_messages(MessageSearch { range, filter, limit: page.limit, payloads: Payloads::Included }).await?;
         Ok(Page { items: found.items, has_more: found.next.is_some() })
     }
 

@@ -11,3 +11,4 @@ pub mod messages;
 pub mod non_durable;
 pub mod payloads;
 pub mod retention;
+pub mod text_index;

@@ -17,7 +17,7 @@ use hookstream_model::{
 use tokio::sync::broadcast;
 
 use crate::{
-    Cluster, Deliveries, Error, History, Retention, Store,
+    Cluster, Deliveries, Error, History, Retention, Store, TextIndex,
     db::{
         installation_quotas::InstallationQuotas,
         listeners::Listeners,
@@ -25,7 +25,7 @@ use crate::{
         vault::Vault,
     },
     delivery::{
-        cluster::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
+        cluster::{Audience, LeaseRenewal, Node, NodeReport, NodeSelf, Nudge, Relayed},
         consistency::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
@@ -96,6 +96,18 @@ impl Cluster for NonDurableStore {
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
         self.0.nudges()
+    }
+
+    async fn relay(&self, audience: Audience, texts: Vec<String>) -> Result<(), Error> {
+        self.0.relay(audience, texts).await
+    }
+
+    fn relayed(&self) -> Option<broadcast::Receiver<Relayed>> {
+        self.0.relayed()
+    }
+
+    fn listen_to_stream(&self, wanted: bool) {
+        self.0.listen_to_stream(wanted);
     }
 }
 
@@ -188,6 +200,9 @@ impl History for NonDurableStore {
         self.0.check_consistency().await
     }
 }
+
+/// Discarded messages have no words.
+impl TextIndex for NonDurableStore {}
 
 #[async_trait]
 impl Retention for NonDurableStore {

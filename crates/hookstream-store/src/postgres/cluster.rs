@@ -16,7 +16,7 @@ use tokio_postgres::types::Type;
 use crate::{
     db::error::Error,
     delivery::{
-        cluster::{Cluster, LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
+        cluster::{Audience, Cluster, LeaseRenewal, Node, NodeReport, NodeSelf, Nudge, Relayed},
         deliveries::Owner,
     },
     postgres::{
@@ -235,7 +235,19 @@ impl Cluster for PostgresStore {
     }
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
-        self.nudges.subscribe()
+        self.inbound.nudges.subscribe()
+    }
+
+    async fn relay(&self, audience: Audience, texts: Vec<String>) -> Result<(), Error> {
+        crate::postgres::db::nudge::relay(&self.plain, audience, texts).await
+    }
+
+    fn relayed(&self) -> Option<broadcast::Receiver<Relayed>> {
+        self.can_listen.then(|| self.inbound.relayed.subscribe())
+    }
+
+    fn listen_to_stream(&self, wanted: bool) {
+        self.inbound.stream.send_if_modified(|current| std::mem::replace(current, wanted) != wanted);
     }
 
     async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {

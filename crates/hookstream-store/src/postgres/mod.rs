@@ -14,6 +14,7 @@ pub(crate) mod deliveries;
 pub(crate) mod history;
 pub(crate) mod retention;
 
+mod text_index;
 mod transfer;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -34,9 +35,11 @@ use crate::{
         statement::{Database, Row, Statement, Written, announced},
         vault::Vault,
     },
-    delivery::cluster::Nudge,
     postgres::{
-        db::connection::{Connector, Pool},
+        db::{
+            connection::{Connector, Pool},
+            nudge::Inbound,
+        },
         deliveries::publish::Publisher,
     },
 };
@@ -45,6 +48,8 @@ pub use crate::postgres::db::{connection::Options, migrate::SchemaState};
 
 /// Maximum number of unread nudges. A slower reader loses some, and learns that from its channel.
 const NUDGES: usize = 64;
+/// Maximum number of unread relayed texts: 4 MiB.
+const RELAYED: usize = 512;
 
 /// Store in a PostgreSQL database.
 pub struct PostgresStore {
@@ -58,7 +63,9 @@ pub struct PostgresStore {
     /// each leave the row to the other.
     settling: tokio::sync::Mutex<()>,
     lease: Duration,
-    nudges: broadcast::Sender<Nudge>,
+    inbound: Inbound,
+    /// Whether this process receives notifications; a pooler in between keeps them.
+    can_listen: bool,
     vault: Vault,
     quotas: InstallationQuotas,
     listeners: Listeners,
@@ -88,7 +95,12 @@ impl PostgresStore {
             floor: crate::postgres::deliveries::claim::Floor::default(),
             settling: tokio::sync::Mutex::default(),
             lease: options.lease,
-            nudges: broadcast::channel(NUDGES).0,
+            inbound: Inbound {
+                nudges: broadcast::channel(NUDGES).0,
+                relayed: broadcast::channel(RELAYED).0,
+                stream: watch::channel(false).0,
+            },
+            can_listen: connector.can_listen(),
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
             listeners: Listeners::default(),
@@ -101,7 +113,7 @@ impl PostgresStore {
         store.tasks.spawn(async move { stop.run_until_cancelled(publishing).await });
         store.tasks.spawn(crate::postgres::db::nudge::notify(store.plain.clone(), Arc::clone(&store.notify), store.stop.clone()));
         if connector.can_listen() {
-            store.tasks.spawn(crate::postgres::db::nudge::listen(connector, store.nudges.clone(), store.stop.clone()));
+            store.tasks.spawn(crate::postgres::db::nudge::listen(connector, store.inbound.clone(), store.stop.clone()));
         }
         Ok(store)
     }

@@ -1,6 +1,6 @@
 //! Embedded store: SQLite in one data directory, for one process.
 //!
-//! `core.db` holds the configuration, `days/<date>.db` the messages of that day. One thread writes: it runs all
+//! `core.db` holds the configuration, `days/<date>.db` the messages of that day, `search/<date>.db` the index of their words. One thread writes: it runs all
 //! waiting operations in one transaction per file, commits (an fsync in WAL mode with `synchronous = FULL`) and then
 //! replies. Several connections read at the same time.
 //!
@@ -12,6 +12,7 @@ pub(crate) mod db;
 pub(crate) mod deliveries;
 pub(crate) mod history;
 pub(crate) mod retention;
+mod text_index;
 mod transfer;
 
 use std::{
@@ -44,6 +45,7 @@ use crate::{
         space::Space,
         writer::Writer,
     },
+    sqlite::text_index::handle::Index,
 };
 
 /// The only node.
@@ -68,6 +70,8 @@ pub struct SqliteStore {
     vault: Vault,
     quotas: InstallationQuotas,
     listeners: Listeners,
+    /// Index of words, if there is a directory.
+    text_index: Option<Index>,
     /// State of the free disk space, if there is a directory.
     space: Option<Arc<Space>>,
     /// Background thread and lock of the directory, if there is one.
@@ -97,6 +101,7 @@ impl SqliteStore {
             space: Some(space),
             known,
             node: Mutex::default(),
+            text_index: Some(Index::of(directory)),
             directory: Some(directory.to_owned()),
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),

@@ -12,6 +12,7 @@ mod people;
 mod portal_keys;
 mod resources;
 mod support;
+mod text_index;
 mod transfer;
 mod vault;
 

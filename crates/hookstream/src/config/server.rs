@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::bail;
+use hookstream_api::StreamLimits;
 use hookstream_engine::Options as EngineOptions;
 
 use super::{
@@ -43,6 +44,14 @@ section! {
         #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS_PER_ADDRESS", value_parser = whole(1_usize, 1_000_000))]
         pub(crate) max_connections_per_address: Option<usize>,
 
+        /// Live streams (WebSockets and server-sent events) open at once, at most [default: a tenth of max_connections, at least 100]
+        #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_STREAMS", value_parser = whole(0_usize, 1_000_000))]
+        pub(crate) max_streams: Option<usize>,
+
+        /// Live streams open at once of one API key, user or portal [default: 50]
+        #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_STREAMS_PER_CALLER", value_parser = whole(0_usize, 1_000_000))]
+        pub(crate) max_streams_per_caller: Option<usize>,
+
         /// Networks of proxies whose X-Forwarded-For is trusted, comma-separated [default: none]
         #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_TRUSTED_PROXIES")]
         pub(crate) trusted_proxies: Option<Networks>,
@@ -69,6 +78,7 @@ pub(crate) struct ServerConfig {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_address: usize,
+    pub(crate) streams: StreamLimits,
     pub(crate) trusted_proxies: Networks,
     pub(crate) shutdown_grace: Duration,
 }
@@ -91,6 +101,11 @@ impl ServerSettings {
             },
             max_connections,
             max_connections_per_address: self.max_connections_per_address.unwrap_or((max_connections / 10).max(100)),
+            // Each has a connection; the others remain for requests.
+            streams: StreamLimits {
+                total: self.max_streams.unwrap_or((max_connections / 10).max(100)),
+                per_caller: self.max_streams_per_caller.unwrap_or(50),
+            },
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             shutdown_grace: Duration::from_secs(u64::from(self.shutdown_grace_s.unwrap_or(20))),
         })

@@ -57,6 +57,14 @@ section! {
         #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
         pub(crate) payload_retention_days: Option<u32>,
 
+        /// Days whose messages the text search indexes; 0 turns the index off and removes it [default: 7]
+        #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_SEARCH_INDEX_DAYS", value_parser = whole(0_u32, 3_650))]
+        pub(crate) search_index_days: Option<u32>,
+
+        /// Bytes that the index of the text search may take; beyond it, the oldest days leave it [default: 1073741824]
+        #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_SEARCH_INDEX_BYTES", value_parser = whole(1_u64, 1 << 50))]
+        pub(crate) search_index_bytes: Option<u64>,
+
         /// Days that a deleted environment or organization can be restored: 0 to 365 [default: 7]
         #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_DELETION_GRACE_DAYS", value_parser = whole(0_u32, 365))]
         pub(crate) deletion_grace_days: Option<u32>,
@@ -88,6 +96,8 @@ impl StorageSettings {
         }
         engine.retention_days = self.retention_days.unwrap_or(engine.retention_days);
         engine.payload_retention_days = check_payload_retention(self.payload_retention_days, engine.retention_days)?;
+        engine.search_index_days = self.search_index_days.unwrap_or(engine.search_index_days);
+        engine.search_index_bytes = self.search_index_bytes.unwrap_or(engine.search_index_bytes);
         engine.deletion_grace = DAY * self.deletion_grace_days.unwrap_or(7);
         Ok(StorageConfig {
             ignores_data_dir: database.is_some() && self.data_dir.is_some(),

@@ -130,17 +130,18 @@ impl<B: hyper::body::Body + Unpin> hyper::body::Body for WatchedBody<B> {
     }
 }
 
-/// Stream that fails if its peer reads nothing for a while.
+/// Stream that fails if its peer reads nothing for a while. `C` counts the connection and is dropped with the stream.
 #[derive(Debug)]
-pub(crate) struct WatchedStream<S> {
+pub(crate) struct WatchedStream<S, C> {
     stream: S,
     /// Timer, set while a write waits for the peer.
     unread: Option<Pin<Box<Sleep>>>,
+    _counted: C,
 }
 
-impl<S> WatchedStream<S> {
-    pub(crate) const fn new(stream: S) -> Self {
-        Self { stream, unread: None }
+impl<S, C> WatchedStream<S, C> {
+    pub(crate) const fn new(stream: S, counted: C) -> Self {
+        Self { stream, unread: None, _counted: counted }
     }
 
     /// Returns the result of a write, or an error if the write has waited too long.
@@ -157,13 +158,13 @@ impl<S> WatchedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+impl<S: AsyncRead + Unpin, C: Unpin> AsyncRead for WatchedStream<S, C> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+impl<S: AsyncWrite + Unpin, C: Unpin> AsyncWrite for WatchedStream<S, C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.limit(polled, cx)
@@ -212,7 +213,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn unread_write_fails_and_read_write_succeeds() {
         let (ours, mut peer) = tokio::io::duplex(4);
-        let mut stream = WatchedStream::new(ours);
+        let mut stream = WatchedStream::new(ours, ());
         stream.write_all(b"1234").await.expect("there is room");
         let begun = Instant::now();
         let refused = stream.write_all(b"5").await.expect_err("the peer does not read");

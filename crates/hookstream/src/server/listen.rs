@@ -26,11 +26,14 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 use tower_service::Service;
 
 use crate::server::{
@@ -108,10 +111,8 @@ impl Listen {
                 continue;
             };
             let (router, acceptor, stop) = (router.clone(), tls.as_ref().map(Tls::acceptor), stop.clone());
-            connections.spawn(async move {
-                serve_connection(stream, peer, router, acceptor, stop).await;
-                drop((share, permit));
-            });
+            let counted = Counted { _share: share, _permit: permit, _open: connections.token() };
+            connections.spawn(serve_connection(stream, peer, router, acceptor, stop, counted));
         }
         drop(listener);
         connections.close();
@@ -119,7 +120,17 @@ impl Listen {
     }
 }
 
+/// Open connection as far as it is counted. Its stream holds it, because a WebSocket outlives the HTTP connection that it
+/// began as.
+#[derive(Debug)]
+struct Counted {
+    _share: Share,
+    _permit: OwnedSemaphorePermit,
+    _open: TaskTrackerToken,
+}
+
 /// Number of open connections per address.
+#[derive(Debug)]
 struct Shares {
     most: usize,
     trusted_proxies: Vec<IpNet>,
@@ -127,6 +138,7 @@ struct Shares {
 }
 
 /// Open connection of an address, released on drop.
+#[derive(Debug)]
 struct Share(Option<(Arc<Shares>, IpAddr)>);
 
 impl Shares {
@@ -161,11 +173,18 @@ impl Drop for Share {
 }
 
 /// Serves one connection. Its errors are ignored, because they are the client's.
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, acceptor: Option<TlsAcceptor>, stop: CancellationToken) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    acceptor: Option<TlsAcceptor>,
+    stop: CancellationToken,
+    counted: Counted,
+) {
     let activity = Activity::begin();
     // Small responses must not wait for further data.
     let _ = stream.set_nodelay(true);
-    let stream = WatchedStream::new(stream);
+    let stream = WatchedStream::new(stream, counted);
     let Some(acceptor) = acceptor else { return serve(stream, peer, router, activity, stop).await };
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
         serve(stream, peer, router, activity, stop).await;
@@ -200,7 +219,7 @@ async fn serve(
         .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let mut is_stopping = false;
     // Requests extend the deadline; the timer checks it again when it fires.
@@ -302,7 +321,7 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
         let serving = tokio::spawn(async move {
             let begun = Instant::now();
-            serve(WatchedStream::new(ours), peer, router(), Activity::begin(), CancellationToken::new()).await;
+            serve(WatchedStream::new(ours, ()), peer, router(), Activity::begin(), CancellationToken::new()).await;
             begun.elapsed()
         });
         (theirs, serving)

@@ -120,6 +120,7 @@ impl Server {
         let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
+        let stop = CancellationToken::new();
         let api = Api::new(
             ApiParts {
                 engine: engine.clone(),
@@ -129,6 +130,7 @@ impl Server {
                 sign_in_key,
                 mailer,
                 providers,
+                stopping: stop.clone(),
             },
             ApiOptions {
                 public_url: public_url.clone(),
@@ -141,10 +143,10 @@ impl Server {
                 portal_key_age: config.identity.portal_key_age,
                 sessions: config.identity.sessions,
                 allow_organizations: config.identity.allow_organizations,
+                streams: config.server.streams,
                 is_secure,
             },
         );
-        let stop = CancellationToken::new();
         let by_itself = engine.clone();
         let acts = move || AuditContext::of_system(by_itself.new_id(), SystemClock.now());
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]

@@ -4,4 +4,5 @@ mod binary;
 mod identity;
 mod operations;
 mod outbound;
+mod realtime;
 mod support;

@@ -11,8 +11,11 @@ mod operations;
 mod outbound;
 mod pooler;
 mod quota_nodes;
+#[path = "../it/realtime/mod.rs"]
+mod realtime;
 mod refusals;
 mod rolling;
+mod stream_nodes;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod transfer;

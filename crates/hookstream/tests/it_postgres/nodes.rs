@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Server, scratch};
 
 /// Closes all other connections to the database.
-const BREAK_CONNECTIONS: &str = "do $$ begin
+pub(crate) const BREAK_CONNECTIONS: &str = "do $$ begin
     perform pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
 end $$";
 

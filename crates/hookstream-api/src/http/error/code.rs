@@ -104,6 +104,7 @@ codes! {
         SlugTaken => "slug_taken",
         TooManyJobs => "too_many_jobs",
         TooManySecrets => "too_many_secrets",
+        TooManySubscriptions => "too_many_subscriptions",
         UidTaken => "uid_taken",
     }
     GONE: {
@@ -124,12 +125,16 @@ codes! {
         SchemaTooExpensive => "schema_too_expensive",
         SchemaViolated => "schema_violated",
     }
+    UPGRADE_REQUIRED: {
+        WebSocketNeeded => "websocket_needed",
+    }
     TOO_MANY_REQUESTS: {
         MonthlyQuotaReached => "quota_reached",
         RateLimited => "rate_limited",
         StorageBudgetReached => "storage_budget_reached",
         TooManyAttempts => "too_many_attempts",
         TooManyBytes => "too_many_bytes",
+        TooManyStreams => "too_many_streams",
     }
     INTERNAL_SERVER_ERROR: {
         Internal => "internal",

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::tests::{Client, Installation, refused, text};
+use crate::tests::{Client, Installation, invalid_field, refused, text};
 
 const PATH: &str = "/v1/applications/acme/messages";
 
@@ -123,6 +123,62 @@ async fn invalid_filters_are_rejected() {
     refused(&client.get(&format!("/v1/messages?search={}", "x".repeat(257))).await, 400, "invalid_field");
     refused(&client.get("/v1/messages?stauts=failed").await, 400, "unknown_parameter");
     refused(&client.get("/v1/messages?endpoint_id=nobody").await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn text_search_is_limited_to_words() {
+    let installation = Installation::start().await;
+    let client = &installation.client;
+    client.acme(json!({}), "http://127.0.0.1:9/").await;
+    let id = client.message(json!({ "customer": "Ada" })).await;
+    let nine = "w1+w2+w3+w4+w5+w6+w7+w8+w9".to_owned();
+    for search in [nine, "ab*".to_owned(), "x".repeat(257)] {
+        invalid_field(&client.get(&format!("/v1/messages?search={search}")).await, "search");
+        invalid_field(&client.get(&format!("/v1/messages/counts?search={search}")).await, "search");
+    }
+    // A store in memory has no index: ids and types are searched, and the answer tells no reach.
+    let customer = client.customer("acme").await;
+    for (search, is_found) in [(id.as_str(), true), ("INVOICE", true), ("invoice*", true), ("ada", false), ("%22)+OR+1%3D1+--", false)] {
+        for (client, path) in [(client, "/v1/messages"), (client, PATH), (&customer, "/v1/portal/messages")] {
+            let (status, found) = client.get(&format!("{path}?search={search}")).await;
+            assert_eq!(
+                (status, found["messages"].as_array().map(Vec::len)),
+                (200, Some(usize::from(is_found))),
+                "{path} {search}: {found}"
+            );
+            assert!(found.get("search").is_none(), "{found}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_are_counted_by_status() {
+    let mut installation = Installation::start().await;
+    let stranger = installation.another_tenant().await;
+    let client = &installation.client;
+    let receiver = hookstream_testkit::receiver::Receiver::start().await;
+    let endpoint = client.acme(json!({ "uid": "good", "filter_types": ["invoice.*"] }), &receiver.url()).await;
+    for number in 0..3 {
+        client.until(&client.message(json!(number)).await, "delivered").await;
+    }
+    let skipped = json!({ "event_type": "other.type", "payload": 1, "event_id": "once" });
+    assert_eq!(client.post(PATH, skipped).await.0, 201);
+    let counted = async |client: &crate::tests::Client, query: &str| {
+        let (status, answer) = client.get(&format!("/v1/messages/counts{query}")).await;
+        assert_eq!((status, &answer["is_exact"], &answer["counted_since"]), (200, &json!(true), &Value::Null), "{query}: {answer}");
+        assert!(answer["took_ms"].is_u64() && answer.get("search").is_none(), "{answer}");
+        let counts = ["pending", "delivered", "failed", "skipped"].map(|status| answer["counts"][status].as_u64().expect("a number"));
+        assert_eq!(answer["total"], counts.iter().sum::<u64>(), "{answer}");
+        counts
+    };
+    assert_eq!(counted(client, "").await, [0, 3, 0, 1]);
+    assert_eq!(counted(client, "?event_type=other.type").await, [0, 0, 0, 1]);
+    assert_eq!(counted(client, "?status=delivered,failed").await, [0, 3, 0, 0]);
+    assert_eq!(counted(client, "?event_id=once").await, [0, 0, 0, 1]);
+    assert_eq!(counted(client, &format!("?endpoint_id={}&search=invoice", text(&endpoint, "id"))).await, [0, 3, 0, 0]);
+    assert_eq!(counted(client, "?since=2999-01-01T00:00:00Z").await, [0, 0, 0, 0]);
+    assert_eq!(counted(&stranger, "").await, [0, 0, 0, 0]);
+    refused(&client.get("/v1/messages/counts?status=lost").await, 400, "invalid_field");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use super::EndpointKey;
 use crate::db::{
     changes,
     error::Error,
+    listeners::EndpointChangeKind,
     resource::optimistic,
     statement::{Database, Statement},
 };
@@ -55,7 +56,14 @@ const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where envir
 pub async fn disable(db: &dyn Database, context: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
     let mut values = key.values();
     values.extend([reason.as_str().into(), context.at.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(context, key, reason))).await
+    key.write(
+        db,
+        "disable an endpoint",
+        EndpointChangeKind::Disabled,
+        Statement::new(DISABLE, values),
+        Some(disabled(context, key, reason)),
+    )
+    .await
 }
 
 /// Disables an active endpoint that is recorded as failing since `since` or earlier. Returns whether that held:
@@ -67,7 +75,14 @@ pub async fn disable_failing(db: &dyn Database, context: &AuditContext, key: End
     let reason = DisabledReason::KeptFailing;
     let mut values = key.values();
     values.extend([reason.as_str().into(), context.at.into(), since.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values), Some(disabled(context, key, reason))).await
+    key.write(
+        db,
+        "disable an endpoint",
+        EndpointChangeKind::Disabled,
+        Statement::new(DISABLE_FAILING, values),
+        Some(disabled(context, key, reason)),
+    )
+    .await
 }
 
 /// Returns the audit entry of disabling an endpoint that was active, and so had no reason.
@@ -101,7 +116,11 @@ pub async fn reset_hold(db: &dyn Database, context: &AuditContext, key: Endpoint
         values.push(version.into());
         // Audited even if the hold has already ended.
         let change = Change::between(&before.hold, &None::<Hold>).unwrap_or_default();
-        key.change(Statement::new(RESET_HOLD, values), Some(key.entry(context, Action::EndpointResetCircuit, &change)))
+        key.change(
+            EndpointChangeKind::CircuitClosed,
+            Statement::new(RESET_HOLD, values),
+            Some(key.entry(context, Action::EndpointResetCircuit, &change)),
+        )
     })
     .await
 }

@@ -49,6 +49,7 @@ use crate::{
     db::{
         changes,
         error::Error,
+        listeners::{EndpointChange, EndpointChangeKind},
         resource::{
             fields::resource_fields,
             optimistic::{self, Updatable, Updated, Versioned},
@@ -167,18 +168,25 @@ impl EndpointKey {
         self,
         db: &dyn Database,
         operation: &'static str,
+        kind: EndpointChangeKind,
         statement: Statement,
         entry: Option<Statement>,
     ) -> Result<bool, Error> {
-        Ok(db.write(operation, self.change(statement, entry)).await?.is_committed())
+        Ok(db.write(operation, self.change(kind, statement, entry)).await?.is_committed())
     }
 
     /// Returns the statements of [`Self::write`].
-    fn change(self, statement: Statement, entry: Option<Statement>) -> Vec<Statement> {
+    fn change(self, kind: EndpointChangeKind, statement: Statement, entry: Option<Statement>) -> Vec<Statement> {
         let touch = changes::touch(self.tenant, self.application_id);
-        let mut statements = vec![touch, statement.required(), changes::record(self.tenant, self.application_id)];
+        let mut statements = vec![touch, statement.required(), self.record(kind)];
         statements.extend(entry);
         statements
+    }
+
+    /// Returns the statement that notifies other processes of a change.
+    fn record(self, kind: EndpointChangeKind) -> Statement {
+        let Self { tenant, application_id, id } = self;
+        changes::record_endpoint(EndpointChange { tenant, application_id, id, kind })
     }
 }
 
@@ -202,9 +210,10 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let sealed = db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?;
     let insert = TABLE.insert(endpoint, [seal_config(db.vault(), endpoint)?.into(), sealed.into()]);
-    let entry = EndpointKey::from(endpoint).entry(context, Action::EndpointCreate, &Change::created(endpoint));
-    let (tenant, application) = (endpoint.tenant, endpoint.application_id);
-    let statements = vec![changes::touch(tenant, application), insert, changes::record(tenant, application), entry];
+    let key = EndpointKey::from(endpoint);
+    let entry = key.entry(context, Action::EndpointCreate, &Change::created(endpoint));
+    let touch = changes::touch(key.tenant, key.application_id);
+    let statements = vec![touch, insert, key.record(EndpointChangeKind::Created), entry];
     let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
     create_with_response(db, "store an endpoint", endpoint.tenant, statements, Some(guard), response).await
 }
@@ -266,7 +275,7 @@ pub async fn delete(db: &dyn Database, context: &AuditContext, key: EndpointKey)
         vec![
             changes::touch_deleted(key.tenant, key.application_id),
             TABLE.delete(before, version).required(),
-            changes::record(key.tenant, key.application_id),
+            key.record(EndpointChangeKind::Deleted),
         ]
     })
     .await
@@ -329,7 +338,7 @@ impl Updatable for Opened {
 
     fn update(&self, db: &dyn Database, key: EndpointKey, version: i64) -> Result<Vec<Statement>, Error> {
         let config = seal_config(db.vault(), &self.endpoint)?;
-        Ok(key.change(TABLE.update(&self.endpoint, version, [config.into()]), None))
+        Ok(key.change(EndpointChangeKind::Updated, TABLE.update(&self.endpoint, version, [config.into()]), None))
     }
 
     fn is_sealed(&self) -> bool {

@@ -14,6 +14,7 @@ use crate::{
     db::{
         changes,
         error::Error,
+        listeners::EndpointChangeKind,
         sealed_write,
         statement::{Database, Row, Statement, Written},
         vault::{self, Vault},
@@ -159,7 +160,7 @@ pub async fn rotate_secret(
         statements.extend([
             changes::touch(key.tenant, key.application_id),
             Statement::new(ROTATE, values).required(),
-            changes::record(key.tenant, key.application_id),
+            key.record(EndpointChangeKind::Updated),
             key.entry(context, Action::EndpointRotateSecret, &change),
         ]);
         match sealed_write::write(db, "rotate a signing secret", statements).await? {

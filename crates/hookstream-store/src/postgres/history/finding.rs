@@ -79,14 +79,8 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     let mut examined = None;
     'pages: while let Some(messages) = walk.next(&connection).await? {
         let ids: Vec<_> = messages.iter().map(|message| *message.id.as_bytes()).collect();
-        let mut matching: Vec<_> = messages.into_iter().filter(|message| search.filter.matches_message(message)).collect();
-        if let Some(route) = search.filter.route {
-            let for_target = find_for_target(&connection, &matching, uuid(route.as_bytes())).await?;
-            matching.retain(|message| for_target.contains(&message.id));
-        }
-        let matching = add_counts(&connection, matching).await?;
-        let mut matching: HashMap<MessageId, Message> =
-            matching.into_iter().filter(|message| search.filter.matches_status(message)).map(|message| (message.id, message)).collect();
+        let matching = complete(&connection, messages, search).await?;
+        let mut matching: HashMap<MessageId, Message> = matching.into_iter().map(|message| (message.id, message)).collect();
         for id in ids {
             examined = Some(behind(id, direction));
             if let Some(message) = matching.remove(&MessageId::from_bytes(id))
@@ -101,8 +95,22 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
         examined = None;
     }
     let mut found = found.finish(examined, direction);
-    add_payloads(&connection, &mut found.items).await?;
+    if search.payloads.are_included() {
+        add_payloads(&connection, &mut found.items).await?;
+    }
     Ok(found)
+}
+
+/// Returns the messages that match the filter, with their counts and without their payloads.
+pub(crate) async fn complete(connection: &Connection, messages: Vec<Message>, search: &MessageSearch) -> Result<Vec<Message>, Error> {
+    let mut matching: Vec<_> = messages.into_iter().filter(|message| search.filter.matches_message(message)).collect();
+    if let Some(route) = search.filter.route {
+        let for_target = find_for_target(connection, &matching, uuid(route.as_bytes())).await?;
+        matching.retain(|message| for_target.contains(&message.id));
+    }
+    let mut matching = add_counts(connection, matching).await?;
+    matching.retain(|message| search.filter.matches_status(message));
+    Ok(matching)
 }
 
 pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {

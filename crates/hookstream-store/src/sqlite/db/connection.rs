@@ -65,6 +65,22 @@ pub(crate) fn open_writer(path: &Path, kind: FileKind) -> Result<Connection, Err
     Ok(connection)
 }
 
+/// Opens a file with derived data for writing, with tables that are created if they are missing. Its latest commits may be lost
+/// in a power cut, because its content can be derived again.
+pub(crate) fn open_derived(path: &Path, schema: &str) -> Result<Connection, Error> {
+    restrict(path).map_err(|cause| Error::Open { what: path.display().to_string(), cause: cause.into() })?;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.execute_batch(schema)?;
+        Ok(connection)
+    };
+    open().map_err(|cause| open_error(path, cause))
+}
+
 /// Creates a file that only its owner may read, or restricts an existing one; SQLite gives its log the same mode. The
 /// file of another user stays as it is. An existing file is not opened, because closing it would release the locks
 /// that SQLite holds on it in this process.

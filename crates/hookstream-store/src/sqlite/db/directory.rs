@@ -24,6 +24,20 @@ pub(crate) fn day_path(directory: &Path, day: Day) -> PathBuf {
     days_directory(directory).join(format!("{day}.db"))
 }
 
+/// Path of the index of words.
+pub(crate) fn search_directory(directory: &Path) -> PathBuf {
+    directory.join("search")
+}
+
+/// Creates a directory that only its owner may read, if it is missing.
+pub(crate) fn create_private(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    create_durably(directory)?;
+    restrict(directory)
+}
+
 /// Creates the data directory, or accepts one that is empty or contains a store. The directory may belong to any user
 /// but must be writable. Sets the mode only of a directory created here.
 pub(crate) fn create_directory(directory: &Path) -> Result<(), Error> {
@@ -149,9 +163,10 @@ pub(crate) fn lock(directory: &Path) -> Result<File, Error> {
 }
 
 /// Files that an interrupted start may have left before the store existed, and files that file systems create.
-const OWN_NAMES: [&str; 10] = [
+const OWN_NAMES: [&str; 11] = [
     "lost+found",
     "days",
+    "search",
     "lock",
     "encryption.key",
     "encryption.key.tmp",

@@ -57,6 +57,7 @@ impl SqliteStore {
             known,
             node: Mutex::default(),
             directory: None,
+            text_index: None,
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),

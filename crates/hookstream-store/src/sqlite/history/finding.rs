@@ -62,23 +62,12 @@ pub(crate) fn messages(
     let direction = search.range.direction;
     let mut found = Collector::new(search.limit);
     let stopped_at = walk(days, of_environment, &search.range, CHUNK, |connection, messages| {
-        for mut message in messages {
+        for message in messages {
             let bound = behind(*message.id.as_bytes(), direction);
-            let mut matches = search.filter.matches_message(&message);
-            if matches && let Some(route) = search.filter.route {
-                let mut is_for = connection.prepare_cached(IS_FOR).map_err(failed(OPERATION))?;
-                let found = is_for.query_row(params![message.id.as_bytes(), route.as_bytes()], |row| row.get(0));
-                matches = found.map_err(failed(OPERATION))?;
-            }
-            if matches {
-                add_counts(connection, &mut message)?;
-                matches = search.filter.matches_status(&message);
-            }
-            if matches {
-                message.payload = read_payload_of(connection, message.id)?;
-                if !found.take(message, bound) {
-                    return Ok(Some(bound));
-                }
+            if let Some(message) = complete(connection, message, search)?
+                && !found.take(message, bound)
+            {
+                return Ok(Some(bound));
             }
             if !found.examine() {
                 return Ok(Some(bound));
@@ -87,6 +76,28 @@ pub(crate) fn messages(
         Ok(None)
     })?;
     Ok(found.finish(stopped_at, direction))
+}
+
+/// Returns a message with its counts and payload, if it matches the filter.
+pub(crate) fn complete(connection: &Connection, mut message: Message, search: &MessageSearch) -> Result<Option<Message>, Error> {
+    if !search.filter.matches_message(&message) {
+        return Ok(None);
+    }
+    if let Some(route) = search.filter.route {
+        let mut is_for = connection.prepare_cached(IS_FOR).map_err(failed(OPERATION))?;
+        let is_for = is_for.query_row(params![message.id.as_bytes(), route.as_bytes()], |row| row.get::<_, bool>(0));
+        if !is_for.map_err(failed(OPERATION))? {
+            return Ok(None);
+        }
+    }
+    add_counts(connection, &mut message)?;
+    if !search.filter.matches_status(&message) {
+        return Ok(None);
+    }
+    if search.payloads.are_included() {
+        message.payload = read_payload_of(connection, message.id)?;
+    }
+    Ok(Some(message))
 }
 
 /// Returns a page of attempts, found through their messages.

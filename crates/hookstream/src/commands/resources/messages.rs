@@ -68,7 +68,7 @@ struct Filter {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
 
-    /// Only those with this in the id or the sender's id
+    /// Only those with these words in the id, the sender's id, the event type or the payload; `inv*` begins a word
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 }

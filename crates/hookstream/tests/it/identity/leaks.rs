@@ -274,14 +274,14 @@ async fn call_with_invalid_requests(url: &str, client: &TestClient, victim: &Vic
     let own = match operation.audience {
         Audience::User => ("cookie", cookie.as_str()),
         Audience::Customer => ("authorization", token.as_str()),
-        Audience::Caller | Audience::Anonymous => ("x-api-key", KEY),
+        Audience::Caller | Audience::Listener | Audience::Anonymous => ("x-api-key", KEY),
     };
     let bodies = invalid_bodies(&right);
     for (number, body) in bodies.into_iter().enumerate() {
         let (status, response) = if number % 8 == 0 {
             by_http2(url, method.clone(), &path, &[own], body.clone()).await
         } else {
-            let has_key = matches!(operation.audience, Audience::Caller | Audience::Anonymous);
+            let has_key = matches!(operation.audience, Audience::Caller | Audience::Listener | Audience::Anonymous);
             let client = if has_key { client.clone() } else { client.with_key("") };
             let response = client.try_send(method.clone(), &path, &[own], body.clone()).await.expect("a response");
             (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
@@ -302,7 +302,9 @@ async fn call_with_valid_request(client: &TestClient, victim: &Victim, operation
             let token = format!("Bearer {}", victim.portal);
             client.with_key("").try_send(method.clone(), &path, &[("authorization", &token)], text).await.expect("a response")
         }
-        Audience::Caller | Audience::Anonymous => client.try_send(method.clone(), &path, &[], text).await.expect("a response"),
+        Audience::Caller | Audience::Listener | Audience::Anonymous => {
+            client.try_send(method.clone(), &path, &[], text).await.expect("a response")
+        }
     };
     let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(response.body()).into_iter().collect();
     // An export has one line per entry.

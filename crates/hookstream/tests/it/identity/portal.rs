@@ -243,7 +243,7 @@ async fn portal_accepts_only_portal_tokens_and_nothing_else_does() {
             .iter()
             .fold(path, |path, name| path.replace(name, "0123456789abcdef0123456789abcdef"));
         let presented: &[(&str, &str)] = match audience {
-            Audience::Anonymous => continue,
+            Audience::Anonymous | Audience::Listener => continue,
             Audience::Caller | Audience::User => &[("authorization", &bearer), ("x-api-key", &customer.token), ("cookie", &cookie)],
             Audience::Customer => &[("authorization", &key), ("x-api-key", KEY), ("x-api-key", &customer.token), ("cookie", &cookie)],
         };

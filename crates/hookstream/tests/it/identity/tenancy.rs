@@ -60,7 +60,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
-        "explainMessage" | "explainMessageById" | "exportAuditLog" => Value::Null,
+        "explainMessage" | "explainMessageById" | "exportAuditLog" | "openWebSocket" | "openStream" | "countMessages" => Value::Null,
         "revealSigningSecret" | "revealPortalSecret" => Value::Null,
         _ => return None,
     })
@@ -85,6 +85,8 @@ pub(crate) enum Audience {
     User,
     /// A customer with a portal token.
     Customer,
+    /// A caller or a customer, on the live stream, which has tests of its own.
+    Listener,
     /// A caller without credentials.
     Anonymous,
 }
@@ -105,6 +107,7 @@ pub(crate) async fn operations(client: &TestClient) -> Vec<Operation> {
                     Some([only]) if only == &json!({}) => Audience::Anonymous,
                     Some([only]) if only == &json!({ "session": [] }) => Audience::User,
                     Some([only]) if only == &json!({ "portal": [] }) => Audience::Customer,
+                    Some([_, _, _, portal]) if portal == &json!({ "portal": [] }) => Audience::Listener,
                     Some(other) => panic!("{other:?}"),
                 },
             });
@@ -437,7 +440,7 @@ async fn viewer_cannot_write_and_key_is_not_a_user() {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = victim.path(&path, true);
         match audience {
-            Audience::Anonymous => {}
+            Audience::Anonymous | Audience::Listener => {}
             Audience::Customer => {
                 assert_eq!(viewer.try_send(method.clone(), &path, &[], text.clone()).await.status(), 401, "{id}");
                 assert_eq!(server.client.send(method, &path, &[], text).await.0, 401, "{id}");

@@ -13,4 +13,5 @@ pub(crate) mod loops;
 pub(crate) mod order;
 pub(crate) mod rabbitmq;
 pub(crate) mod resources;
+pub(crate) mod search;
 pub(crate) mod usage;
