@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { findings } from "./axe.mjs";
-import { openPage, PASSWORD, setUp, startBrowser, startReceiver, startServer, until } from "./server.mjs";
+import {
+  arrive,
+  fillPassword,
+  openPage,
+  setUp,
+  startBrowser,
+  startReceiver,
+  startServer,
+  until,
+} from "./server.mjs";
 
 /** Code of an authenticator app (RFC 6238) for a secret in base 32. */
 function code(secret, at = Date.now()) {
@@ -29,10 +38,26 @@ describe("dashboard", { timeout: 300_000 }, () => {
     await Promise.all([server?.stop(), receiver?.stop()]);
   });
 
+  /** Creates an application with an endpoint, and a message that fails for good. */
+  async function failedMessage(uid, description, event_type) {
+    await server.call("POST", "/applications", { name: uid, uid });
+    const endpoint = { url: receiver.url, description, retry_schedule: [1] };
+    await server.call("POST", `/applications/${uid}/endpoints`, endpoint);
+    const { message } = await server.call("POST", `/applications/${uid}/messages`, {
+      event_type,
+      payload: {},
+    });
+    await until(
+      async () => (await server.call("GET", `/messages/${message.id}`)).message.status === "failed",
+      "the message failed",
+    );
+    return { message };
+  }
+
   test("first run leads to a delivered message by clicking alone", async () => {
     owner = await openPage(browser);
     await setUp(owner, server);
-    await owner.waitForURL(/get-started/);
+    await arrive(owner, /get-started/);
     await owner.getByRole("button", { name: "Create application" }).click();
     await owner.getByRole("button", { name: /test receiver/i }).click();
     await owner.getByRole("button", { name: "Send it now" }).click();
@@ -46,64 +71,51 @@ describe("dashboard", { timeout: 300_000 }, () => {
 
   test("a failing endpoint is found on Overview, explained, fixed and recovered", async () => {
     receiver.status = 503;
-    await server.call("POST", "/applications", { name: "Haverbrook", uid: "haverbrook" });
-    const { endpoint } = await server.call("POST", "/applications/haverbrook/endpoints", {
-      url: receiver.url,
-      description: "Haverbrook orders",
-      retry_schedule: [1],
-    });
-    const { message } = await server.call("POST", "/applications/haverbrook/messages", {
-      event_type: "order.created",
-      payload: { order: 1 },
-    });
-    await until(
-      async () => (await server.call("GET", `/messages/${message.id}`)).message.status === "failed",
-      "failed",
-    );
-    await until(
-      async () =>
-        (await server.call("GET", "/problems")).problems.some((one) => one.subject.id === endpoint.id),
-      "a problem",
-    );
+    const { message } = await failedMessage("haverbrook", "Haverbrook orders", "order.created");
+    const isOpen = async () => {
+      await server.call("POST", "/applications/haverbrook/messages", {
+        event_type: "order.paid",
+        payload: {},
+      });
+      return (await server.call("GET", "/problems")).problems.some((one) => one.kind === "circuit_open");
+    };
+    await until(isOpen, "the circuit is open");
     await owner.goto(`${server.url}/dashboard`);
-    const row = owner.getByText("Haverbrook orders").first();
+    const row = owner.getByRole("main").getByRole("link", { name: /Haverbrook orders/ }).first();
     await row.waitFor();
     assert.deepEqual(await findings(owner), []);
     await row.click();
-    await owner.waitForURL(/\/dashboard\/endpoints\//);
+    await arrive(owner, /\/dashboard\/endpoints\//);
     await owner.getByText(/503/).first().waitFor();
     assert.deepEqual(await findings(owner), []);
     receiver.status = 204;
     const before = receiver.requests.length;
+    await owner.getByRole("button", { name: "Probe now" }).first().click();
+    await until(() => receiver.requests.length > before, "what waited arrives");
     await owner.goto(`${owner.url().split("?")[0]}?recover=1`);
-    const dialog = owner.getByRole("dialog");
-    await dialog.getByRole("button", { name: /^Recover 1/ }).click();
-    await until(() => receiver.requests.length > before, "the message arrived");
+    await owner
+      .getByRole("dialog")
+      .getByRole("button", { name: /^Recover \d/ })
+      .click();
     await until(
       async () => (await server.call("GET", `/messages/${message.id}`)).message.status === "delivered",
-      "delivered",
+      "the message was recovered",
     );
     assert.deepEqual(owner.problems, []);
   });
 
   test("a viewer sees no act that is refused", async () => {
-    const { organization } = await owner
-      .evaluate(async () => (await fetch("/v1/auth/session")).json())
-      .then(async ({ session }) => ({ organization: session.org_id ?? session.organization?.id }));
-    const invited = await owner.evaluate(async (id) => {
-      const response = await fetch(`/v1/organizations/${id}/invitations`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ email: "viewer@example.com", role: "viewer" }),
-      });
-      return response.json();
-    }, organization);
+    const { environments } = await server.call("GET", "/environments");
+    const invited = await server.call("POST", `/organizations/${environments[0].org_id}/invitations`, {
+      email: "viewer@example.com",
+      role: "viewer",
+    });
     const viewer = await openPage(browser);
     await viewer.goto(invited.url);
     await viewer.getByLabel("Name").fill("A Viewer");
-    await viewer.getByLabel("Password", { exact: true }).fill(PASSWORD);
+    await fillPassword(viewer);
     await viewer.getByRole("button", { name: /join|accept|create/i }).click();
-    await viewer.waitForURL(/\/dashboard/);
+    await arrive(viewer, /\/dashboard/);
     const refused = [];
     viewer.on("response", (response) => {
       if (response.status() === 403) refused.push(response.url());
@@ -120,7 +132,7 @@ describe("dashboard", { timeout: 300_000 }, () => {
     ]) {
       await viewer.goto(`${server.url}/dashboard${path}`);
       await viewer.waitForLoadState("networkidle");
-      for (const name of [/^Create/, /^Add/, /^Delete/, /^Send/, /^Recover/, /^Pause/, /^Invite/]) {
+      for (const name of [/^Create/, /^Add/, /^Delete/, /^Send/, /^Recover/, /^Pause .+/, /^Invite/]) {
         assert.equal(
           await viewer.getByRole("main").getByRole("button", { name }).count(),
           0,
@@ -136,9 +148,9 @@ describe("dashboard", { timeout: 300_000 }, () => {
     const other = await openPage(browser);
     await other.goto(`${server.url}/sign-in`);
     await other.getByLabel("Email").fill("owner@example.com");
-    await other.getByLabel("Password", { exact: true }).fill(PASSWORD);
+    await fillPassword(other);
     await other.getByRole("button", { name: "Sign in" }).click();
-    await other.waitForURL(/\/dashboard/);
+    await arrive(other, /\/dashboard/);
     for (const page of [owner, other]) {
       await page.goto(`${server.url}/dashboard/messages`);
       await page.getByText("order.created").first().waitFor();
@@ -156,32 +168,25 @@ describe("dashboard", { timeout: 300_000 }, () => {
 
   test("back and forward keep the filters of a list", async () => {
     await owner.goto(`${server.url}/dashboard/messages?status=delivered`);
-    await owner.locator("a[href*='/dashboard/messages/']").first().click();
-    await owner.waitForURL(/\/dashboard\/messages\/[0-9a-f]{32}/);
+    await owner.getByRole("main").locator("table a[href*='/dashboard/messages/']").first().click();
+    await arrive(owner, /\/dashboard\/messages\/[0-9a-f]{32}/);
     await owner.goBack();
-    await owner.waitForURL(/status=delivered/);
+    await arrive(owner, /status=delivered/);
     await owner.goForward();
-    await owner.waitForURL(/\/dashboard\/messages\/[0-9a-f]{32}/);
+    await arrive(owner, /\/dashboard\/messages\/[0-9a-f]{32}/);
   });
 
   test("a message is found and retried with the keyboard alone", async () => {
     receiver.status = 503;
-    const { message } = await server.call("POST", "/applications/haverbrook/messages", {
-      event_type: "order.cancelled",
-      payload: {},
-    });
-    await until(
-      async () => (await server.call("GET", `/messages/${message.id}`)).message.status === "failed",
-      "failed",
-    );
+    const { message } = await failedMessage("quillon", "Quillon shop", "order.cancelled");
     receiver.status = 204;
     await owner.goto(`${server.url}/dashboard`);
     await owner.getByRole("heading").first().waitFor();
     await owner.keyboard.press("Control+k");
     await owner.keyboard.type(message.id);
-    await owner.waitForTimeout(500);
+    await owner.getByRole("dialog").getByText("order.cancelled").first().waitFor();
     await owner.keyboard.press("Enter");
-    await owner.waitForURL(new RegExp(message.id));
+    await arrive(owner, new RegExp(message.id));
     await owner.getByRole("heading", { name: /order\.cancelled/ }).waitFor();
     await owner.keyboard.press("r");
     await until(
@@ -192,23 +197,24 @@ describe("dashboard", { timeout: 300_000 }, () => {
 
   test("sign-in asks for the second factor", async () => {
     await owner.goto(`${server.url}/dashboard/settings/second-factor`);
-    await owner.getByLabel("Password", { exact: true }).fill(PASSWORD);
+    await fillPassword(owner);
     await owner.getByRole("button", { name: "Continue" }).click();
+    await owner.getByRole("textbox", { name: "Code" }).waitFor();
     const text = await owner.getByRole("main").innerText();
     const secret = await owner.evaluate(() => /[A-Z2-7]{32,}/.exec(document.body.innerText)?.[0] ?? "");
     assert.match(secret, /^[A-Z2-7]{32,}/, text);
-    await owner.getByLabel("Code").fill(code(secret));
+    await owner.getByRole("textbox", { name: "Code" }).fill(code(secret));
     await owner.getByRole("button", { name: "Switch on" }).click();
     await owner.getByRole("button", { name: "They are saved" }).click();
     const other = await openPage(browser);
     await other.goto(`${server.url}/sign-in`);
     await other.getByLabel("Email").fill("owner@example.com");
-    await other.getByLabel("Password", { exact: true }).fill(PASSWORD);
+    await fillPassword(other);
     await other.getByRole("button", { name: "Sign in" }).click();
     // A code is valid once, so the next one is used.
-    await other.getByLabel("Code").fill(code(secret, Date.now() + 30_000));
+    await other.getByRole("textbox", { name: "Code" }).fill(code(secret, Date.now() + 30_000));
     await other.getByRole("button", { name: "Sign in" }).click();
-    await other.waitForURL(/\/dashboard/);
+    await arrive(other, /\/dashboard/);
     assert.deepEqual(other.problems, []);
   });
 });

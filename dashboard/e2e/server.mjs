@@ -106,14 +106,24 @@ export async function openPage(browser, options = {}) {
   return page;
 }
 
+/** Fills the field of the password; its label has a mark that it is required, and a button beside it the same word. */
+export function fillPassword(page) {
+  return page.locator("input[type=password]").first().fill(PASSWORD);
+}
+
 /** Creates the owner's account with the set-up link. */
 export async function setUp(page, server, email = "owner@example.com") {
   await page.goto(server.setup);
   await page.getByLabel("Email").fill(email);
   await page.getByLabel("Name").fill("The Owner");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await fillPassword(page);
   await page.getByRole("button", { name: "Create account" }).click();
-  await page.waitForURL(/\/dashboard/);
+  await arrive(page, /\/dashboard/);
+}
+
+/** Waits until the page is at an address; the application changes it without a load. */
+export function arrive(page, address) {
+  return until(() => address.test(page.url()), `at ${address}, not ${page.url()}`);
 }
 
 /** Waits until `ask` returns something. */

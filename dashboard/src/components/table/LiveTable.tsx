@@ -5,7 +5,7 @@
 import { useMediaQuery } from "@mantine/hooks";
 import {
   type ColumnDef,
-  flexRender,
+  type ColumnDefTemplate,
   getCoreRowModel,
   type RowData,
   useReactTable,
@@ -207,7 +207,7 @@ export function LiveTable<T>(props: Props<T>) {
                         data-number={isNumber || undefined}
                         style={wide ? { width: wide } : {}}
                       >
-                        {flexRender(header.column.columnDef.header, header.getContext())}
+                        {contentOf(header.column.columnDef.header, header.getContext())}
                       </th>
                     );
                   })}
@@ -243,7 +243,7 @@ export function LiveTable<T>(props: Props<T>) {
                       </td>
                     )}
                     {row.getVisibleCells().map((cell, index) => {
-                      const content = flexRender(cell.column.columnDef.cell, cell.getContext());
+                      const content = contentOf(cell.column.columnDef.cell, cell.getContext());
                       return (
                         <td key={cell.id} data-number={cell.column.columnDef.meta?.isNumber || undefined}>
                           {index === 0 ? link(row.original, content) : content}
@@ -261,6 +261,14 @@ export function LiveTable<T>(props: Props<T>) {
       {props.footer !== undefined && <footer className={classes.footer}>{props.footer}</footer>}
     </>
   );
+}
+
+/**
+ * Returns the content of a head or cell. A function is called rather than mounted as a component: other columns, as after
+ * a name is known, would mount it anew, and a click whose element goes away between press and release is none.
+ */
+function contentOf<C extends object>(template: ColumnDefTemplate<C> | undefined, context: C): ReactNode {
+  return typeof template === "function" ? (template(context) as ReactNode) : template;
 }
 
 /** Returns the width of the window as far as columns depend on it. */

@@ -57,9 +57,10 @@ function TypePage({ type }: { type: EventType }) {
   return (
     <>
       <div className={classes.heading}>
-        <p className="small ink-3">
-          <a href={hrefOf(["catalogue"])}>{t("catalogue")}</a> / {type.name}
-        </p>
+        <nav className={`small ink-3 ${classes.crumbs}`}>
+          <a href={hrefOf(["catalogue"])}>{t("catalogue")}</a>
+          <span>{type.name}</span>
+        </nav>
         <h1>{type.name}</h1>
         {type.description && <p className="ink-2">{type.description}</p>}
       </div>

@@ -55,9 +55,10 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
     <>
       <div className={classes.head}>
         <div className={classes.heading}>
-          <p className="small ink-3">
-            <a href={hrefOf(["endpoints"])}>{t("endpoints")}</a> / {name}
-          </p>
+          <nav className={`small ink-3 ${classes.crumbs}`}>
+            <a href={hrefOf(["endpoints"])}>{t("endpoints")}</a>
+            <span>{name}</span>
+          </nav>
           <div className="row-wrap">
             <h1>{name}</h1>
             <StatusBadge state={endpointState(endpoint, health.data, t)} isTinted />

@@ -40,9 +40,10 @@ export function MessagePage({ id }: { id: string }) {
     <>
       <div className={classes.head}>
         <div className={classes.heading}>
-          <p className="small ink-3">
-            <a href={hrefOf(["messages"])}>{t("messages")}</a> / {message.event_type}
-          </p>
+          <nav className={`small ink-3 ${classes.crumbs}`}>
+            <a href={hrefOf(["messages"])}>{t("messages")}</a>
+            <span>{message.event_type}</span>
+          </nav>
           <div className="row-wrap">
             <h1>{message.event_type}</h1>
             <StatusBadge state={messageState(message.status, t)} isTinted />

@@ -18,11 +18,11 @@ pub(super) struct DemoEndpoint {
     pub(super) filter: &'static [&'static str],
     /// Mean time of a response, in milliseconds.
     pub(super) delay_ms: u32,
-    /// What goes wrong with it.
+    /// Trouble of the endpoint.
     pub(super) trouble: Trouble,
 }
 
-/// What goes wrong with an endpoint, in minutes before the end of the history.
+/// Trouble of an endpoint, in minutes before the end of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     None,
