@@ -88,7 +88,8 @@ async fn of_day(
     }
 }
 
-/// Statements that find the candidates of a day.
+/// Statements that find the candidates of a day. They leave the planner one way each, because the table of the current day has
+/// no statistics yet: the first reads in the order of the ids from one end, the second may not read all ids of the range.
 struct Statements {
     /// Candidates among the first [`NEAR`] messages of a range: few for a rare word, enough for a common one. Reading them
     /// costs the same for any word, and no estimate of the planner decides.
@@ -102,19 +103,21 @@ const NEAR: usize = 5_000;
 
 impl Statements {
     fn of(day: Day, direction: Direction) -> Self {
-        let order = if direction == Direction::Older { "desc" } else { "" };
+        let (order, begin, end) = match direction {
+            Direction::Older => ("desc", "message_id < $3", "message_id >= $2"),
+            Direction::Newer => ("", "message_id >= $2", "message_id < $3"),
+        };
         let table = tables::table(day);
         Self {
             near: format!(
                 "select message_id, origin_id from (
-                    select message_id, origin_id, words from {table} where message_id >= $2 and message_id < $3
-                    order by message_id {order} limit {NEAR}
-                ) near where words @@ $1::text::tsquery order by message_id {order} limit $4"
+                    select message_id, origin_id, words from {table} where {begin} order by message_id {order} limit {NEAR}
+                ) near where words @@ $1::text::tsquery and {end} order by message_id {order} limit $4"
             ),
             by_index: format!(
                 "select message_id, origin_id from (
                     select message_id, origin_id from {table}
-                    where words @@ $1::text::tsquery and message_id >= $2 and message_id < $3 offset 0
+                    where words @@ $1::text::tsquery and ({begin}) is true and ({end}) is true offset 0
                 ) matching order by message_id {order} limit $4"
             ),
         }
