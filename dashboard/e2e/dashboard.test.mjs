@@ -81,7 +81,8 @@ describe("dashboard", { timeout: 300_000 }, () => {
     };
     await until(isOpen, "the circuit is open");
     await owner.goto(`${server.url}/dashboard`);
-    const row = owner.getByRole("main").getByRole("link", { name: /Haverbrook orders/ }).first();
+    await owner.getByRole("main").getByText("Haverbrook orders").first().waitFor();
+    const row = owner.getByRole("main").getByRole("link", { name: "Explain" }).first();
     await row.waitFor();
     assert.deepEqual(await findings(owner), []);
     await row.click();
@@ -184,7 +185,7 @@ describe("dashboard", { timeout: 300_000 }, () => {
     await owner.getByRole("heading").first().waitFor();
     await owner.keyboard.press("Control+k");
     await owner.keyboard.type(message.id);
-    await owner.getByRole("dialog").getByText("order.cancelled").first().waitFor();
+    await owner.getByText(`Message ${message.id}`).first().waitFor();
     await owner.keyboard.press("Enter");
     await arrive(owner, new RegExp(message.id));
     await owner.getByRole("heading", { name: /order\.cancelled/ }).waitFor();

@@ -101,7 +101,7 @@ export class TokenStore {
   refused(): void {
     if (this.state === "expired") return;
     clearTimeout(this.timer);
-    sessionStorage.removeItem(STORED);
+    store(null);
     this.change("expired");
     if (window.parent !== window) window.parent.postMessage({ type: MESSAGES.tokenNeeded }, "*");
   }
@@ -113,11 +113,7 @@ export class TokenStore {
   }
 
   private keep(token: string): void {
-    try {
-      sessionStorage.setItem(STORED, token);
-    } catch {
-      // Storage is off: a reload then needs the address anew.
-    }
+    store(token);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.renew(), waitOf(token, Date.now()));
   }
@@ -134,6 +130,16 @@ export class TokenStore {
   private change(state: TokenState): void {
     this.state = state;
     for (const listener of this.listeners) listener();
+  }
+}
+
+/** Keeps the token for a reload. Browsers may refuse storage in a frame of another site; a reload then needs the address anew. */
+function store(token: string | null): void {
+  try {
+    if (token === null) sessionStorage.removeItem(STORED);
+    else sessionStorage.setItem(STORED, token);
+  } catch {
+    // Refused.
   }
 }
 
