@@ -182,8 +182,9 @@ describe("dashboard", { timeout: 300_000 }, () => {
     const { message } = await failedMessage("quillon", "Quillon shop", "order.cancelled");
     receiver.status = 204;
     await owner.goto(`${server.url}/dashboard`);
-    await owner.getByRole("heading").first().waitFor();
+    await owner.getByRole("heading", { name: "What changed" }).waitFor();
     await owner.keyboard.press("Control+k");
+    await owner.getByPlaceholder("Search or jump to").waitFor();
     await owner.keyboard.type(message.id);
     await owner.getByText(`Message ${message.id}`).first().waitFor();
     await owner.keyboard.press("Enter");
