@@ -190,6 +190,8 @@ describe("dashboard", { timeout: 300_000 }, () => {
     await owner.keyboard.press("Enter");
     await arrive(owner, new RegExp(message.id));
     await owner.getByRole("heading", { name: /order\.cancelled/ }).waitFor();
+    await owner.getByRole("button", { name: "Retry" }).first().waitFor();
+    await owner.getByPlaceholder("Search or jump to").waitFor({ state: "hidden" });
     await owner.keyboard.press("r");
     await until(
       async () => (await server.call("GET", `/messages/${message.id}`)).message.status === "delivered",
