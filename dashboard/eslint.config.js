@@ -26,7 +26,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["scripts/*.mjs", "public/*.js"],
+    files: ["scripts/*.mjs", "e2e/*.mjs", "public/*.js"],
     languageOptions: { globals: { ...globals.node, ...globals.browser } },
   },
 );

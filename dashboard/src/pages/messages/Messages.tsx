@@ -51,28 +51,45 @@ export function Messages() {
   const [focused, setFocused] = useState<Message | null>(null);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   useEffect(() => rememberList(formatFilters(filters)), [filters]);
-  useLive("messages", () => {
-    void newest.refetch();
-    // Rows in view that are pending may have moved on.
-    void queryClient.invalidateQueries({
-      queryKey: ["messages", "one"],
-      predicate: (query) => isPending(query.state.data),
-    });
-  });
+  // More new messages than the list can follow are counted only, unless filters decide which of them belong to it.
+  const [unread, setUnread] = useState(0);
+  const isFiltered = Object.keys(filters).length > 0;
+  useLive(
+    "messages",
+    () => {
+      setUnread(0);
+      void newest.refetch();
+      // Rows in view that are pending may have moved on.
+      void queryClient.invalidateQueries({
+        queryKey: ["messages", "one"],
+        predicate: (query) => isPending(query.state.data),
+      });
+    },
+    (added) => {
+      if (!isFiltered) setUnread((before) => before + added);
+    },
+  );
 
   const read = useMemo(() => list.data?.pages.flatMap((page) => page.messages) ?? [], [list.data]);
-  const { rows, fresh } = useMemo(() => joined(read, newest.data?.messages ?? []), [read, newest.data]);
+  const { rows, fresh: freshRows } = useMemo(
+    () => joined(read, newest.data?.messages ?? []),
+    [read, newest.data],
+  );
+  const fresh = freshRows + unread;
   const names = useApplicationNames(rows.slice(0, 300).map((message) => message.application_id));
   const shownColumns = useMemo(() => columns(names), [names]);
   const setFilters = (next: typeof filters) => {
     setSelected(new Set());
     void navigate({ to: "/dashboard/messages", search: formatFilters(next) });
   };
-  const showFresh = () => void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
+  const showFresh = () => {
+    setUnread(0);
+    void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
+  };
   // A list that is empty takes new rows at once.
   const isEmpty = list.isSuccess && rows.length === 0;
   if (isEmpty && (newest.data?.messages.length ?? 0) > 0 && newest.dataUpdatedAt > list.dataUpdatedAt)
-    showFresh();
+    void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
   // With a filter a page may be empty although another follows. A screenful is looked for, within a limit.
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = list;
   const isLooking = hasNextPage && rows.length < A_SCREENFUL && (list.data?.pages.length ?? 0) < MAX_LOOKS;
