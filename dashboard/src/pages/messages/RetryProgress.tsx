@@ -2,6 +2,7 @@
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { IconInfoCircle } from "@tabler/icons-react";
 import { useEffect, useMemo } from "react";
 import { queryClient } from "@/api/client";
 import { JOB_POLL_MS, type Job, jobsByIdQuery } from "@/api/jobs";
@@ -9,6 +10,7 @@ import { Figures } from "@/components/page/Card";
 import { jobState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { span } from "@/lib/words/durations";
+import { splitError } from "@/lib/words/errors";
 import { count } from "@/lib/words/numbers";
 import classes from "../endpoint/Recover.module.css";
 import { JobBar } from "../engine/JobTable";
@@ -30,6 +32,7 @@ export function RetryProgress({
   });
   const jobs = started.map((job) => data?.find((one) => one.id === job.id) ?? job);
   const sum = sumOf(jobs);
+  const reason = jobs.find((job) => job.status === "failed")?.error;
   const isRunning = sum.status === "running";
   useEffect(() => {
     if (isRunning) return;
@@ -69,6 +72,12 @@ export function RetryProgress({
           ]}
         />
       </div>
+      {reason && (
+        <p className={classes.warning}>
+          <IconInfoCircle size={15} stroke={1.8} />
+          <span>{splitError(reason).sentence}</span>
+        </p>
+      )}
       <div className={classes.foot}>
         <Link to="/dashboard/jobs">All jobs</Link>
         <Button variant="filled" onClick={() => onClose(isRunning)}>
