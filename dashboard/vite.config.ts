@@ -13,6 +13,9 @@ const ACCOUNT_PAGES =
 /** Page of the portal. */
 const PORTAL = /^\/portal\/?(\?|$)/;
 
+/** Forwards the API, and the WebSocket of the live stream; its origin has to be that of the page. */
+const PROXY = { "/v1": { target: API, ws: true }, "/docs": API };
+
 /** Answers addresses without a file with the application, while developing and in a preview. */
 function accountPages(): Plugin {
   const answer: Connect.NextHandleFunction = (request, _response, next) => {
@@ -35,8 +38,8 @@ export default defineConfig({
   base: "/dashboard/",
   plugins: [react(), accountPages()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
-  server: { proxy: { "/v1": API, "/docs": API } },
-  preview: { proxy: { "/v1": API, "/docs": API }, headers: { "content-security-policy": POLICY } },
+  server: { proxy: PROXY },
+  preview: { proxy: PROXY, headers: { "content-security-policy": POLICY } },
   build: {
     target: "es2022",
     // The content security policy allows no data: addresses.

@@ -98,6 +98,7 @@ const messages = createRoute({
     "channel",
     "search",
     "send",
+    "retry",
   ),
   component: lazyRouteComponent(() => import("./pages/messages"), "Messages"),
 });

@@ -28,6 +28,9 @@ const FIELDS: Record<string, string> = {
   password: "This password",
   code: "This code",
   url: "The URL",
+  slug: "This slug",
+  portal_theme: "The appearance",
+  portal_frame_origins: "The list",
 };
 
 /** Returns the sentence of an error for people who read a page. */
@@ -36,6 +39,23 @@ export function sentenceOf(error: unknown): string {
   return error.message
     .replace(/^`(\w+)`/, (quoted, name: string) => FIELDS[name] ?? quoted)
     .replaceAll("`", "");
+}
+
+/** Returns the fields that an error names: the one of the request, then those that its sentence mentions. */
+export function fieldsOf(error: unknown): string[] {
+  if (!(error instanceof ApiError)) return [];
+  const { field } = error.details;
+  if (typeof field !== "string") return [];
+  const inside = [...error.message.matchAll(/`([a-z_]+)`/g)].map((match) => match[1] ?? "");
+  return [field, ...inside.filter((name) => name !== field)];
+}
+
+/** Returns the sentence of an error as it stands at its field: `Not six hexadecimal digits, such as 2f55e0.` */
+export function sentenceAtField(error: unknown): string {
+  const inside =
+    error instanceof ApiError ? /^`\w+` has an? `\w+` that is (not .*)$/.exec(error.message) : null;
+  const rest = inside?.[1]?.replaceAll("`", "");
+  return rest === undefined ? sentenceOf(error) : rest.charAt(0).toUpperCase() + rest.slice(1);
 }
 
 /** Returns whether an error has this code. */

@@ -70,3 +70,47 @@ export async function startJob(path: EndpointPath, request: JobRequest): Promise
   if (!("job" in answer) || !answer.job) throw new Error("The server started no job.");
   return answer.job as Job;
 }
+
+export type RetryForecast = Schemas["RetryForecast"];
+
+async function postRetry(body: Schemas["RetryMessages"], isDryRun: boolean) {
+  const params = isDryRun ? { query: { dry_run: "1" } } : {};
+  return answered(api.POST("/v1/messages/retry", { params, body }));
+}
+
+/** Counts what a retry of messages would send, without sending anything. */
+export async function forecastRetry(body: Schemas["RetryMessages"]): Promise<RetryForecast> {
+  const answer = await postRetry(body, true);
+  if (!("dry_run" in answer)) throw new Error("The server counted nothing.");
+  return answer.dry_run;
+}
+
+/** Starts the jobs of a retry, one for each endpoint. */
+export async function startRetry(body: Schemas["RetryMessages"]): Promise<Job[]> {
+  const answer = await postRetry(body, false);
+  if (!("jobs" in answer)) throw new Error("The server started no jobs.");
+  return answer.jobs;
+}
+
+const LIST_PAGE = 100;
+const LIST_PAGES = 10;
+
+/** Progress of several jobs, found in the list of jobs. Newest jobs are first, so the first pages have them. */
+export function jobsByIdQuery(ids: string[]) {
+  return queryOptions({
+    queryKey: ["jobs", "several", ids],
+    queryFn: async () => {
+      const missing = new Set(ids);
+      const found: Job[] = [];
+      let cursor: string | null | undefined;
+      for (let page = 0; page < LIST_PAGES && missing.size > 0; page += 1) {
+        const query = { limit: LIST_PAGE, ...(cursor ? { cursor } : {}) };
+        const answer = await answered(api.GET("/v1/jobs", { params: { query } }));
+        found.push(...answer.jobs.filter((job) => missing.delete(job.id)));
+        cursor = answer.cursor;
+        if (!answer.has_more) break;
+      }
+      return found;
+    },
+  });
+}

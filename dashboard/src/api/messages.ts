@@ -1,6 +1,6 @@
 /** Messages: lists with filters, one message, its explanation and its retry. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { timeOfFilter, type Filters } from "@/lib/filters";
+import { timeOfFilter, type Filters, withFilter } from "@/lib/filters";
 import { answered, api, type Schemas } from "./client";
 
 export type Message = Schemas["Message"];
@@ -8,6 +8,7 @@ export type Attempt = Schemas["Attempt"];
 export type Delivery = Schemas["Delivery"];
 export type ExplainedEndpoint = Schemas["ExplainedEndpoint"];
 export type MessageList = Schemas["MessageList"];
+export type MessageCounts = Schemas["MessageCounts"];
 
 const PAGE = 50;
 
@@ -32,16 +33,40 @@ export function newestMessagesQuery(filters: Filters) {
   });
 }
 
-async function listMessages(filters: Filters, cursor: string, limit: number, signal: AbortSignal) {
-  const { application_id: application, since, until, ...plain } = filters;
+/** Returns the query of filters, without the application, which is part of the path. */
+function queryOf(filters: Filters) {
+  const { since, until, ...plain } = withFilter(filters, "application_id", []);
   const now = new Date();
-  const query = {
-    limit,
-    ...(cursor ? { cursor } : {}),
+  return {
     ...Object.fromEntries(Object.entries(plain).map(([name, values]) => [name, values.join(",")])),
     ...(since?.[0] ? { since: timeOfFilter(since[0], now) } : {}),
     ...(until?.[0] ? { until: timeOfFilter(until[0], now) } : {}),
   };
+}
+
+/** Counts are asked for again after this time. */
+const COUNT_MS = 60_000;
+
+/**
+ * Number of messages by status that match filters. The filter by status is left out, so that one count answers for every
+ * status. Messages of one application cannot be counted.
+ */
+export function messageCountsQuery(filters: Filters) {
+  const rest = withFilter(filters, "status", []);
+  return queryOptions({
+    queryKey: ["message-counts", rest],
+    queryFn: ({ signal }) =>
+      answered(api.GET("/v1/messages/counts", { params: { query: queryOf(rest) }, signal })),
+    enabled: rest["application_id"] === undefined,
+    staleTime: COUNT_MS,
+    refetchInterval: COUNT_MS,
+    refetchOnWindowFocus: false,
+  });
+}
+
+async function listMessages(filters: Filters, cursor: string, limit: number, signal: AbortSignal) {
+  const application = filters["application_id"];
+  const query = { limit, ...(cursor ? { cursor } : {}), ...queryOf(filters) };
   const appId = application?.[0];
   const began = performance.now();
   const page = await answered(

@@ -36,7 +36,7 @@ export function formatFilters(filters: Filters): Record<string, string> {
 
 /** Returns filters with one field set to these values, or without the field if there are none. */
 export function withFilter(filters: Filters, name: string, values: string[]): Filters {
-  const rest = Object.fromEntries(Object.entries(filters).filter(([other]) => other !== name));
+  const rest: Filters = Object.fromEntries(Object.entries(filters).filter(([other]) => other !== name));
   return values.length === 0 ? rest : { ...rest, [name]: values };
 }
 
@@ -66,4 +66,20 @@ export function timeOfFilter(value: string, now: Date): string {
   // To the full minute, so that a list asks the same question twice and its cached answer counts.
   const minute = Math.floor(now.getTime() / 60_000) * 60_000;
   return new Date(minute - range.minutes * 60_000).toISOString();
+}
+
+/** Returns a value as a page shows it: the label of a choice or of a range, else the value. */
+export function wordOfValue(field: FilterField, value: string): string {
+  const range = field.kind === "time" ? RANGES.find((one) => one.value === value)?.label : undefined;
+  return range ?? field.choices?.find((choice) => choice.value === value)?.label ?? value;
+}
+
+/** Returns a filter in words: `Status is Failed, Skipped`. */
+export function filterWords(
+  field: FilterField,
+  values: string[],
+  wordOf?: (field: string, value: string) => string | undefined,
+): string {
+  const words = values.map((value) => wordOf?.(field.name, value) ?? wordOfValue(field, value));
+  return `${field.label} ${field.operator ?? "is"} ${words.join(", ")}`;
 }

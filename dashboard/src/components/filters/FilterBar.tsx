@@ -2,7 +2,14 @@
 import { Button, Popover, TextInput, UnstyledButton } from "@mantine/core";
 import { IconPlus, IconSearch, IconX } from "@tabler/icons-react";
 import { type ReactNode, useRef, useState } from "react";
-import { type FilterField, filterProblem, type Filters, RANGES, withFilter } from "@/lib/filters";
+import {
+  type FilterField,
+  filterProblem,
+  type Filters,
+  RANGES,
+  withFilter,
+  wordOfValue,
+} from "@/lib/filters";
 import { useKeys } from "@/shell/keys";
 import { Keys } from "../feedback/Keys";
 import classes from "./FilterBar.module.css";
@@ -129,11 +136,6 @@ function AddFilter({ fields, open, setOpen, onSet }: AddProps) {
       </Popover.Dropdown>
     </Popover>
   );
-}
-
-function wordOfValue(field: FilterField, value: string): string {
-  const range = field.kind === "time" ? RANGES.find((one) => one.value === value)?.label : undefined;
-  return range ?? field.choices?.find((choice) => choice.value === value)?.label ?? value;
 }
 
 interface EditorProps {

@@ -7,7 +7,8 @@ import classes from "./Views.module.css";
 export interface ViewTab {
   name: string;
   label: string;
-  count?: number | undefined;
+  /** A text where counting may have stopped early. */
+  count?: number | string | undefined;
 }
 
 interface Props {
@@ -31,7 +32,11 @@ export function Views({ label, views, selected, onSelect, aside }: Props) {
             onClick={() => onSelect(view.name)}
           >
             {view.label}
-            {view.count !== undefined && <span className={classes.count}>{count(view.count)}</span>}
+            {view.count !== undefined && (
+              <span className={classes.count}>
+                {typeof view.count === "number" ? count(view.count) : view.count}
+              </span>
+            )}
           </UnstyledButton>
         ))}
       </nav>

@@ -9,14 +9,23 @@ import classes from "./Page.module.css";
 const WORDS = { live: "Live", paused: "Paused", reconnecting: "Reconnecting" };
 
 export function LiveState({ canPause = false }: { canPause?: boolean }) {
-  const { state, setPaused } = useLiveState();
+  const { state, setPaused, isPolled } = useLiveState();
   const isPaused = state === "paused";
   useKeys(
     canPause ? [{ keys: "p", label: "Pause or resume live updates", run: () => setPaused(!isPaused) }] : [],
   );
   return (
     <>
-      <span className={classes.live} data-state={state} role="status">
+      <span
+        className={classes.live}
+        data-state={state}
+        role="status"
+        title={
+          state === "live" && isPolled
+            ? "Asked for every 10 s: no live stream reaches this browser."
+            : undefined
+        }
+      >
         {WORDS[state]}
       </span>
       {canPause && (

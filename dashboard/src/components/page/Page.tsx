@@ -2,6 +2,7 @@
 import { Link, type LinkProps } from "@tanstack/react-router";
 import { IconChevronLeft, IconChevronRight } from "@tabler/icons-react";
 import { Fragment, type ReactNode, useEffect } from "react";
+import { LiveTrouble } from "./LiveTrouble";
 import classes from "./Page.module.css";
 
 export interface Crumb {
@@ -55,6 +56,7 @@ export function Page({ crumbs, actions, children, foot, isFlush = false }: Props
         </nav>
         <div className={classes.actions}>{actions}</div>
       </header>
+      <LiveTrouble />
       <main id="content" className={isFlush ? classes.flush : classes.content} tabIndex={-1}>
         {children}
       </main>

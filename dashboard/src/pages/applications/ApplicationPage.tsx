@@ -1,7 +1,8 @@
 /** One application: its endpoints, latest messages and settings. */
 import { Button, Menu } from "@mantine/core";
+import { useMediaQuery } from "@mantine/hooks";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { IconDots, IconPlus, IconSend } from "@tabler/icons-react";
+import { IconDots, IconLayoutDashboard, IconPlus, IconSend } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { applicationQuery, deleteApplication, updateApplication } from "@/api/applications";
@@ -29,6 +30,7 @@ import { EndpointDrawer } from "../endpoint/EndpointDrawer";
 import { SendDialog } from "../messages/SendDialog";
 import classes from "../pages.module.css";
 import { ApplicationDialog } from "./ApplicationDialog";
+import { PortalDialog } from "./PortalDialog";
 
 export function ApplicationPage() {
   const { id } = useParams({ from: "/dashboard/applications/$id" });
@@ -40,6 +42,8 @@ export function ApplicationPage() {
   const mayEdit = useMay("applications:write");
   const mayAdd = useMay("endpoints:write");
   const maySend = useMay("messages:write");
+  const isPhone = useMediaQuery("(max-width: 767px)") ?? false;
+  const mayOpenPortal = useMay("portal:write");
   const [isDeleting, setDeleting] = useState(false);
   const open = (dialog?: string) =>
     void navigate({
@@ -98,6 +102,7 @@ export function ApplicationPage() {
               </Menu.Target>
               <Menu.Dropdown>
                 <Menu.Item onClick={() => open("edit")}>Edit…</Menu.Item>
+                {isPhone && mayOpenPortal && <Menu.Item onClick={() => open("portal")}>Portal…</Menu.Item>}
                 <Menu.Item
                   onClick={() => {
                     const next = one.status === "active" ? "disabled" : "active";
@@ -117,6 +122,15 @@ export function ApplicationPage() {
                 </Menu.Item>
               </Menu.Dropdown>
             </Menu>
+          )}
+          {mayOpenPortal && (
+            <Button
+              className="from-tablet"
+              leftSection={<IconLayoutDashboard size={15} stroke={1.8} />}
+              onClick={() => open("portal")}
+            >
+              Portal…
+            </Button>
           )}
           {maySend && (
             <Button
@@ -189,6 +203,11 @@ export function ApplicationPage() {
       </div>
       <ApplicationDialog
         isOpen={search.open === "edit" && mayEdit}
+        onClose={() => open()}
+        application={one}
+      />
+      <PortalDialog
+        isOpen={search.open === "portal" && mayOpenPortal}
         onClose={() => open()}
         application={one}
       />

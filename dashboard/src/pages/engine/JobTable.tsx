@@ -83,7 +83,7 @@ export function JobTable({ jobs }: { jobs: Job[] }) {
   );
 }
 
-export function JobBar({ job }: { job: Job }) {
+export function JobBar({ job }: { job: Pick<Job, "total" | "processed" | "status"> }) {
   const share = job.total ? Math.min(1, job.processed / job.total) : job.status === "completed" ? 1 : 0;
   return (
     <div

@@ -3,7 +3,8 @@ import { Button, Popover, TextInput, UnstyledButton } from "@mantine/core";
 import { useState } from "react";
 import { Views } from "@/components/filters/Views";
 import type { Filters } from "@/lib/filters";
-import { readViews, viewOf, viewsOf, withoutView, withView, writeViews } from "./views";
+import { useViewCounts } from "./view-counts";
+import { filtersOf, readViews, viewOf, viewsOf, withoutView, withView, writeViews } from "./views";
 
 interface Props {
   filters: Filters;
@@ -16,21 +17,19 @@ export function MessageViews({ filters, onChange }: Props) {
   const [label, setLabel] = useState("");
   const views = viewsOf(stored);
   const current = viewOf(filters, views);
+  const counts = useViewCounts(views);
   const store = (text: string) => {
     writeViews(text);
     setStored(text);
   };
   const open = (name: string) => {
     const view = views.find((one) => one.name === name);
-    if (view)
-      onChange(
-        Object.fromEntries(Object.entries(view.search).map(([field, text]) => [field, text.split(",")])),
-      );
+    if (view) onChange(filtersOf(view));
   };
   return (
     <Views
       label="Views"
-      views={views}
+      views={views.map((view) => ({ ...view, count: counts.get(view.name) }))}
       selected={current?.name ?? null}
       onSelect={open}
       aside={

@@ -1,14 +1,20 @@
 /** Messages of the environment: views, filters, a live list, and acts on one row or on a selection. */
 import { Button, UnstyledButton } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { IconArrowUp, IconPlus } from "@tabler/icons-react";
+import { IconArrowUp, IconPlus, IconRotateClockwise } from "@tabler/icons-react";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { applicationChoicesQuery, useApplicationNames } from "@/api/applications";
 import { queryClient } from "@/api/client";
 import { eventTypesQuery } from "@/api/event-types";
 import { useLive, useLiveState } from "@/api/live";
-import { type Message, messagesQuery, newestMessagesQuery, retryMessage } from "@/api/messages";
+import {
+  type Message,
+  messageCountsQuery,
+  messagesQuery,
+  newestMessagesQuery,
+  retryMessage,
+} from "@/api/messages";
 import { useMay } from "@/api/session";
 import { ErrorState } from "@/components/feedback/ErrorState";
 import { Keys } from "@/components/feedback/Keys";
@@ -20,17 +26,19 @@ import { LiveTable } from "@/components/table/LiveTable";
 import { RowKeys } from "@/components/table/RowKeys";
 import { formatFilters, parseFilters } from "@/lib/filters";
 import { parseId, shortId } from "@/lib/words/ids";
-import { duration } from "@/lib/words/durations";
-import { counted } from "@/lib/words/numbers";
 import { useKeys } from "@/shell/keys";
 import { columns, MessageCard } from "./columns";
+import { reachSentence, retryAllLabel } from "./counts";
 import { messageFields } from "./fields";
 import { rememberList } from "./last-list";
 import { freshWords, joined } from "./live-list";
 import { MessageViews } from "./MessageViews";
 import { NoMessages } from "./NoMessages";
 import { SelectionBar } from "./SelectionBar";
+import { RetryDialog } from "./RetryDialog";
+import { chosenWords } from "./retry-filter";
 import { SendDialog } from "./SendDialog";
+import { SummaryLine } from "./SummaryLine";
 import classes from "./Messages.module.css";
 
 const A_SCREENFUL = 20;
@@ -47,32 +55,53 @@ export function Messages() {
   const list = useInfiniteQuery(messagesQuery(filters));
   const newest = useQuery({ ...newestMessagesQuery(filters), enabled: false });
   const { state } = useLiveState();
+  const counts = useQuery(messageCountsQuery(filters)).data;
   const maySend = useMay("messages:write");
+  const mayRetry = useMay("jobs:write");
   const [focused, setFocused] = useState<Message | null>(null);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   useEffect(() => rememberList(formatFilters(filters)), [filters]);
-  useLive("messages", () => {
-    void newest.refetch();
-    // Rows in view that are pending may have moved on.
-    void queryClient.invalidateQueries({
-      queryKey: ["messages", "one"],
-      predicate: (query) => isPending(query.state.data),
-    });
-  });
+  // More new messages than the list can follow are counted only, unless filters decide which of them belong to it.
+  const [unread, setUnread] = useState(0);
+  const isFiltered = Object.keys(filters).length > 0;
+  useLive(
+    "messages",
+    () => {
+      setUnread(0);
+      void newest.refetch();
+      // Rows in view that are pending may have moved on.
+      void queryClient.invalidateQueries({
+        queryKey: ["messages", "one"],
+        predicate: (query) => isPending(query.state.data),
+      });
+    },
+    (added) => {
+      if (!isFiltered) setUnread((before) => before + added);
+    },
+  );
 
   const read = useMemo(() => list.data?.pages.flatMap((page) => page.messages) ?? [], [list.data]);
-  const { rows, fresh } = useMemo(() => joined(read, newest.data?.messages ?? []), [read, newest.data]);
+  const { rows, fresh: freshRows } = useMemo(
+    () => joined(read, newest.data?.messages ?? []),
+    [read, newest.data],
+  );
+  const fresh = freshRows + unread;
   const names = useApplicationNames(rows.slice(0, 300).map((message) => message.application_id));
   const shownColumns = useMemo(() => columns(names), [names]);
+  const wordOf = (field: string, value: string) =>
+    field === "application_id" ? names.get(value) : field === "endpoint_id" ? shortId(value) : undefined;
   const setFilters = (next: typeof filters) => {
     setSelected(new Set());
     void navigate({ to: "/dashboard/messages", search: formatFilters(next) });
   };
-  const showFresh = () => void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
+  const showFresh = () => {
+    setUnread(0);
+    void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
+  };
   // A list that is empty takes new rows at once.
   const isEmpty = list.isSuccess && rows.length === 0;
   if (isEmpty && (newest.data?.messages.length ?? 0) > 0 && newest.dataUpdatedAt > list.dataUpdatedAt)
-    showFresh();
+    void queryClient.resetQueries({ queryKey: messagesQuery(filters).queryKey });
   // With a filter a page may be empty although another follows. A screenful is looked for, within a limit.
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = list;
   const isLooking = hasNextPage && rows.length < A_SCREENFUL && (list.data?.pages.length ?? 0) < MAX_LOOKS;
@@ -101,6 +130,14 @@ export function Messages() {
       : []),
   ]);
 
+  const retryLabel = mayRetry && rows.length > 0 ? retryAllLabel(filters, counts) : null;
+  const setRetrying = (isOpen: boolean) =>
+    void navigate({ to: "/dashboard/messages", search: { ...search, retry: isOpen ? "1" : undefined } });
+  const retry = retryLabel !== null && (
+    <Button leftSection={<IconRotateClockwise size={15} stroke={1.8} />} onClick={() => setRetrying(true)}>
+      {retryLabel}
+    </Button>
+  );
   const send = maySend && (
     <Button
       variant="filled"
@@ -127,12 +164,10 @@ export function Messages() {
         fields={fields}
         filters={filters}
         onChange={setFilters}
-        wordOf={(field, value) =>
-          field === "application_id" ? names.get(value) : field === "endpoint_id" ? shortId(value) : undefined
-        }
+        wordOf={wordOf}
         search={{
           value: search.search ?? "",
-          placeholder: "Message id or event id",
+          placeholder: "Id, event id or words of the payload",
           onSubmit: (text) => {
             const id = parseId(text);
             if (id !== null) void navigate({ to: "/dashboard/messages/$id", params: { id } });
@@ -141,16 +176,14 @@ export function Messages() {
         }}
       />
       <div className={classes.summary}>
-        <span>
-          {isLooking && rows.length === 0 && "Looking through older messages"}
-          {list.isSuccess && rows.length > 0 && (
-            <>
-              <strong className="name">{counted(rows.length, "message")} shown</strong>
-              {list.hasNextPage ? ", more below" : ", all that match"}
-              {list.data?.pages[0] && `, in ${duration(list.data.pages[0].tookMs)}`}
-            </>
-          )}
-        </span>
+        <SummaryLine
+          filters={filters}
+          counts={counts}
+          shown={rows.length}
+          hasMore={hasNextPage}
+          isLooking={isLooking && rows.length === 0}
+          tookMs={list.data?.pages[0]?.tookMs}
+        />
         {fresh > 0 && state !== "paused" && (
           <UnstyledButton className={classes.pill} onClick={showFresh}>
             <IconArrowUp size={14} /> {freshWords(fresh)} <Keys keys="n" />
@@ -160,6 +193,9 @@ export function Messages() {
           {fresh > 0 ? freshWords(fresh) : ""}
         </span>
       </div>
+      {search.search && list.data?.pages[0] && (
+        <p className={classes.note}>{reachSentence(list.data.pages[0].search, new Date())}</p>
+      )}
       {list.isError ? (
         <ErrorState what="Messages" error={list.error} onRetry={() => void list.refetch()} />
       ) : (
@@ -182,6 +218,7 @@ export function Messages() {
               fields={fields}
               filters={filters}
               isLooking={isLooking}
+              withoutStatus={counts?.is_exact ? counts.total : 0}
               onMore={hasNextPage ? () => void fetchNextPage() : undefined}
               onChange={setFilters}
             />
@@ -193,20 +230,31 @@ export function Messages() {
                 shown={rows.length}
                 onAll={() => setSelected(new Set(rows.map((message) => message.id)))}
                 onClear={() => setSelected(new Set())}
+                matching={retry}
               />
             ) : (
-              <RowKeys
-                more={[
-                  ...(maySend ? ([["x", "select"]] as [string, string][]) : []),
-                  ["e", "explain"],
-                  ...(maySend ? ([["r", "retry"]] as [string, string][]) : []),
-                  ["c", "copy id"],
-                ]}
-              />
+              <>
+                <RowKeys
+                  more={[
+                    ...(maySend ? ([["x", "select"]] as [string, string][]) : []),
+                    ["e", "explain"],
+                    ...(maySend ? ([["r", "retry"]] as [string, string][]) : []),
+                    ["c", "copy id"],
+                  ]}
+                />
+                {retry}
+              </>
             )
           }
         />
       )}
+      <RetryDialog
+        isOpen={search.retry === "1" && mayRetry}
+        onClose={() => setRetrying(false)}
+        filters={filters}
+        fields={fields}
+        chosen={chosenWords(filters, fields, wordOf)}
+      />
       <SendDialog
         isOpen={search.send === "1" && maySend}
         onClose={() => void navigate({ to: "/dashboard/messages", search: { ...search, send: undefined } })}

@@ -2,19 +2,24 @@
 import { Button } from "@mantine/core";
 import { IconMail } from "@tabler/icons-react";
 import { EmptyState } from "@/components/feedback/EmptyState";
-import { type FilterField, type Filters, withFilter } from "@/lib/filters";
+import { type FilterField, type Filters, filterWords, withFilter } from "@/lib/filters";
+import { counted } from "@/lib/words/numbers";
 
 interface Props {
   fields: FilterField[];
   filters: Filters;
   isLooking: boolean;
+  /** Number of messages that match without the filter by status; 0 if it is not known. */
+  withoutStatus: number;
   /** Looks further; absent if there is nothing older. */
   onMore: (() => void) | undefined;
   onChange: (filters: Filters) => void;
 }
 
-export function NoMessages({ fields, filters, isLooking, onMore, onChange }: Props) {
+export function NoMessages({ fields, filters, isLooking, withoutStatus, onMore, onChange }: Props) {
   const names = Object.keys(filters);
+  const status = fields.find((field) => field.name === "status");
+  const statuses = filters["status"] ?? [];
   const last = fields.findLast((field) => names.includes(field.name));
   if (names.length === 0) {
     return (
@@ -41,6 +46,9 @@ export function NoMessages({ fields, filters, isLooking, onMore, onChange }: Pro
         </>
       }
     >
+      {status && statuses.length > 0 && withoutStatus > 0
+        ? `${counted(withoutStatus, "message matches", "messages match")} without "${filterWords(status, statuses)}". `
+        : ""}
       {isLooking
         ? "Older messages are still being looked through."
         : onMore

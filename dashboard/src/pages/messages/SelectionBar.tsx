@@ -1,7 +1,7 @@
 /** Bar of a selection, in place of the footer: how many, and what can be done with them. */
 import { Button, UnstyledButton } from "@mantine/core";
 import { IconRotateClockwise } from "@tabler/icons-react";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { queryClient } from "@/api/client";
 import { type Message, retryMessage } from "@/api/messages";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
@@ -14,9 +14,11 @@ interface Props {
   shown: number;
   onAll: () => void;
   onClear: () => void;
+  /** Act on all that match, shown or not. */
+  matching: ReactNode;
 }
 
-export function SelectionBar({ messages, shown, onAll, onClear }: Props) {
+export function SelectionBar({ messages, shown, onAll, onClear, matching }: Props) {
   const [isAsked, setAsked] = useState(false);
   const failed = messages.filter((one) => one.status === "failed" || one.status === "pending");
   useKeys([{ keys: "Escape", label: "Clear the selection", run: onClear }]);
@@ -33,13 +35,16 @@ export function SelectionBar({ messages, shown, onAll, onClear }: Props) {
           Clear
         </UnstyledButton>
       </span>
-      {failed.length === 0 ? (
-        <span>Nothing of it can be retried: all have arrived or were skipped.</span>
-      ) : (
-        <Button leftSection={<IconRotateClockwise size={15} stroke={1.8} />} onClick={() => setAsked(true)}>
-          Retry {failed.length} failed or pending…
-        </Button>
-      )}
+      <span className="row">
+        {matching}
+        {failed.length === 0 ? (
+          <span>Nothing of it can be retried: all have arrived or were skipped.</span>
+        ) : (
+          <Button leftSection={<IconRotateClockwise size={15} stroke={1.8} />} onClick={() => setAsked(true)}>
+            Retry {failed.length} selected…
+          </Button>
+        )}
+      </span>
       <ConfirmDialog
         isOpen={isAsked}
         onClose={() => setAsked(false)}

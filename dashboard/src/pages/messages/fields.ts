@@ -32,6 +32,6 @@ export function messageFields(
     { name: "endpoint_id", label: "Endpoint id", kind: "text" },
     { name: "event_id", label: "Event id", kind: "text" },
     { name: "channel", label: "Channel", kind: "text" },
-    { name: "search", label: "Id", operator: "contains", kind: "text" },
+    { name: "search", label: "Text", operator: "contains", kind: "text" },
   ];
 }

@@ -45,6 +45,11 @@ export function viewOf(filters: Filters, views: MessageView[]): MessageView | un
   return views.find((view) => textOf(view.search) === wanted);
 }
 
+/** Returns the filters of a view. */
+export function filtersOf(view: MessageView): Filters {
+  return Object.fromEntries(Object.entries(view.search).map(([field, text]) => [field, text.split(",")]));
+}
+
 function textOf(search: Record<string, string>): string {
   return JSON.stringify(Object.entries(search).sort());
 }

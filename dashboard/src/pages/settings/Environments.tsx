@@ -1,5 +1,5 @@
 /** Environments: isolation, retention and budget of each. */
-import { Button, Modal, NumberInput, Switch, TextInput } from "@mantine/core";
+import { Button, Modal, NumberInput, Switch, TagsInput, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { queryClient } from "@/api/client";
@@ -15,10 +15,22 @@ import { useMay } from "@/api/session";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
+import { originsOf, themeBody, THEME_FIELDS, themeForm } from "@/components/portal/theme-form";
+import { ThemeFields } from "@/components/portal/ThemeFields";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
 import { counted } from "@/lib/words/numbers";
 import { Loaded, SaveForm } from "./form";
+
+/** Fields of the form that show their errors themselves. */
+const FIELDS = [
+  ...THEME_FIELDS,
+  "name",
+  "slug",
+  "retention_days",
+  "payload_retention_days",
+  "portal_frame_origins",
+];
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: environmentsQuery.queryKey });
 
@@ -41,6 +53,7 @@ export function Environments() {
             columns={[
               { head: "Environment", cell: (row) => <span className="name">{row.name}</span> },
               { head: "Slug", cell: (row) => <code>{row.slug}</code> },
+              { head: "Serves customers", cell: (row) => (row.is_production === 1 ? "yes" : "no") },
               { head: "Id", cell: (row) => <IdCopy value={row.id} /> },
               {
                 head: "Messages kept",
@@ -74,6 +87,7 @@ export function Environments() {
       <Modal
         opened={edited !== null}
         onClose={() => setEdited(null)}
+        size={560}
         title={edited === "new" ? "Create an environment" : "Edit the environment"}
       >
         {edited !== null && (
@@ -105,12 +119,17 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
   const [days, setDays] = useState<number | string>(environment?.retention_days ?? "");
   const [payloadDays, setPayloadDays] = useState<number | string>(environment?.payload_retention_days ?? "");
   const [canReveal, setReveal] = useState(environment?.portal_reveal_secrets !== 0);
+  const [isProduction, setProduction] = useState(environment?.is_production === 1);
+  const [origins, setOrigins] = useState(() => originsOf(environment?.portal_frame_origins));
+  const [theme, setTheme] = useState(() => themeForm(environment?.portal_theme));
   const number = (value: number | string) => (value === "" ? null : Number(value));
   return (
     <SaveForm
+      fields={FIELDS}
       verb={environment ? "Save" : "Create environment"}
       save={async () => {
-        if (environment === null) await createEnvironment({ name, slug });
+        if (environment === null)
+          await createEnvironment({ name, slug, is_production: isProduction ? 1 : 0 });
         else {
           await updateEnvironment(environment.id, {
             name,
@@ -118,6 +137,9 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
             retention_days: number(days),
             payload_retention_days: number(payloadDays),
             portal_reveal_secrets: canReveal ? 1 : 0,
+            is_production: isProduction ? 1 : 0,
+            portal_frame_origins: origins,
+            portal_theme: themeBody(theme),
           });
         }
         await refresh();
@@ -125,42 +147,69 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
         onDone();
       }}
     >
-      <TextInput
-        label="Name"
-        required
-        data-autofocus
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-      />
-      <TextInput
-        label="Slug"
-        description="Lower-case letters, digits and dashes."
-        required
-        pattern="[a-z0-9\-]+"
-        value={slug}
-        onChange={(event) => setSlug(event.currentTarget.value)}
-      />
-      {environment && (
+      {(problemOf) => (
         <>
-          <NumberInput
-            label="Days that messages are kept"
-            description="Empty means the default."
-            min={1}
-            value={days}
-            onChange={setDays}
+          <TextInput
+            label="Name"
+            required
+            data-autofocus
+            value={name}
+            error={problemOf("name")}
+            onChange={(event) => setName(event.currentTarget.value)}
           />
-          <NumberInput
-            label="Days that payloads are kept"
-            description="Empty means the default. At most as long as messages."
-            min={1}
-            value={payloadDays}
-            onChange={setPayloadDays}
+          <TextInput
+            label="Slug"
+            description="Lower-case letters, digits and dashes."
+            required
+            pattern="[a-z0-9\-]+"
+            value={slug}
+            error={problemOf("slug")}
+            onChange={(event) => setSlug(event.currentTarget.value)}
           />
           <Switch
-            label="Customers can reveal signing secrets in the portal"
-            checked={canReveal}
-            onChange={(event) => setReveal(event.currentTarget.checked)}
+            label="Serves customers"
+            description="Environments that do not are marked at the left of every page."
+            checked={isProduction}
+            onChange={(event) => setProduction(event.currentTarget.checked)}
           />
+          {environment && (
+            <>
+              <NumberInput
+                label="Days that messages are kept"
+                description="Empty means the default."
+                min={1}
+                value={days}
+                error={problemOf("retention_days")}
+                onChange={setDays}
+              />
+              <NumberInput
+                label="Days that payloads are kept"
+                description="Empty means the default. At most as long as messages."
+                min={1}
+                value={payloadDays}
+                error={problemOf("payload_retention_days")}
+                onChange={setPayloadDays}
+              />
+              <h3>Portal</h3>
+              <Switch
+                label="Customers can reveal signing secrets in the portal"
+                checked={canReveal}
+                onChange={(event) => setReveal(event.currentTarget.checked)}
+              />
+              <TagsInput
+                label="Origins that may embed it"
+                description="Origins of your pages, at most 20. Browsers refuse frames of others."
+                placeholder={origins.length === 0 ? "https://app.example.com" : ""}
+                maxTags={20}
+                splitChars={[",", " "]}
+                acceptValueOnBlur
+                value={origins}
+                error={problemOf("portal_frame_origins")}
+                onChange={setOrigins}
+              />
+              <ThemeFields theme={theme} onChange={setTheme} problemOf={problemOf} usual="the portal's own" />
+            </>
+          )}
         </>
       )}
     </SaveForm>

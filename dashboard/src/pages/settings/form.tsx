@@ -3,6 +3,7 @@ import { Button } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import { useMutation } from "@tanstack/react-query";
 import type { ReactNode } from "react";
+import { fieldsOf, sentenceAtField } from "@/api/errors";
 import { ActError, ErrorState } from "@/components/feedback/ErrorState";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import classes from "../pages.module.css";
@@ -11,11 +12,16 @@ interface SaveFormProps {
   save: () => Promise<unknown>;
   verb?: string;
   isDisabled?: boolean;
-  children: ReactNode;
+  /** Fields that show their errors themselves. */
+  fields?: string[];
+  /** A function gets the error of the server at a field. */
+  children: ReactNode | ((problemOf: (field: string) => string | undefined) => ReactNode);
 }
 
-export function SaveForm({ save, verb = "Save", isDisabled = false, children }: SaveFormProps) {
+export function SaveForm({ save, verb = "Save", isDisabled = false, fields = [], children }: SaveFormProps) {
   const saving = useMutation({ mutationFn: save });
+  const field = fieldsOf(saving.error).find((one) => fields.includes(one));
+  const problemOf = (name: string) => (name === field ? sentenceAtField(saving.error) : undefined);
   return (
     <form
       className={classes.form}
@@ -24,8 +30,8 @@ export function SaveForm({ save, verb = "Save", isDisabled = false, children }: 
         saving.mutate();
       }}
     >
-      {children}
-      <ActError error={saving.error} />
+      {typeof children === "function" ? children(problemOf) : children}
+      {field === undefined && <ActError error={saving.error} />}
       <div>
         <Button type="submit" variant="filled" disabled={isDisabled} loading={saving.isPending}>
           {verb}
