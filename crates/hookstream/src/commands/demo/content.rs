@@ -11,6 +11,14 @@ pub(super) struct Customer {
     pub(super) endpoints: &'static [DemoEndpoint],
 }
 
+impl Customer {
+    /// Returns true if an endpoint takes messages of a type.
+    pub(super) fn takes(&self, event_type: &str) -> bool {
+        let matches = |filter: &&str| filter.strip_suffix('*').map_or(*filter == event_type, |prefix| event_type.starts_with(prefix));
+        self.endpoints.iter().any(|endpoint| endpoint.filter.is_empty() || endpoint.filter.iter().any(|filter| matches(filter)))
+    }
+}
+
 /// Endpoint of a customer.
 pub(super) struct DemoEndpoint {
     pub(super) uid: &'static str,
@@ -227,6 +235,7 @@ mod tests {
         assert_eq!(uids.len(), CUSTOMERS.len());
         for customer in CUSTOMERS {
             let known = |filter: &str| TYPES.iter().any(|(name, ..)| name.starts_with(filter.trim_end_matches('*')));
+            assert!(TYPES.iter().any(|(name, ..)| customer.takes(name)), "{}", customer.name);
             assert!(customer.endpoints.iter().all(|endpoint| endpoint.filter.iter().all(|filter| known(filter))), "{}", customer.name);
         }
     }

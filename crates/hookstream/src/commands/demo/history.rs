@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     clock::DemoClock,
-    content::{self, CUSTOMERS, DemoEndpoint, TYPES, Trouble},
+    content::{self, CUSTOMERS, Customer, DemoEndpoint, TYPES, Trouble},
 };
 
 /// Step of the history, in minutes.
@@ -68,7 +68,7 @@ impl Sender {
             for customer in CUSTOMERS {
                 let expected = customer.per_hour * share * self.rng.random_range(0.7..1.3);
                 let count = whole(expected, self.rng.random());
-                self.send(customer.uid, count).await?;
+                self.send(&customer, count).await?;
             }
             // Attempts of this step end before the next begins.
             tokio::time::sleep(Duration::from_millis(60)).await;
@@ -87,25 +87,28 @@ impl Sender {
             let share = busyness(self.hour()) * period.as_secs_f64() / 3600.0;
             for customer in CUSTOMERS {
                 let count = whole(customer.per_hour * share, self.rng.random());
-                self.send(customer.uid, count).await?;
+                self.send(&customer, count).await?;
             }
         }
     }
 
-    async fn send(&mut self, customer: &str, count: u64) -> anyhow::Result<()> {
-        let path = format!("/applications/{customer}/messages");
+    async fn send(&mut self, customer: &Customer, count: u64) -> anyhow::Result<()> {
+        let path = format!("/applications/{}/messages", customer.uid);
         let created_at = self.clock.now().to_string();
-        let bodies: Vec<String> = (0..count).map(|_| self.message(&created_at)).collect();
+        let bodies: Vec<String> = (0..count).map(|_| self.message(customer, &created_at)).collect();
         // Together, so that the server stores them in few commits.
         let (client, path) = (&self.client, &path);
         let sends = bodies.into_iter().map(|body| async move { client.post(path, body, None).await?.accepted() });
         futures_util::stream::iter(sends).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
     }
 
-    fn message(&mut self, created_at: &str) -> String {
+    fn message(&mut self, customer: &Customer, created_at: &str) -> String {
         self.number += 1;
-        let mut share = self.rng.random_range(0..TYPES.iter().map(|(_, share, _)| share).sum::<u32>());
-        let chosen = TYPES.iter().find(|(_, of_type, _)| {
+        // Few messages are of a type that no endpoint of the customer takes.
+        let is_any = self.rng.random_range(0..50) == 0;
+        let of_customer: Vec<_> = TYPES.iter().filter(|(name, ..)| is_any || customer.takes(name)).collect();
+        let mut share = self.rng.random_range(0..of_customer.iter().map(|(_, share, _)| share).sum::<u32>());
+        let chosen = of_customer.iter().find(|(_, of_type, _)| {
             let is_it = share < *of_type;
             share = share.saturating_sub(*of_type);
             is_it
