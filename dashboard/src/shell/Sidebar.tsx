@@ -36,7 +36,7 @@ export function Sidebar({ environment, onHelp }: Props) {
   const { data: quotas } = useQuery({ ...quotasQuery, staleTime: 60_000 });
   const { data: problems } = useQuery({ ...problemsQuery, staleTime: 60_000 });
   const running = useQuery(runningJobsQuery);
-  useLive("jobs", () => void running.refetch());
+  useLive("jobs", () => running.refetch());
   // Quotas count over all environments, so their counts are shown only where there is one.
   const isOnly = quotas?.environments.used === 1;
   const counts: Record<string, { text: string; isRunning?: boolean } | false | undefined> = {

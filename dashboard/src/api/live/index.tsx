@@ -14,6 +14,7 @@ import {
 import { queryClient } from "../client";
 import { useSession } from "../session";
 import type { LiveSource, LiveState, Outage, Topic } from "./source";
+import { oneAtATime } from "./one-at-a-time";
 import { streamSource } from "./stream";
 import { serverSentEvents, webSocket } from "./transports";
 
@@ -47,10 +48,10 @@ function useSource(): LiveSource {
 }
 
 /**
- * Calls `changed` on changes of a topic while the component is shown. With more changes than a list can show, it calls
+ * Calls `changed`, which may return a promise, on changes of a topic while the component is shown. With more changes than a list can show, it calls
  * `counted` with the number of new things, and `changed` less often.
  */
-export function useLive(topic: Topic, changed: () => void, counted?: (added: number) => void): void {
+export function useLive(topic: Topic, changed: () => unknown, counted?: (added: number) => void): void {
   const source = useSource();
   const latest = useRef({ changed, counted });
   useEffect(() => {
@@ -60,7 +61,7 @@ export function useLive(topic: Topic, changed: () => void, counted?: (added: num
     () =>
       source.watch(
         topic,
-        () => latest.current.changed(),
+        oneAtATime(() => latest.current.changed()),
         (added) => latest.current.counted?.(added),
       ),
     [source, topic],

@@ -188,9 +188,21 @@ test("a server that answers without a stream is polled", async () => {
   changed.mockClear();
   await wait(20_000);
   expect(changed).toHaveBeenCalledTimes(2);
-  await wait(100_000);
+  isReachable = false;
+  await wait(11_000);
+  expect(source.state()).toBe("reconnecting");
   FakeSocket.last.open();
   expect(source.isPolled()).toBe(false);
+  expect(source.state()).toBe("live");
+});
+
+test("a stream of one node only is helped by a poll", async () => {
+  const { changed, socket } = await connected();
+  await wait(20_000);
+  expect(changed).not.toHaveBeenCalled();
+  socket.say({ type: "welcome", reach: "node" });
+  await wait(10_000);
+  expect(changed).toHaveBeenCalledTimes(1);
 });
 
 test("a hidden tab has no connection, and catches up when it is seen", async () => {

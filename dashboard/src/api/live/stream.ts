@@ -50,6 +50,8 @@ export function streamSource({ transports, isReachable, random = Math.random }: 
   /** Number of the current connection; what an older one still says does not count. */
   let turn = 0;
   let isWelcome = false;
+  /** Whether the stream misses events of other nodes. */
+  let isPartial = false;
   let isPaused = false;
   let isPolled = false;
   let isRunning = false;
@@ -77,6 +79,7 @@ export function streamSource({ transports, isReachable, random = Math.random }: 
     if (frame.type === "welcome") {
       const isBack = outage !== null || isPolled;
       isWelcome = true;
+      isPartial = frame.reach === "node";
       isPolled = false;
       failures = 0;
       recovered();
@@ -168,6 +171,16 @@ export function streamSource({ transports, isReachable, random = Math.random }: 
     if (isBack) read(TOPICS);
   }
 
+  /** Reads everything, if the server still answers. */
+  function pollOnce(): void {
+    const mine = turn;
+    void isReachable().then((answers) => {
+      if (mine !== turn || !isPolled) return;
+      if (answers) read(TOPICS);
+      else fallBack(false);
+    });
+  }
+
   function disconnect(): void {
     turn += 1;
     connection?.close();
@@ -188,8 +201,8 @@ export function streamSource({ transports, isReachable, random = Math.random }: 
     isRunning = shouldRun;
     if (!shouldRun) return disconnect();
     poll = setInterval(() => {
-      if (isPolled) read(TOPICS);
-      else if (isWelcome) read(FIGURES);
+      if (isPolled) pollOnce();
+      else if (isWelcome) read(isPartial ? TOPICS : FIGURES);
     }, POLL_MS);
     failures = 0;
     lost(0);

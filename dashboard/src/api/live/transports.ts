@@ -5,6 +5,8 @@ export interface Frame {
   type: string;
   channel?: string;
   dropped?: number;
+  /** `node` if the events of other nodes are not heard. */
+  reach?: string;
 }
 
 /** Open connection. */
@@ -25,7 +27,7 @@ const FRAMES = ["welcome", "message", "delivery", "endpoint", "job", "gap", "err
 const PING_MS = 20_000;
 const ANSWER_MS = 10_000;
 /** Time in which a connection has to open. */
-const OPEN_MS = 10_000;
+const OPEN_MS = 5_000;
 
 export function webSocket(envId: string | null): Transport {
   return (heard, ended) => {

@@ -8,12 +8,14 @@ interface Props {
   children: ReactNode;
   /** The one act that helps. */
   action?: ReactNode;
+  /** Without an announcement, for text that changes by itself. */
+  isSilent?: boolean;
 }
 
-export function Banner({ tone, children, action }: Props) {
+export function Banner({ tone, children, action, isSilent = false }: Props) {
   const Icon = tone === "bad" ? IconAlertTriangle : IconInfoCircle;
   return (
-    <div className={classes.banner} data-tone={tone} role="status">
+    <div className={classes.banner} data-tone={tone} role={isSilent ? "note" : "status"}>
       <Icon size={16} stroke={1.8} />
       <div className="grow">{children}</div>
       {action}

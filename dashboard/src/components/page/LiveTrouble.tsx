@@ -32,10 +32,8 @@ function Stopped({ outage }: { outage: Outage }) {
       : `Trying again in ${span((outage.retryAt - now) / 1000)}.`;
   return (
     <div className={classes.trouble}>
-      <Banner tone="careful">
-        <span aria-live="off">
-          Live updates stopped {span((now - outage.since) / 1000)} ago. {again}
-        </span>
+      <Banner tone="careful" isSilent>
+        Live updates stopped {span((now - outage.since) / 1000)} ago. {again}
       </Banner>
     </div>
   );

@@ -38,7 +38,7 @@ export function ApplicationPage() {
   const navigate = useNavigate();
   const application = useQuery(applicationQuery(id));
   const messages = useInfiniteQuery(messagesQuery({ application_id: [id] }));
-  useLive("messages", () => void messages.refetch());
+  useLive("messages", () => messages.refetch());
   const mayEdit = useMay("applications:write");
   const mayAdd = useMay("endpoints:write");
   const maySend = useMay("messages:write");

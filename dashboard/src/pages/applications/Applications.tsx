@@ -24,7 +24,7 @@ export function Applications() {
   const list = useInfiniteQuery(applicationsQuery(search.search ?? ""));
   const mayWrite = useMay("applications:write");
   const all = useQuery(allEndpointsQuery);
-  useLive("endpoints", () => void all.refetch());
+  useLive("endpoints", () => all.refetch());
   const rows = useMemo((): Row[] => {
     const healths = healthByApplication(all.data?.endpoints ?? []);
     const read = list.data?.pages.flatMap((page) => page.applications) ?? [];

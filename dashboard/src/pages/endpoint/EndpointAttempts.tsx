@@ -26,9 +26,9 @@ export function EndpointAttempts({ path }: { path: { appId: string; id: string }
   const [shown, setShown] = useState<Shown>("all");
   const list = useInfiniteQuery(endpointAttemptsQuery(path, shown === "all" ? {} : { status: shown }));
   const isFirstPage = list.data?.pages.length === 1;
-  useLive("attempts", () => {
+  useLive("attempts", async () => {
     // Later pages stay as they were read, so that nothing moves under the reader.
-    if (isFirstPage && !document.querySelector("main")?.matches(":focus-within")) void list.refetch();
+    if (isFirstPage && !document.querySelector("main")?.matches(":focus-within")) await list.refetch();
   });
   const attempts = list.data?.pages.flatMap((page) => page.attempts) ?? [];
   const scale = scaleOf(attempts);

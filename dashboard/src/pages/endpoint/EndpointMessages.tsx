@@ -11,7 +11,7 @@ import { MessageTable } from "../messages/MessageTable";
 
 export function EndpointMessages({ endpointId }: { endpointId: string }) {
   const list = useInfiniteQuery(messagesQuery({ endpoint_id: [endpointId] }));
-  useLive("messages", () => void list.refetch());
+  useLive("messages", () => list.refetch());
   const messages = list.data?.pages[0]?.messages ?? [];
   return (
     <Card

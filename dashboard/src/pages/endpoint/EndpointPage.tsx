@@ -48,7 +48,7 @@ export function EndpointPage() {
   const health = useQuery(healthQuery(path));
   const problems = useQuery(problemsQuery);
   const { data: application } = useQuery(applicationQuery(path.appId));
-  useLive("endpoints", () => void Promise.all([endpoint.refetch(), health.refetch(), problems.refetch()]));
+  useLive("endpoints", () => Promise.all([endpoint.refetch(), health.refetch(), problems.refetch()]));
   const mayWrite = useMay("endpoints:write");
   const mayRecover = useMay("jobs:write");
   const [isDeleting, setDeleting] = useState(false);

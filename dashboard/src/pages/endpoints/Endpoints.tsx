@@ -32,7 +32,7 @@ export function Endpoints() {
   const problems = useQuery(problemsQuery);
   const { data: eventTypes } = useQuery(eventTypesQuery);
   const [focused, setFocused] = useState<Row | null>(null);
-  useLive("endpoints", () => void Promise.all([list.refetch(), problems.refetch()]));
+  useLive("endpoints", () => Promise.all([list.refetch(), problems.refetch()]));
   const sorted = useMemo(
     () => rowsOf(list.data?.endpoints ?? [], problems.data?.problems ?? []),
     [list.data, problems.data],

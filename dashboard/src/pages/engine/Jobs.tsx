@@ -30,7 +30,7 @@ export function Jobs() {
     ...jobsQuery(status),
     refetchInterval: (query) => (isRunning(query.state.data?.pages) ? 1000 : false),
   });
-  useLive("jobs", () => void list.refetch());
+  useLive("jobs", () => list.refetch());
   const jobs = list.data?.pages.flatMap((page) => page.jobs) ?? [];
   const running = jobs.filter((job) => job.status === "running").length;
   return (

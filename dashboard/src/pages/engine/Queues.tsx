@@ -31,7 +31,7 @@ export function Queues() {
   const lanes = useQuery(lanesQuery);
   const all = useQuery(allEndpointsQuery);
   const { data: overview } = useQuery(overviewQuery);
-  useLive("lanes", () => void lanes.refetch());
+  useLive("lanes", () => lanes.refetch());
   const endpoints = new Map(all.data?.endpoints.map((one) => [one.id, one]));
   const longest = [...(lanes.data?.lanes ?? [])].sort(
     (a, b) => waitingOf(b) - waitingOf(a) || b.in_flight - a.in_flight,

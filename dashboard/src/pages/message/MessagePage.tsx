@@ -47,9 +47,9 @@ export function MessagePage() {
   const navigate = useNavigate();
   const detail = useQuery(messageQuery(id));
   const explanation = useQuery(explanationQuery(id));
-  useLive("messages", () => {
+  useLive("messages", async () => {
     if (detail.data?.message.status === "pending")
-      void queryClient.invalidateQueries({
+      await queryClient.invalidateQueries({
         queryKey: ["messages"],
         predicate: (query) => query.queryKey[2] === id,
       });

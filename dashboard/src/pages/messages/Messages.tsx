@@ -44,6 +44,8 @@ import classes from "./Messages.module.css";
 const A_SCREENFUL = 20;
 /** Pages that are looked through without being asked to. */
 const MAX_LOOKS = 40;
+/** Messages in view that are pending are read again after this time. */
+const READ_AGAIN_MS = 5000;
 
 export function Messages() {
   const navigate = useNavigate();
@@ -66,13 +68,15 @@ export function Messages() {
   const isFiltered = Object.keys(filters).length > 0;
   useLive(
     "messages",
-    () => {
+    async () => {
       setUnread(0);
-      void newest.refetch();
+      const { data } = await newest.refetch();
+      const statuses = new Map(data?.messages.map((message) => [message.id, message.status]));
       // Rows in view that are pending may have moved on.
-      void queryClient.invalidateQueries({
+      await queryClient.invalidateQueries({
         queryKey: ["messages", "one"],
-        predicate: (query) => isPending(query.state.data),
+        predicate: ({ state: { data: detail, dataUpdatedAt } }) =>
+          hasMovedOn(detail, dataUpdatedAt, statuses),
       });
     },
     (added) => {
@@ -263,8 +267,11 @@ export function Messages() {
   );
 }
 
-function isPending(data: unknown): boolean {
-  return (data as { message?: Message } | undefined)?.message?.status === "pending";
+/** Returns whether what was read of a message may be old: it was pending, and has ended or was not read for a while. */
+function hasMovedOn(detail: unknown, readAt: number, statuses: Map<string, Message["status"]>): boolean {
+  const message = (detail as { message?: Message } | undefined)?.message;
+  if (message?.status !== "pending") return false;
+  return (statuses.get(message.id) ?? "pending") !== "pending" || Date.now() - readAt >= READ_AGAIN_MS;
 }
 
 async function retryFailed({ application_id: appId, id: msgId }: Message): Promise<void> {

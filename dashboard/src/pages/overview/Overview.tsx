@@ -46,10 +46,11 @@ export function Overview() {
     ...allEndpointsQuery,
     enabled: isCalm || (number > 0 && number <= NAMED),
   });
-  useLive("lanes", () => {
-    for (const name of ["problems", "metrics", "engine"])
-      void queryClient.invalidateQueries({ queryKey: [name] });
-  });
+  useLive("lanes", () =>
+    Promise.all(
+      ["problems", "metrics", "engine"].map((name) => queryClient.invalidateQueries({ queryKey: [name] })),
+    ),
+  );
   const go = (next: { range?: RangeName; view?: string }) =>
     void navigate({ to: "/dashboard", search: { ...search, ...next }, replace: true });
   useKeys([
