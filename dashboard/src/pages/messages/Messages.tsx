@@ -171,7 +171,7 @@ export function Messages() {
         wordOf={wordOf}
         search={{
           value: search.search ?? "",
-          placeholder: "Id, event id or words of the payload",
+          placeholder: "Id or words of the payload",
           onSubmit: (text) => {
             const id = parseId(text);
             if (id !== null) void navigate({ to: "/dashboard/messages/$id", params: { id } });
