@@ -15,7 +15,7 @@ impl Customer {
     /// Returns true if an endpoint takes messages of a type.
     pub(super) fn takes(&self, event_type: &str) -> bool {
         let matches = |filter: &&str| filter.strip_suffix('*').map_or(*filter == event_type, |prefix| event_type.starts_with(prefix));
-        self.endpoints.iter().any(|endpoint| endpoint.filter.is_empty() || endpoint.filter.iter().any(|filter| matches(filter)))
+        self.endpoints.iter().any(|endpoint| endpoint.filter.is_empty() || endpoint.filter.iter().any(matches))
     }
 }
 
