@@ -44,7 +44,7 @@ describe("portal", { timeout: 300_000 }, () => {
     const page = await openPage(browser);
     await page.goto(hostUrl());
     await page.waitForTimeout(1_000);
-    assert.equal(await frameOf(page).getByRole("heading", { name: "Endpunkte" }).count(), 0);
+    assert.equal(await frameOf(page).getByRole("heading", { name: "Endpunkte", exact: true }).count(), 0);
     await page.context().close();
   });
 
@@ -54,7 +54,7 @@ describe("portal", { timeout: 300_000 }, () => {
     const page = await openPage(browser);
     await page.goto(hostUrl());
     const frame = frameOf(page);
-    await frame.getByRole("heading", { name: "Endpunkte" }).waitFor();
+    await frame.getByRole("heading", { name: "Endpunkte", exact: true }).waitFor();
     const accent = await frame.locator("html").evaluate((root) => root.style.getPropertyValue("--accent"));
     assert.equal(accent, "#0f766e");
     await until(
@@ -92,7 +92,7 @@ describe("portal", { timeout: 300_000 }, () => {
       const page = await openPage(browser, { viewport: { width, height: 800 } });
       const { url } = await server.call("POST", "/applications/saltmarsh/portal-access");
       await page.goto(url.replace("#", `&locale=${locale}&darkMode=${width === 390}#`));
-      await page.getByRole("main").getByRole("link").first().waitFor();
+      await page.getByRole("main").getByRole("heading").first().waitFor();
       for (const place of ["#/endpoints", "#/messages", "#/catalogue", "#/catalogue/order.created"]) {
         await page.evaluate((hash) => (location.hash = hash), place);
         await page.waitForLoadState("networkidle");
