@@ -80,7 +80,8 @@ async fn customer_manages_own_endpoints_and_messages() {
     let customer = Customer::of(sender, "acme").await;
 
     let (_, application) = customer.get("/v1/portal/application").await;
-    assert_eq!(application, json!({ "application": { "id": theirs["application_id"], "name": "Acme" } }));
+    let portal = json!({ "theme": {}, "reveals_secrets": true, "max_endpoints": 50 });
+    assert_eq!(application, json!({ "application": { "id": theirs["application_id"], "name": "Acme" }, "portal": portal }));
     let (_, types) = customer.get("/v1/portal/event-types").await;
     assert_eq!(types["event_types"][0]["name"], "invoice.paid");
 
@@ -353,7 +354,7 @@ async fn expired_token_is_reported() {
     let signed = |application: &Value, ends: Timestamp| {
         let claims = json!({
             "aud": "portal", "sub": application, "org_id": endpoint["org_id"], "env_id": endpoint["env_id"],
-            "iat": ends.as_seconds() - 3_600, "exp": ends.as_seconds(),
+            "auth_time": ends.as_seconds() - 3_600, "iat": ends.as_seconds() - 3_600, "exp": ends.as_seconds(),
         });
         let head = token.split('.').next().expect("a header");
         let text = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));

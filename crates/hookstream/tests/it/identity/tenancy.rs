@@ -19,7 +19,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "updateEndpoint" | "updatePortalEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
         "testEndpoint" | "testPortalEndpoint" | "rotateApiKey" => json!({}),
         "rotateSigningSecret" | "rotatePortalSecret" | "retryMessage" | "retryPortalMessage" => json!({}),
-        "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" => json!({ "since": since }),
+        "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" | "retryMessages" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
         "createEventType" => json!({ "name": "theirs.made" }),
         "updateEventType" => json!({ "description": "taken over" }),
@@ -48,6 +48,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "createBillingPortal"
         | "cancelJob"
         | "createPortalAccess"
+        | "renewPortalToken"
         | "deleteEnvironment"
         | "restoreEnvironment"
         | "deleteOrganization"
@@ -60,7 +61,13 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
-        "explainMessage" | "explainMessageById" | "exportAuditLog" | "openWebSocket" | "openStream" | "countMessages" => Value::Null,
+        "explainMessage"
+        | "explainMessageById"
+        | "explainPortalMessage"
+        | "exportAuditLog"
+        | "openWebSocket"
+        | "openStream"
+        | "countMessages" => Value::Null,
         "revealSigningSecret" | "revealPortalSecret" => Value::Null,
         _ => return None,
     })
@@ -144,6 +151,11 @@ impl Victim {
         let endpoint = client.acme(json!({}), "http://127.0.0.1:9/mine").await;
         let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
         let message = client.message(json!(1)).await;
+        let attempt = hookstream_testkit::eventually("an attempt", async || {
+            let (_, seen) = client.get(&format!("/v1/messages/{message}")).await;
+            seen["attempts"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await;
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "mine.made" })).await;
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "mine" })).await;
         let path = format!("/v1/applications/acme/endpoints/{}/recover", id(&endpoint));
@@ -163,6 +175,7 @@ impl Victim {
             ("applications", text("application_id")),
             ("endpoints", id(&endpoint)),
             ("messages", message),
+            ("attempts", attempt),
             ("event-types", id(&event_type["event_type"])),
             ("api-keys", id(&key)),
             ("jobs", id(&job["job"])),

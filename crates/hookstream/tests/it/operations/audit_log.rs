@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// Operations that are not GET and leave no entry, with the reason.
-const NOT_RECORDED: [(&str, &str); 9] = [
+const NOT_RECORDED: [(&str, &str); 10] = [
+    ("retryMessages", "each of its jobs has an entry, as that of recovering an endpoint"),
     ("sendMessage", "messages are listed themselves"),
     ("turnSession", "it selects a view and changes nothing"),
     ("beginSecondFactor", "it has no effect until it is confirmed"),

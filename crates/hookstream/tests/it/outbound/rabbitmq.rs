@@ -104,7 +104,7 @@ async fn invalid_settings_are_refused_by_field() {
         config[field] = value;
         json!({ "type": "rabbitmq", "config": config })
     };
-    check(json!({ "type": "kafka", "url": "https://example.com" }), "type", "`http` or `rabbitmq`").await;
+    check(json!({ "type": "kafka", "url": "https://example.com" }), "type", "`http`, `rabbitmq` or `test_receiver`").await;
     check(json!({ "type": "rabbitmq" }), "config", "is required").await;
     check(json!({ "type": "rabbitmq", "config": {} }), "config.url", "is required").await;
     check(json!({ "type": "rabbitmq", "url": "amqp://127.0.0.1", "config": good }), "url", "`config.url`").await;
