@@ -49,15 +49,17 @@ const COUNT_MS = 60_000;
 
 /**
  * Number of messages by status that match filters. The filter by status is left out, so that one count answers for every
- * status. Messages of one application cannot be counted.
+ * status.
  */
 export function messageCountsQuery(filters: Filters) {
   const rest = withFilter(filters, "status", []);
+  const appId = rest["application_id"]?.[0];
   return queryOptions({
     queryKey: ["message-counts", rest],
-    queryFn: ({ signal }) =>
-      answered(api.GET("/v1/messages/counts", { params: { query: queryOf(rest) }, signal })),
-    enabled: rest["application_id"] === undefined,
+    queryFn: ({ signal }) => {
+      const query = { ...queryOf(rest), ...(appId === undefined ? {} : { application_id: appId }) };
+      return answered(api.GET("/v1/messages/counts", { params: { query }, signal }));
+    },
     staleTime: COUNT_MS,
     refetchInterval: COUNT_MS,
     refetchOnWindowFocus: false,

@@ -85,7 +85,7 @@ export function messagesQuery(filter: MessageFilter, cursor: string | undefined)
   };
   return queryOptions({
     queryKey: ["messages", query],
-    queryFn: () => answered(client.GET("/v1/portal/messages", { params: { query: query as never } })),
+    queryFn: () => answered(client.GET("/v1/portal/messages", { params: { query: query } })),
     refetchInterval: cursor ? false : 5_000,
   });
 }
@@ -128,7 +128,7 @@ export const eventTypesQuery = queryOptions({
     do {
       const query = { limit: 100, ...(cursor ? { cursor } : {}) };
       const page = await answered(
-        client.GET("/v1/portal/event-types", { params: { query: query as never } }),
+        client.GET("/v1/portal/event-types", { params: { query: query } }),
       );
       all.push(...page.event_types);
       cursor = page.has_more ? (page.cursor ?? undefined) : undefined;
@@ -157,7 +157,7 @@ export function sendTest(id: string) {
 export function rotateSecret(id: string, graceSeconds: number) {
   return answered(
     client.POST("/v1/portal/endpoints/{id}/rotate-secret", {
-      params: { path: { id }, query: { grace_seconds: graceSeconds } as never },
+      params: { path: { id }, query: { grace_seconds: graceSeconds } },
     }),
   );
 }
@@ -179,7 +179,7 @@ const RATE = 100;
 export async function forecast(id: string, since: string) {
   const answer = await answered(
     client.POST("/v1/portal/endpoints/{id}/recover", {
-      params: { path: { id }, query: { dry_run: "1" } as never },
+      params: { path: { id }, query: { dry_run: "1" } },
       body: { since, rate_limit: RATE },
     }),
   );

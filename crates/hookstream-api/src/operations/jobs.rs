@@ -250,6 +250,31 @@ pub(crate) struct Replay<'a> {
     max_messages: Option<Whole<u32>>,
 }
 
+/// Fields of a body that select deliveries.
+pub(super) struct JobFields<'a> {
+    pub(super) since: &'a str,
+    pub(super) until: Option<&'a str>,
+    pub(super) statuses: Option<&'a RawValue>,
+    pub(super) event_types: Option<&'a RawValue>,
+    pub(super) rate_limit: Option<Whole<u32>>,
+    pub(super) max_messages: Option<Whole<u32>>,
+}
+
+impl JobFields<'_> {
+    /// Returns the request of a job.
+    pub(super) fn request(self, kind: JobKind) -> Result<JobRequest, ApiError> {
+        Ok(JobRequest {
+            kind,
+            since: time("since", self.since)?,
+            until: self.until.map(|text| time("until", text)).transpose()?,
+            statuses: words("statuses", self.statuses)?,
+            event_types: words("event_types", self.event_types)?,
+            rate_limit: self.rate_limit.map(Whole::number),
+            max_messages: self.max_messages.map(Whole::number),
+        })
+    }
+}
+
 /// Query of a job.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -290,15 +315,8 @@ pub(crate) async fn recover(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let Recover { since, until, statuses, rate_limit } = body.parse()?;
-    let request = JobRequest {
-        kind: JobKind::Recover,
-        since: time("since", &since)?,
-        until: until.map(|text| time("until", &text)).transpose()?,
-        statuses: words("statuses", statuses)?,
-        event_types: None,
-        rate_limit: rate_limit.map(Whole::number),
-        max_messages: None,
-    };
+    let fields = JobFields { since: &since, until: until.as_deref(), statuses, event_types: None, rate_limit, max_messages: None };
+    let request = fields.request(JobKind::Recover)?;
     start(&api, &scope, audited, &endpoint, &query, (&headers, &body), &request).await
 }
 
@@ -326,15 +344,8 @@ pub(crate) async fn replay(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let Replay { since, until, event_types, statuses, rate_limit, max_messages } = body.parse()?;
-    let request = JobRequest {
-        kind: JobKind::Replay,
-        since: time("since", &since)?,
-        until: until.map(|text| time("until", &text)).transpose()?,
-        statuses: words("statuses", statuses)?,
-        event_types: words("event_types", event_types)?,
-        rate_limit: rate_limit.map(Whole::number),
-        max_messages: max_messages.map(Whole::number),
-    };
+    let fields = JobFields { since: &since, until: until.as_deref(), statuses, event_types, rate_limit, max_messages };
+    let request = fields.request(JobKind::Replay)?;
     start(&api, &scope, audited, &endpoint, &query, (&headers, &body), &request).await
 }
 
@@ -466,11 +477,11 @@ pub(super) fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
     }
 }
 
-pub(super) fn words(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<String>>, ApiError> {
+fn words(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<String>>, ApiError> {
     raw.map(|raw| json_value(field, raw, "an array of strings")).transpose()
 }
 
-pub(super) fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
     text.parse().map_err(|error: hookstream_model::base::time::InvalidTime| ApiError::invalid(field, &error.to_string()))
 }
 

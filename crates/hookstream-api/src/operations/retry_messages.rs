@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::jobs::{DOUBLE_CLICK_S, DryRunQuery, Job, Sample, read_dry_run, time, words};
+use super::jobs::{DOUBLE_CLICK_S, DryRunQuery, Job, JobFields, Sample, read_dry_run};
 use crate::{
     auth::{application_scope::ApplicationScope, audited_caller::AuditedCaller, caller::Caller},
     http::{
@@ -37,7 +37,7 @@ use crate::{
     state::Api,
 };
 
-/// Maximum number of endpoints of one request, and of an environment that are examined.
+/// Maximum number of endpoints that a request examines.
 const ENDPOINTS_MAX: usize = 1_000;
 /// Time limit of the examination. Beyond it nothing is started, because the request would be half done.
 const EXAMINE_LIMIT: Duration = Duration::from_secs(10);
@@ -146,15 +146,8 @@ pub(crate) async fn retry(
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(&query)?;
     let RetryMessages { since, until, application_id, endpoint_id, event_types, statuses, rate_limit } = body.parse()?;
-    let request = JobRequest {
-        kind: JobKind::Recover,
-        since: time("since", &since)?,
-        until: until.map(|text| time("until", &text)).transpose()?,
-        statuses: words("statuses", statuses)?,
-        event_types: words("event_types", event_types)?,
-        rate_limit: rate_limit.map(Whole::number),
-        max_messages: None,
-    };
+    let fields = JobFields { since: &since, until: until.as_deref(), statuses, event_types, rate_limit, max_messages: None };
+    let request = fields.request(JobKind::Recover)?;
     // Faults of the request are told even if there is no endpoint.
     let (_, rate_limit) = request.check(api.now())?;
     let endpoints = endpoints_of(&api, caller, application_id.as_deref(), endpoint_id.as_deref()).await?;

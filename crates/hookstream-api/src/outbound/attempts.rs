@@ -15,7 +15,10 @@ use hookstream_store::delivery::finding::{AttemptFilter, AttemptPosition, Attemp
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::messages::{Attempt, bound, event_types, show_attempt};
+use super::messages::{
+    list::{bound, event_types},
+    view::{Attempt, show_attempt},
+};
 use crate::{
     auth::{
         application_scope::{ApplicationScope, endpoint_of},

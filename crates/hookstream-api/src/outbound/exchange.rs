@@ -16,7 +16,10 @@ use hookstream_store::delivery::messages::{Message, MessageDetail};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::messages::{Attempt, find_anywhere, show_attempt};
+use super::messages::{
+    read::find_anywhere,
+    view::{Attempt, show_attempt},
+};
 use crate::{
     auth::{application_scope::ApplicationScope, caller::Caller},
     http::{

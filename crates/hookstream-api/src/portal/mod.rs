@@ -34,9 +34,9 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(in_portal(routes!(test::test)))
         .routes(in_portal(routes!(attempts::list)))
         .routes(in_portal(routes!(jobs::recover)))
-        .routes(in_portal(routes!(messages::list)))
-        .routes(in_portal(routes!(messages::get)))
-        .routes(in_portal(routes!(messages::retry)))
+        .routes(in_portal(routes!(messages::list::list)))
+        .routes(in_portal(routes!(messages::read::get)))
+        .routes(in_portal(routes!(messages::retry::retry)))
         .routes(in_portal(routes!(exchange::get)))
         .routes(in_portal(routes!(explain::explain)))
 }

@@ -44,15 +44,15 @@ pub struct EndpointChange {
 pub enum EndpointChangeKind {
     /// The endpoint was created.
     Created,
-    /// Its settings or secrets changed.
+    /// Settings or secrets of the endpoint changed.
     Updated,
     /// The engine disabled it.
     Disabled,
     /// The endpoint was deleted.
     Deleted,
-    /// Its circuit breaker opened.
+    /// Circuit breaker of the endpoint opened.
     CircuitOpened,
-    /// Its hold ended.
+    /// Hold of the endpoint ended.
     CircuitClosed,
     /// The endpoint asked for a wait.
     Held,

@@ -12,7 +12,7 @@ import { span } from "@/lib/words/durations";
 import { count } from "@/lib/words/numbers";
 import { JobBar } from "../engine/JobTable";
 import { endOfJob, secondsLeft } from "../engine/job-words";
-import classes from "./Recover.module.css";
+import classes from "@/components/dry-run/DryRun.module.css";
 
 export function JobProgress({ job: started, onClose }: { job: Job; onClose: (isRunning: boolean) => void }) {
   const { data } = useQuery({

@@ -5,7 +5,7 @@ import { type Endpoint, type EndpointHealth, type EndpointPath, nameOf } from "@
 import type { Job } from "@/api/jobs";
 import { JobToast } from "../engine/JobToast";
 import { JobProgress } from "./JobProgress";
-import classes from "./Recover.module.css";
+import classes from "@/components/dry-run/DryRun.module.css";
 import { RecoverForm } from "./RecoverForm";
 
 interface Props {

@@ -1,21 +1,19 @@
 /** Form of recover and replay with its dry run. Nothing starts without a count for exactly this form. */
-import { Button, Checkbox, CopyButton, NumberInput, Select, TagsInput, TextInput } from "@mantine/core";
-import { useDebouncedValue } from "@mantine/hooks";
+import { Checkbox, NumberInput, Select, TagsInput, TextInput } from "@mantine/core";
 import { useMutation, useQueries, useQuery } from "@tanstack/react-query";
-import { IconCopy, IconInfoCircle } from "@tabler/icons-react";
+import { IconInfoCircle } from "@tabler/icons-react";
 import { useState } from "react";
 import { queryClient } from "@/api/client";
 import type { Endpoint, EndpointHealth, EndpointPath } from "@/api/endpoints";
 import { eventTypesQuery } from "@/api/event-types";
 import { dryRun, type Job, type JobRequest, startJob } from "@/api/jobs";
-import { ActError } from "@/components/feedback/ErrorState";
-import { Keys } from "@/components/feedback/Keys";
+import classes from "@/components/dry-run/DryRun.module.css";
+import { DryRunForm } from "@/components/dry-run/DryRunForm";
+import { useDryRun } from "@/components/dry-run/useDryRun";
 import { count, counted } from "@/lib/words/numbers";
 import { timeOfDay } from "@/lib/words/times";
-import { isMac } from "@/shell/Sidebar";
 import { DryRunResult } from "./DryRunResult";
 import { commandOf, CUSTOM, startsOf, timeOfChoice } from "./recover";
-import classes from "./Recover.module.css";
 
 interface Props {
   kind: "recover" | "replay";
@@ -46,9 +44,6 @@ const ENDS = [
   { value: CUSTOM, label: "a time of your own" },
 ];
 
-/** Time for which a form has to rest before it is counted. */
-const RESTS_MS = 300;
-
 export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted }: Props) {
   const [now] = useState(() => new Date());
   const starts = startsOf(endpoint, health, now);
@@ -72,21 +67,8 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
   });
   const request: JobRequest = { kind, body: bodyOf(statuses) };
   const isComplete = since !== null && until !== null && statuses.length > 0;
-  const key = JSON.stringify(request);
-  const [settled] = useDebouncedValue(key, RESTS_MS);
-  const counting = useQuery({
-    queryKey: ["dry-run", path, settled],
-    queryFn: async () => {
-      const began = performance.now();
-      const result = await dryRun(path, JSON.parse(settled) as JobRequest);
-      return { result, tookMs: performance.now() - began, at: Date.now() };
-    },
-    enabled: isComplete,
-    staleTime: 0,
-    gcTime: 0,
-  });
-  const isFresh = isComplete && settled === key && counting.isSuccess && !counting.isFetching;
-  const perStatus = useStatusCounts(path, kind, settled === key && isComplete, bodyOf);
+  const counting = useDryRun({ name: [path], request, isComplete, ask: (asked) => dryRun(path, asked) });
+  const perStatus = useStatusCounts(path, kind, counting.isSettled, bodyOf);
   const starting = useMutation({
     mutationFn: () => startJob(path, request),
     onSuccess: async (job) => {
@@ -95,21 +77,18 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
     },
   });
   const verb = kind === "recover" ? "Recover" : "Replay";
-  const result = counting.data?.result;
-  const begin = () => {
-    if (isFresh && result && result.count > 0 && !starting.isPending) starting.mutate();
-  };
+  const result = counting.counted?.result;
+  const canBegin = counting.isFresh && result !== undefined && result.count > 0;
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        begin();
-      }}
-      onKeyDown={(event) => {
-        if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey)) return;
-        event.preventDefault();
-        begin();
-      }}
+    <DryRunForm
+      command={commandOf(request, endpoint.id, path.appId)}
+      mayCopy
+      verb={counting.isFresh && result ? `${verb} ${counted(result.count, "delivery", "deliveries")}` : verb}
+      canBegin={canBegin}
+      isStarting={starting.isPending}
+      error={starting.error}
+      onBegin={() => starting.mutate()}
+      onCancel={onCancel}
     >
       <div className={classes.part}>
         <p className="ink-2">
@@ -167,9 +146,7 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
         )}
       </div>
       <DryRunResult
-        counted={counting.data}
-        error={counting.error}
-        isFresh={isFresh}
+        state={counting}
         health={health}
         limit={endpoint.rate_limit_per_second}
         endpointId={endpoint.id}
@@ -190,34 +167,7 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
           <span>The endpoint is {endpoint.status} now. What is requeued waits until it is active.</span>
         </p>
       )}
-      <div className={classes.foot}>
-        <CopyButton value={commandOf(request, endpoint.id, path.appId)} timeout={1500}>
-          {({ copied, copy }) => (
-            <Button
-              variant="subtle"
-              color="gray"
-              leftSection={<IconCopy size={15} stroke={1.6} />}
-              onClick={copy}
-            >
-              {copied ? "Copied" : "Copy as command"}
-            </Button>
-          )}
-        </CopyButton>
-        <ActError error={starting.error} />
-        <span className="row">
-          <Button onClick={onCancel}>Cancel</Button>
-          <Button
-            type="submit"
-            variant="filled"
-            loading={starting.isPending}
-            disabled={!isFresh || result?.count === 0}
-            rightSection={<Keys keys={isMac() ? "⌘↵" : "Ctrl ↵"} />}
-          >
-            {isFresh && result ? `${verb} ${counted(result.count, "delivery", "deliveries")}` : verb}
-          </Button>
-        </span>
-      </div>
-    </form>
+    </DryRunForm>
   );
 }
 

@@ -51,8 +51,7 @@ function Fields({ endpoint, onClose }: { endpoint?: Endpoint; onClose: () => voi
   const headers = headersOf(headerText);
   const saving = useMutation({
     mutationFn: () => {
-      // The document of the API does not say what the values of headers are.
-      const own = headerText.trim() === "" ? {} : { headers: (headers ?? {}) as Record<string, never> };
+      const own = headerText.trim() === "" ? {} : { headers: headers ?? {} };
       const body = { url: url.trim(), description: name.trim() || null, filter_types: chosen, ...own };
       return endpoint === undefined ? createEndpoint(body) : updateEndpoint(endpoint.id, body);
     },

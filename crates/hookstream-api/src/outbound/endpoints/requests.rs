@@ -22,7 +22,7 @@ pub(crate) struct CreateEndpoint<'a> {
     /// Settings of a type other than `http`: an object of text values, or its JSON text. For `rabbitmq`: `url` (`amqps://`, `amqp://`, or
     /// `https://`, `http://` for the management API), `vhost` (the default is `/`), `exchange`, `routing_key`, `username`, `password`.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub(super) config: Option<&'a RawValue>,
     /// Your own id of the endpoint: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application. Every path accepts it in
     /// place of the id.
@@ -58,7 +58,7 @@ pub(crate) struct CreateEndpoint<'a> {
     pub(super) signing_secret: Option<String>,
     /// Custom headers that each delivery carries: an object of at most 32 names and text values, or its JSON text.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub(super) headers: Option<&'a RawValue>,
     /// Delays between attempts, in seconds, in place of the installation's schedule: at most 50 of at most 604800 (7 days).
     #[serde(borrow)]
@@ -93,7 +93,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     /// Settings of a type other than `http`: the fields to change, as text values. Fields that are left out keep their values, `null`
     /// removes one. `password` is required if `url` names another server or protocol.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, Option<String>>>)]
     pub(super) config: Field<&'a RawValue>,
     /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment. Only for type
     /// `http`.
@@ -136,7 +136,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     /// Custom headers that each delivery carries, in place of all current ones: an object of at most 32 names and text values, or its
     /// JSON text; `null` removes them.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub(super) headers: Field<&'a RawValue>,
     /// Delays between attempts, in seconds: at most 50 of at most 604800 (7 days); `null` means the installation's schedule.
     #[serde(default, borrow)]

@@ -29,7 +29,7 @@ use crate::{
         limits::Subject,
         params::{OfId, PathParams},
     },
-    outbound::messages::{self, MessageAnswer},
+    outbound::messages::send::{MessageAnswer, accepted_answer},
     state::Api,
 };
 
@@ -100,5 +100,5 @@ pub(crate) async fn test(
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
     audit_log::record(&*api.store, &act, scope.tenant, Action::EndpointTest, resource, &Change::done(&fields)).await?;
-    Ok(messages::accepted_answer(scope.tenant, accepted))
+    Ok(accepted_answer(scope.tenant, accepted))
 }

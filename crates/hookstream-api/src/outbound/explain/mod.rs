@@ -20,7 +20,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::sentences::{Statement, Subject};
-use super::messages::{Attempt, find_anywhere, show_attempt};
+use super::messages::{
+    read::find_anywhere,
+    view::{Attempt, show_attempt},
+};
 use crate::{
     auth::{application_scope::ApplicationScope, caller::Caller},
     http::{

@@ -179,6 +179,11 @@ async fn messages_are_counted_by_status() {
     assert_eq!(counted(client, "?since=2999-01-01T00:00:00Z").await, [0, 0, 0, 0]);
     assert_eq!(counted(&stranger, "").await, [0, 0, 0, 0]);
     refused(&client.get("/v1/messages/counts?status=lost").await, 400, "invalid_field");
+    assert_eq!(client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await.0, 201);
+    let of = async |application: &str| client.get(&format!("/v1/messages/counts?application_id={application}")).await.1["total"].clone();
+    let all = client.get("/v1/messages/counts").await.1["total"].clone();
+    assert_eq!((of("acme").await, of("other").await), (all, json!(0)));
+    refused(&client.get("/v1/messages/counts?application_id=nobody").await, 404, "not_found");
 }
 
 #[tokio::test]

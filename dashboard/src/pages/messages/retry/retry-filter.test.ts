@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { messageFields } from "./fields";
+import { messageFields } from "../fields";
 import { commandOf, notApplied, requestOf, statusesOf } from "./retry-filter";
 
 const now = new Date("2026-11-29T14:05:30.000Z");

@@ -1,6 +1,6 @@
 /** Several jobs as one. */
 import type { Job } from "@/api/jobs";
-import { secondsLeft } from "../engine/job-words";
+import { secondsLeft } from "../../engine/job-words";
 
 export interface SumOfJobs {
   /** The worst state of the ended ones, once none runs. */

@@ -5,7 +5,7 @@ import type { Job } from "@/api/jobs";
 import { toast } from "@/components/feedback/toast";
 import type { FilterField, Filters } from "@/lib/filters";
 import { counted } from "@/lib/words/numbers";
-import classes from "../endpoint/Recover.module.css";
+import classes from "@/components/dry-run/DryRun.module.css";
 import { RetryForm } from "./RetryForm";
 import { RetryProgress } from "./RetryProgress";
 

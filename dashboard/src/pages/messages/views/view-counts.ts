@@ -1,7 +1,7 @@
 /** Number of messages in each view, asked for once a minute. */
 import { useQueries } from "@tanstack/react-query";
 import { messageCountsQuery } from "@/api/messages";
-import { totalOf } from "./counts";
+import { totalOf } from "../counts";
 import { filtersOf, type MessageView } from "./views";
 
 /** Returns the counts by the name of the view. Views that differ in the status only share a count. */

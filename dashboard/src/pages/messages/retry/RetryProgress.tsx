@@ -12,9 +12,9 @@ import { StatusBadge } from "@/components/status/StatusBadge";
 import { span } from "@/lib/words/durations";
 import { splitError } from "@/lib/words/errors";
 import { count } from "@/lib/words/numbers";
-import classes from "../endpoint/Recover.module.css";
-import { JobBar } from "../engine/JobTable";
-import { endOfJob } from "../engine/job-words";
+import classes from "@/components/dry-run/DryRun.module.css";
+import { JobBar } from "../../engine/JobTable";
+import { endOfJob } from "../../engine/job-words";
 import { sumOf } from "./retry-progress";
 
 export function RetryProgress({
