@@ -127,9 +127,7 @@ export const eventTypesQuery = queryOptions({
     let cursor: string | undefined;
     do {
       const query = { limit: 100, ...(cursor ? { cursor } : {}) };
-      const page = await answered(
-        client.GET("/v1/portal/event-types", { params: { query: query } }),
-      );
+      const page = await answered(client.GET("/v1/portal/event-types", { params: { query: query } }));
       all.push(...page.event_types);
       cursor = page.has_more ? (page.cursor ?? undefined) : undefined;
     } while (cursor !== undefined && all.length < 1_000);
