@@ -4,6 +4,7 @@
 //! share the machine with it.
 
 mod fairness;
+mod lists;
 mod load;
 mod receiver;
 mod report;
@@ -39,6 +40,8 @@ enum Question {
     Fairness(fairness::FairnessArgs),
     /// Measure the cost of many pending deliveries, many endpoints, and many endpoints per message
     Scale(scale::ScaleArgs),
+    /// Measure how long each list and search takes with many messages
+    Lists(lists::ListsArgs),
 }
 
 /// Arguments of `hookstream bench`: the load and the server.
@@ -155,6 +158,7 @@ pub async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     match &arguments.question {
         Some(Question::Fairness(arguments)) => return fairness::run(arguments).await,
         Some(Question::Scale(arguments)) => return scale::run(arguments).await,
+        Some(Question::Lists(arguments)) => return lists::run(arguments).await,
         None => {}
     }
     let scratch = tempfile::tempdir().context("could not make a scratch directory")?;

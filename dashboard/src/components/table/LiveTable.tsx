@@ -12,7 +12,7 @@ import {
 } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useNavigate } from "@tanstack/react-router";
-import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
+import { type MouseEvent, type ReactNode, useEffect, useMemo, useRef } from "react";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { useKeys } from "@/shell/keys";
 import { indexOfFocus, toggled, useFlashes, withRange } from "./selection";
@@ -76,23 +76,31 @@ export function LiveTable<T>(props: Props<T>) {
   const isPhone = useMediaQuery("(max-width: 767px)") ?? false;
   const width = useWidth();
   const navigate = useNavigate();
-  const visible = columns.filter((column) => width >= (column.meta?.from ?? 0));
-  const table = useReactTable({
-    data: rows,
-    columns: visible,
-    getCoreRowModel: getCoreRowModel(),
-    getRowId: idOf,
-  });
-  const all = table.getRowModel().rows;
+  const visible = useMemo(
+    () => columns.filter((column) => width >= (column.meta?.from ?? 0)),
+    [columns, width],
+  );
   const height = isPhone ? cardHeight : rowHeight;
   const virtual = useVirtualizer({
-    count: all.length,
+    count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => height,
     overscan: OVERSCAN,
   });
   const items = virtual.getVirtualItems();
+  const first = items[0]?.index ?? 0;
   const last = items[items.length - 1]?.index ?? 0;
+  // The table knows the rows in view only, so that its cost does not depend on the length of the list.
+  const inView = useMemo(() => rows.slice(first, last + 1), [rows, first, last]);
+  const table = useReactTable({
+    data: inView,
+    columns: visible,
+    getCoreRowModel: getCoreRowModel(),
+    getRowId: idOf,
+    // A reset sets the state, and with it draws every row once more.
+    autoResetAll: false,
+  });
+  const shown = table.getRowModel().rows;
   useEffect(() => {
     if (rows.length > 0 && last >= rows.length - 5) onEnd?.();
   }, [last, rows.length, onEnd]);
@@ -127,7 +135,7 @@ export function LiveTable<T>(props: Props<T>) {
         ]
       : []),
   ]);
-  const flashes = useFlashes(rows, idOf, props.signatureOf);
+  const flashes = useFlashes(inView, idOf, props.signatureOf);
 
   const open = (row: T) => (event: MouseEvent) => {
     const isOnControl = (event.target as HTMLElement).closest("a,button,input") !== null;
@@ -166,7 +174,7 @@ export function LiveTable<T>(props: Props<T>) {
         ) : isPhone ? (
           <div role="list" aria-label={props.label} style={{ paddingTop: before, paddingBottom: after }}>
             {items.map((item) => {
-              const row = all[item.index];
+              const row = shown[item.index - first];
               return row === undefined ? null : (
                 <div
                   role="listitem"
@@ -217,7 +225,7 @@ export function LiveTable<T>(props: Props<T>) {
             <tbody>
               {before > 0 && <tr style={{ height: before }} aria-hidden />}
               {items.map((item) => {
-                const row = all[item.index];
+                const row = shown[item.index - first];
                 return row === undefined ? null : (
                   <tr
                     key={row.id}

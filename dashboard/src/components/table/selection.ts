@@ -26,8 +26,8 @@ export function indexOfFocus(): number | null {
 }
 
 /**
- * Returns a number by row that turns over each time the row changes while it is shown. A row that was never seen before
- * has none: nothing flashes when a list appears.
+ * Returns a number by row that turns over each time the row changes while it is in view. A row that comes into view has
+ * none: nothing flashes when a list appears or is scrolled.
  */
 export function useFlashes<T>(
   rows: T[],
@@ -37,13 +37,15 @@ export function useFlashes<T>(
   const seen = useRef(new Map<string, { signature: string; flash: number | undefined }>());
   const flashes = new Map<string, number>();
   if (signatureOf === undefined) return flashes;
+  const inView: typeof seen.current = new Map();
   for (const row of rows) {
     const [id, signature] = [idOf(row), signatureOf(row)];
     const before = seen.current.get(id);
     const flash =
       before === undefined || before.signature === signature ? before?.flash : before.flash === 1 ? 0 : 1;
-    seen.current.set(id, { signature, flash });
+    inView.set(id, { signature, flash });
     if (flash !== undefined) flashes.set(id, flash);
   }
+  seen.current = inView;
   return flashes;
 }
