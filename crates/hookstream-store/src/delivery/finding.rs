@@ -1,8 +1,9 @@
 //! Search for messages and attempts: the request, and the result in bounded slices.
 //!
 //! The hot path has no index for searches. Messages are read in the order of their ids, for one application or for
-//! all of an environment, and filtered here; attempts are found through their messages. A call examines at most
-//! [`EXAMINED`] messages. A page may therefore be short, and then names the position at which to continue.
+//! all of an environment, and filtered here; attempts are found through their messages. Messages that failed are
+//! read from the deliveries that ended without success. A call examines at most [`EXAMINED`] messages. A page may therefore
+//! be short, and then names the position at which to continue.
 
 use hookstream_model::{
     base::{
@@ -80,10 +81,25 @@ impl MessageFilter {
             })
     }
 
+    /// Returns the messages that may match.
+    pub(crate) fn candidates(&self) -> Candidates {
+        // A skipped message may have no delivery at all.
+        if self.statuses == [MessageStatus::Failed] { Candidates::Undelivered } else { Candidates::All }
+    }
+
     /// Returns whether the status of a message matches; needs the counts of the deliveries.
     pub(crate) fn matches_status(&self, message: &Message) -> bool {
         self.statuses.is_empty() || self.statuses.contains(&message.counts.status())
     }
+}
+
+/// Messages to examine, within a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    /// All of them.
+    All,
+    /// Those with a delivery that ended without success.
+    Undelivered,
 }
 
 /// Search for messages.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    base::ids::{MessageId, RouteId},
+    base::ids::{MessageId, OriginId, RouteId},
     delivery::{
         attempt::Attempt,
         state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
@@ -14,6 +14,7 @@ use hookstream_model::{
 use hookstream_store::delivery::{
     cluster::{LeaseRenewal, NodeReport, NodeSelf},
     deliveries::{ClaimLimits, Next, Owner, Redelivered, Redelivery, Wait},
+    finding::{Direction, EXAMINED, MessageFilter, MessageSearch, Payloads, Range},
     messages::PendingDetail,
 };
 
@@ -225,6 +226,54 @@ pub(crate) async fn unsuccessful_delivery_keeps_its_reason(world: &Fixture) {
         assert_eq!((detail.deliveries[0].state, detail.deliveries[0].ended_at), (state, Some(NOON)));
         assert_eq!(detail.deliveries[0].attempts, 1);
     }
+}
+
+pub(crate) async fn failed_messages_are_found_behind_many_others(world: &Fixture) {
+    let owner = world.enlist().await;
+    let mut failed = Vec::new();
+    for number in 0..5 {
+        let at = NOON - DAY + DAY / 4 * number;
+        failed.push(end(world, owner, at, world.target(), EXHAUSTED).await);
+        end(world, owner, at + SECOND, world.target(), SKIPPED).await;
+    }
+    // One of two deliveries failed, and the other is pending: the message has not failed yet.
+    let id = world.publish(NOON, &[world.target(), world.target()]).await;
+    let claimed = world.claim(owner, NOON).await;
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Ended(EXHAUSTED, NOON))).await);
+    assert_eq!(world.detail(id).await.message.counts.status(), MessageStatus::Pending);
+    // More than one call examines.
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..EXAMINED + 10 {
+        let publication = world.publication(world.message(NOON + SECOND, "{}"), vec![]);
+        let store = world.store.clone();
+        running.spawn(async move { store.publish(publication).await.expect("published") });
+    }
+    running.join_all().await;
+
+    let range = Range { tenant: world.tenant, origin: None, lowest: [0; 16], below: [0xff; 16], direction: Direction::Older };
+    let filter = MessageFilter { statuses: vec![MessageStatus::Failed], ..MessageFilter::default() };
+    let search = MessageSearch { range, filter, limit: 3, payloads: Payloads::Included };
+    let find = async |search: MessageSearch| {
+        let found = world.store.find_messages(search).await.expect("found");
+        (found.items.iter().map(|message| message.id).collect::<Vec<_>>(), found.next)
+    };
+    failed.reverse();
+    for origin in [None, Some(world.application.into())] {
+        let mut search = MessageSearch { range: Range { origin, ..search.range.clone() }, ..search.clone() };
+        let (first, next) = find(search.clone()).await;
+        assert_eq!(first, failed[..3], "{origin:?}");
+        search.range.below = next.expect("another page");
+        assert_eq!(find(search.clone()).await, (failed[3..].to_vec(), None), "{origin:?}");
+        search.range = Range { below: [0xff; 16], direction: Direction::Newer, ..search.range };
+        let (oldest, next) = find(search.clone()).await;
+        assert_eq!(oldest, failed[2..], "{origin:?}");
+        search.range.lowest = next.expect("another page");
+        assert_eq!(find(search).await, (failed[..2].to_vec(), None), "{origin:?}");
+    }
+    let stranger = MessageSearch { range: Range { tenant: world.stranger, ..search.range.clone() }, ..search.clone() };
+    assert_eq!(find(stranger).await, (vec![], None));
+    let other = MessageSearch { range: Range { origin: Some(OriginId::from_bytes([9; 16])), ..search.range.clone() }, ..search };
+    assert_eq!(find(other).await, (vec![], None));
 }
 
 /// Publishes a message whose only delivery ends in this state after an attempt.

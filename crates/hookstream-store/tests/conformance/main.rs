@@ -94,6 +94,7 @@ suite! {
         retry_is_due_later_and_counts_failures
         postponement_counts_no_attempt
         unsuccessful_delivery_keeps_its_reason
+        failed_messages_are_found_behind_many_others
         message_can_be_requeued
         manual_retry_does_not_duplicate_owned_delivery
         pending_deliveries_can_be_set_aside;

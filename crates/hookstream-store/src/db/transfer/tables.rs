@@ -382,7 +382,7 @@ pub(crate) static TABLES: &[Table] = &[
         "undelivered",
         &["message_id", "route_id"],
         "message_id",
-        &[id("message_id"), id("route_id"), text("state"), text("reason"), small("attempts"), integer("ended_at")],
+        &[id("message_id"), id("route_id"), id("origin_id"), text("state"), text("reason"), small("attempts"), integer("ended_at")],
     ),
     history(
         "attempts",

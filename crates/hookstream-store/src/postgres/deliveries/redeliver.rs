@@ -46,8 +46,8 @@ const SET_ASIDE: &str = "with aside as (
         group by 1, 2 order by 1, 2
         on conflict (environment_id, day, owner) do update set skipped = delivery_counts.skipped + excluded.skipped
     )
-    insert into undelivered (message_id, route_id, state, reason, attempts, ended_at)
-    select message_id, route_id, 'skipped', 'restored', attempts, $1 from removed";
+    insert into undelivered (message_id, route_id, origin_id, state, reason, attempts, ended_at)
+    select message_id, route_id, origin_id, 'skipped', 'restored', attempts, $1 from removed";
 
 pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Redelivered, Error> {
     let connection = connect(pool, "requeue a message").await?;

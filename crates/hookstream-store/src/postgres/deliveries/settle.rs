@@ -44,7 +44,7 @@ const SETTLE: &str = "with given as (
     ), removed as (
         delete from pending p using given g
         where g.part is null and g.kind in (0, 3) and p.message_id = g.message_id and p.route_id = g.route_id and p.owner + 0 = $1
-        returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
+        returning g.number, p.origin_id, p.attempts, g.kind, g.state, g.day, g.environment_id
     ), kept as (
         update pending p set owner = g.backlog, backlog = g.backlog, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
             attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
@@ -59,11 +59,11 @@ const SETTLE: &str = "with given as (
             case g.kind when 1 then 'automatic' else u.trigger_type end, g.backlog, g.retry_at
         from unpacked u join given g on g.number = u.number where u.kind in (1, 2)
     ), done as (
-        select number, attempts, kind, state, day, environment_id from removed
-        union all select number, 0, kind, state, day, environment_id from unpacked where kind in (0, 3)
+        select number, origin_id, attempts, kind, state, day, environment_id from removed
+        union all select number, origin_id, 0, kind, state, day, environment_id from unpacked where kind in (0, 3)
     ), ended as (
-        insert into undelivered (message_id, route_id, state, reason, attempts, ended_at)
-        select g.message_id, g.route_id, g.state, g.reason, d.attempts + g.tried::int4, g.at
+        insert into undelivered (message_id, route_id, origin_id, state, reason, attempts, ended_at)
+        select g.message_id, g.route_id, d.origin_id, g.state, g.reason, d.attempts + g.tried::int4, g.at
         from done d join given g on g.number = d.number where d.kind = 3
         on conflict (message_id, route_id) do update
             set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at

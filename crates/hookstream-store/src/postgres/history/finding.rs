@@ -18,8 +18,8 @@ use crate::{
     db::error::Error,
     delivery::{
         finding::{
-            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
-            Range, StatusClass, behind, merge,
+            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Candidates, Collector, Direction, Found, FoundAttempt, IdBytes,
+            MessageSearch, Range, StatusClass, behind, merge,
         },
         messages::Message,
     },
@@ -44,6 +44,21 @@ macro_rules! chunk {
 }
 const OLDER: &str = chunk!(" desc");
 const NEWER: &str = chunk!("");
+/// The same of messages with a delivery that ended without success.
+macro_rules! undelivered_chunk {
+    ($order:literal) => {
+        concat!(
+            "select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels
+            from unnest($1::uuid[]) as a (id) cross join lateral (
+                select distinct u.message_id from undelivered u
+                where u.origin_id = a.id and u.message_id >= $2 and u.message_id < $3 order by u.message_id",
+            $order,
+            " limit $5) u join messages m on m.origin_id = a.id and m.id = u.message_id where m.environment_id = $4"
+        )
+    };
+}
+const OLDER_UNDELIVERED: &str = undelivered_chunk!(" desc");
+const NEWER_UNDELIVERED: &str = undelivered_chunk!("");
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 /// Days on which these applications have messages, with the applications of each.
 const DAYS: &str = "select day, array_agg(distinct origin_id) from message_counts
@@ -74,7 +89,7 @@ pub(crate) async fn origin_of(pool: &Pool, tenant: Tenant, id: MessageId) -> Res
 pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
     let direction = search.range.direction;
     let connection = connect(pool, OPERATION).await?;
-    let mut walk = Walk::begin(&connection, &search.range, CHUNK).await?;
+    let mut walk = Walk::begin(&connection, &search.range, search.filter.candidates(), CHUNK).await?;
     let mut found = Collector::new(search.limit);
     let mut examined = None;
     'pages: while let Some(messages) = walk.next(&connection).await? {
@@ -116,7 +131,7 @@ pub(crate) async fn complete(connection: &Connection, messages: Vec<Message>, se
 pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let direction = search.range.direction;
     let connection = connect(pool, "find attempts").await?;
-    let mut walk = Walk::begin(&connection, &search.range, CHUNK_OF_ATTEMPTS).await?;
+    let mut walk = Walk::begin(&connection, &search.range, Candidates::All, CHUNK_OF_ATTEMPTS).await?;
     let mut found = Collector::new(search.limit);
     let mut examined = None;
     'pages: while let Some(messages) = walk.next(&connection).await? {
@@ -183,18 +198,19 @@ async fn find_for_target(connection: &Connection, messages: &[Message], route: U
 
 /// Walk through the messages of a range in order.
 struct Walk {
+    candidates: Candidates,
     chunk: usize,
     /// Remaining parts of the range with their applications, the next one last.
     left: Vec<(Range, Vec<Uuid>)>,
 }
 
 impl Walk {
-    async fn begin(connection: &Connection, range: &Range, chunk: usize) -> Result<Self, Error> {
+    async fn begin(connection: &Connection, range: &Range, candidates: Candidates, chunk: usize) -> Result<Self, Error> {
         if range.is_empty() {
-            return Ok(Self { chunk, left: Vec::new() });
+            return Ok(Self { candidates, chunk, left: Vec::new() });
         }
         if let Some(origin) = range.origin {
-            return Ok(Self { chunk, left: vec![(range.clone(), vec![uuid(origin.as_bytes())])] });
+            return Ok(Self { candidates, chunk, left: vec![(range.clone(), vec![uuid(origin.as_bytes())])] });
         }
         let environment: &[u8] = range.tenant.environment.as_bytes();
         let rows = connection.query(OF_ENVIRONMENT, &[(&environment as _, Type::BYTEA)]).await?;
@@ -207,7 +223,7 @@ impl Walk {
         if range.direction == Direction::Newer {
             left.reverse();
         }
-        Ok(Self { chunk, left })
+        Ok(Self { candidates, chunk, left })
     }
 
     /// Returns the next messages; `None` at the end of the range.
@@ -224,7 +240,12 @@ impl Walk {
             (&environment as _, Type::UUID),
             (&i64::try_from(of_each).unwrap_or(i64::MAX) as _, Type::INT8),
         ];
-        let sql = if range.direction == Direction::Older { OLDER } else { NEWER };
+        let sql = match (self.candidates, range.direction) {
+            (Candidates::All, Direction::Older) => OLDER,
+            (Candidates::All, Direction::Newer) => NEWER,
+            (Candidates::Undelivered, Direction::Older) => OLDER_UNDELIVERED,
+            (Candidates::Undelivered, Direction::Newer) => NEWER_UNDELIVERED,
+        };
         let mut parts: HashMap<OriginId, Vec<Message>> = HashMap::new();
         for row in &connection.query(sql, &values).await? {
             let message = read_message(row)?;

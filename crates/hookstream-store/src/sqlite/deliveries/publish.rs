@@ -30,8 +30,7 @@ const INSERT_PENDING: &str = "insert into pending
     (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
 const INSERT_PACKED: &str = "insert into packed_pending (message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-const INSERT_SKIPPED: &str =
-    "insert into undelivered (message_id, route_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
+const INSERT_SKIPPED: &str = "insert into undelivered (message_id, route_id, origin_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, 'skipped', ?4, 0, ?5)";
 const FIND_KEY: &str = "select message_id, fingerprint, first_status from idempotency_keys where environment_id = ?1 and key = ?2";
 const KEEP_KEY: &str = "insert or replace into idempotency_keys (environment_id, key, fingerprint, origin_id, message_id, first_status)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -109,7 +108,7 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
                 connection.prepare_cached(INSERT_PENDING)?.execute(values)?
             }
             NewState::Skipped(reason) => {
-                connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, route, reason.as_str(), accepted_at.as_millis()])?
+                connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, route, origin, reason.as_str(), accepted_at.as_millis()])?
             }
         };
     }

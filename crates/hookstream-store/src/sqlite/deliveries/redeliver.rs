@@ -33,8 +33,8 @@ const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = ?1 
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where origin_id = ?1 and id = ?2";
 const ADD_PENDING: &str = "insert into pending (message_id, route_id, origin_id, owner, due_at, attempts, failed, trigger_type)
     values (?1, ?2, ?3, 0, ?4, ?5, 0, ?6)";
-const SET_ASIDE: &str = "insert into undelivered (message_id, route_id, state, reason, attempts, ended_at)
-    select message_id, route_id, 'skipped', 'restored', attempts, ?1 from pending where message_id < ?2
+const SET_ASIDE: &str = "insert into undelivered (message_id, route_id, origin_id, state, reason, attempts, ended_at)
+    select message_id, route_id, origin_id, 'skipped', 'restored', attempts, ?1 from pending where message_id < ?2
     order by message_id, route_id limit ?3";
 /// Number of deliveries to set aside, by environment.
 const COUNT_SET_ASIDE: &str = "select m.environment_id, count(*)

@@ -23,14 +23,14 @@ use crate::{
 
 const OPERATION: &str = "record the results of deliveries";
 const REMOVE: &str = "delete from pending where message_id = ?1 and route_id = ?2 and owner = ?3";
-const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and route_id = ?2 and owner = ?3 returning attempts";
+const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and route_id = ?2 and owner = ?3 returning attempts, origin_id";
 const RETRY: &str = "update pending
     set owner = ?4, backlog = ?4, due_at = coalesce(?5, due_at), retry_at = ?6, attempts = attempts + 1, failed = ?7, trigger_type = 'automatic'
     where message_id = ?1 and route_id = ?2 and owner = ?3";
 const POSTPONE: &str = "update pending set owner = ?4, backlog = ?4, due_at = coalesce(?5, due_at), retry_at = ?6
     where message_id = ?1 and route_id = ?2 and owner = ?3";
-const END: &str =
-    "insert or replace into undelivered (message_id, route_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";
+const END: &str = "insert or replace into undelivered (message_id, route_id, origin_id, state, reason, attempts, ended_at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const RECORD: &str = "insert into attempts
     (message_id, id, route_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
         response_body, response_headers)
@@ -125,9 +125,9 @@ fn settle_own_row(connection: &Connection, owner: i64, settled: &Settled) -> rus
         }
         Next::Ended(state, at) => {
             let mut remove = connection.prepare_cached(REMOVE_COUNTED)?;
-            let removed: Option<u32> = remove.query_row(params![message, route, owner], |row| row.get(0)).optional()?;
-            let Some(attempts) = removed else { return Ok(false) };
-            end(connection, settled, attempts, state, at)?;
+            let removed = remove.query_row(params![message, route, owner], |row| Ok((row.get::<_, u32>(0)?, row.get(1)?)));
+            let Some((attempts, origin)) = removed.optional()? else { return Ok(false) };
+            end(connection, settled, origin, attempts, state, at)?;
             true
         }
     })
@@ -137,7 +137,7 @@ fn settle_own_row(connection: &Connection, owner: i64, settled: &Settled) -> rus
 fn settle_packed(connection: &Connection, settled: &Settled, cleared: &Cleared) -> rusqlite::Result<()> {
     let (wait, failed, trigger) = match settled.next {
         Next::Succeeded => return Ok(()),
-        Next::Ended(state, at) => return end(connection, settled, 0, state, at),
+        Next::Ended(state, at) => return end(connection, settled, cleared.origin, 0, state, at),
         Next::Retry { wait, failed } => (wait, failed, Trigger::Automatic.as_str()),
         Next::Postponed { wait } => (wait, 0, cleared.trigger.as_str()),
     };
@@ -158,11 +158,18 @@ fn settle_packed(connection: &Connection, settled: &Settled, cleared: &Cleared) 
 }
 
 /// Records the end of a delivery after this many attempts, without the last one.
-fn end(connection: &Connection, settled: &Settled, attempts: u32, state: DeliveryState, at: Timestamp) -> rusqlite::Result<()> {
+fn end(
+    connection: &Connection,
+    settled: &Settled,
+    origin: [u8; 16],
+    attempts: u32,
+    state: DeliveryState,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
     let (message, route) = (settled.message_id.as_bytes(), settled.route_id.as_bytes());
     let attempts = attempts + u32::from(settled.attempt.is_some());
     let reason = state.reason().unwrap_or_default();
-    connection.prepare_cached(END)?.execute(params![message, route, state.as_str(), reason, attempts, at.as_millis()])?;
+    connection.prepare_cached(END)?.execute(params![message, route, origin, state.as_str(), reason, attempts, at.as_millis()])?;
     Ok(())
 }
 

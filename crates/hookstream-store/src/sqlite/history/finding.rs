@@ -16,8 +16,8 @@ use crate::{
     db::error::Error,
     delivery::{
         finding::{
-            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
-            Range, behind, merge,
+            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Candidates, Collector, Direction, Found, FoundAttempt, IdBytes,
+            MessageSearch, Range, behind, merge,
         },
         messages::Message,
     },
@@ -29,6 +29,15 @@ const OLDER: &str = "select id, origin_id, event_type, event_id, deliveries, cha
     where origin_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id desc limit ?5";
 const NEWER: &str = "select id, origin_id, event_type, event_id, deliveries, channels from messages
     where origin_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id limit ?5";
+/// The same of messages with a delivery that ended without success.
+const OLDER_UNDELIVERED: &str = "select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels from (
+        select distinct message_id from undelivered where origin_id = ?1 and message_id >= ?2 and message_id < ?3
+        order by message_id desc limit ?5) u
+    cross join messages m on m.origin_id = ?1 and m.id = u.message_id where m.environment_id = ?4 order by u.message_id desc";
+const NEWER_UNDELIVERED: &str = "select m.id, m.origin_id, m.event_type, m.event_id, m.deliveries, m.channels from (
+        select distinct message_id from undelivered where origin_id = ?1 and message_id >= ?2 and message_id < ?3
+        order by message_id limit ?5) u
+    cross join messages m on m.origin_id = ?1 and m.id = u.message_id where m.environment_id = ?4 order by u.message_id";
 const APPLICATIONS: &str = "select origin_id from message_counts order by origin_id";
 const IS_FOR: &str = "select exists (select 1 from all_pending where message_id = ?1 and route_id = ?2)
     or exists (select 1 from undelivered where message_id = ?1 and route_id = ?2)
@@ -61,7 +70,7 @@ pub(crate) fn messages(
 ) -> Result<Found<Message, IdBytes>, Error> {
     let direction = search.range.direction;
     let mut found = Collector::new(search.limit);
-    let stopped_at = walk(days, of_environment, &search.range, CHUNK, |connection, messages| {
+    let stopped_at = walk(days, of_environment, &search.range, search.filter.candidates(), CHUNK, |connection, messages| {
         for message in messages {
             let bound = behind(*message.id.as_bytes(), direction);
             if let Some(message) = complete(connection, message, search)?
@@ -111,7 +120,7 @@ pub(crate) fn attempts(
     let is_unanswered = filter.class.is_some() && bounds.is_none();
     let mut found = Collector::new(search.limit);
     let mut last = None;
-    let stopped_at = walk(days, of_environment, &search.range, CHUNK_OF_ATTEMPTS, |connection, messages| {
+    let stopped_at = walk(days, of_environment, &search.range, Candidates::All, CHUNK_OF_ATTEMPTS, |connection, messages| {
         for message in messages {
             let id = *message.id.as_bytes();
             last = Some(search.behind_all(id));
@@ -156,6 +165,7 @@ fn walk(
     days: &Days<'_>,
     of_environment: &HashSet<OriginId>,
     range: &Range,
+    candidates: Candidates,
     chunk: usize,
     mut visit: impl FnMut(&Connection, Vec<Message>) -> Result<Option<IdBytes>, Error>,
 ) -> Result<Option<IdBytes>, Error> {
@@ -168,7 +178,7 @@ fn walk(
         in_order.reverse();
     }
     for day in in_order {
-        let stopped = days.read(day, |connection| walk_day(connection, of_environment, range, chunk, &mut visit))?.flatten();
+        let stopped = days.read(day, |connection| walk_day(connection, of_environment, range, candidates, chunk, &mut visit))?.flatten();
         if stopped.is_some() {
             return Ok(stopped);
         }
@@ -180,6 +190,7 @@ fn walk_day(
     connection: &Connection,
     of_environment: &HashSet<OriginId>,
     range: &Range,
+    candidates: Candidates,
     chunk: usize,
     visit: &mut impl FnMut(&Connection, Vec<Message>) -> Result<Option<IdBytes>, Error>,
 ) -> Result<Option<IdBytes>, Error> {
@@ -197,7 +208,12 @@ fn walk_day(
     }
     // With many applications, read fewer rows of each: rows that are read but not examined are read again.
     let of_each = (chunk / applications.len()).max(8);
-    let sql = if range.direction == Direction::Older { OLDER } else { NEWER };
+    let sql = match (candidates, range.direction) {
+        (Candidates::All, Direction::Older) => OLDER,
+        (Candidates::All, Direction::Newer) => NEWER,
+        (Candidates::Undelivered, Direction::Older) => OLDER_UNDELIVERED,
+        (Candidates::Undelivered, Direction::Newer) => NEWER_UNDELIVERED,
+    };
     let mut left = range.clone();
     loop {
         let mut parts = Vec::with_capacity(applications.len());

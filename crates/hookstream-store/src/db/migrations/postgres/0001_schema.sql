@@ -468,6 +468,7 @@ alter table payloads alter column body set storage external;
 create table undelivered (
     message_id uuid not null,
     route_id uuid not null,
+    origin_id uuid not null,
     state text not null,
     reason text not null,
     attempts integer not null,
@@ -475,6 +476,8 @@ create table undelivered (
     primary key (message_id, route_id)
 ) partition by range (message_id);
 create index undelivered_by_route on undelivered (route_id, message_id);
+-- For lists of failed messages.
+create index undelivered_by_origin on undelivered (origin_id, message_id);
 
 create table attempts (
     message_id uuid not null,

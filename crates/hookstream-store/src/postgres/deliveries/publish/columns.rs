@@ -48,9 +48,10 @@ const STORE: &str = "with seen as (
             as p (seen, message_id, part, origin_id, owner, due_at, trigger_type, routes, unsettled)
         where p.seen in (select number from seen)
     ), skipped as (
-        insert into undelivered (message_id, route_id, state, reason, attempts, ended_at)
-        select u.message_id, u.route_id, 'skipped', u.reason, 0, u.ended_at
-        from unnest($21::int4[], $22::uuid[], $23::uuid[], $24::text[], $25::int8[]) as u (seen, message_id, route_id, reason, ended_at)
+        insert into undelivered (message_id, route_id, origin_id, state, reason, attempts, ended_at)
+        select u.message_id, u.route_id, u.origin_id, 'skipped', u.reason, 0, u.ended_at
+        from unnest($21::int4[], $22::uuid[], $23::uuid[], $53::uuid[], $24::text[], $25::int8[])
+            as u (seen, message_id, route_id, origin_id, reason, ended_at)
         where u.seen in (select number from seen)
     ), counted as (
         insert into message_counts (day, origin_id, owner, messages)
@@ -129,6 +130,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&packed.routes as _, Type::BYTEA_ARRAY),
         (&packed.unsettled as _, Type::INT8_ARRAY),
         (&pending.owners as _, Type::INT8_ARRAY),
+        (&skipped.origins as _, Type::UUID_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -206,6 +208,7 @@ struct Skipped {
     seen: Vec<i32>,
     messages: Vec<Uuid>,
     routes: Vec<Uuid>,
+    origins: Vec<Uuid>,
     reasons: Vec<&'static str>,
     ended_at: Vec<i64>,
 }
@@ -328,6 +331,7 @@ impl<'a> Columns<'a> {
                     self.skipped.seen.push(seen);
                     self.skipped.messages.push(id);
                     self.skipped.routes.push(route);
+                    self.skipped.origins.push(origin);
                     self.skipped.reasons.push(reason.as_str());
                     self.skipped.ended_at.push(accepted_at);
                 }

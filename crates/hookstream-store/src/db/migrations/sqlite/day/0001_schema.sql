@@ -79,6 +79,7 @@ create view all_pending as
 create table undelivered (
     message_id blob not null,
     route_id blob not null,
+    origin_id blob not null,
     state text not null,
     reason text not null,
     attempts integer not null,
@@ -86,6 +87,8 @@ create table undelivered (
     primary key (message_id, route_id)
 ) strict, without rowid;
 create index undelivered_by_route on undelivered (route_id, message_id);
+-- For lists of failed messages.
+create index undelivered_by_origin on undelivered (origin_id, message_id);
 
 create table attempts (
     message_id blob not null,
