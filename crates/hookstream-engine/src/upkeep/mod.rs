@@ -10,6 +10,7 @@ pub(crate) mod holds;
 pub(crate) mod metrics;
 mod metrics_reader;
 pub(crate) mod metrics_writer;
+pub(crate) mod process_load;
 pub(crate) mod quota_task;
 pub(crate) mod quotas;
 pub(crate) mod retention;

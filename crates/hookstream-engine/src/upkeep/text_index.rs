@@ -6,7 +6,7 @@ use hookstream_model::{base::ids::MessageId, delivery::queue::Shard};
 use hookstream_store::{Error, delivery::text_index::IndexSlice};
 use tokio::time::Instant;
 
-use crate::core::Core;
+use crate::{core::Core, upkeep::process_load::ProcessLoad};
 
 /// Interval between looks for new messages.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -18,6 +18,8 @@ const SLICE: usize = 500;
 /// Factor: the pause after a slice lasts this many times as long as the work, so that indexing takes at most a third of a
 /// processor.
 const REST_FACTOR: u32 = 2;
+/// The same while the process is busy: at most a twentieth. The index then falls behind, and catches up later.
+const BUSY_REST_FACTOR: u32 = 19;
 /// Interval between removals of expired days.
 const TRIM: Duration = Duration::from_secs(60);
 /// Pause after the store failed.
@@ -26,10 +28,11 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 /// Keeps the index until the engine stops. Without an index by the settings, removes an earlier one.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut trimmed_at: Option<Instant> = None;
+    let mut load = ProcessLoad::default();
     loop {
         let must_trim = trimmed_at.is_none_or(|at| at.elapsed() >= TRIM);
         let wait = if works_here(&core) {
-            match step(&core, must_trim).await {
+            match step(&core, must_trim, &mut load).await {
                 Ok(wait) => {
                     if must_trim {
                         trimmed_at = Some(Instant::now());
@@ -59,7 +62,7 @@ fn works_here(core: &Core) -> bool {
 }
 
 /// Indexes a slice. Returns the time until the next step; `None` if there is nothing to do at all.
-async fn step(core: &Core, must_trim: bool) -> Result<Option<Duration>, Error> {
+async fn step(core: &Core, must_trim: bool, load: &mut ProcessLoad) -> Result<Option<Duration>, Error> {
     let Some(age) = core.options.search_index_age() else {
         core.store.drop_text_index().await?;
         return Ok(None);
@@ -73,5 +76,6 @@ async fn step(core: &Core, must_trim: bool) -> Result<Option<Duration>, Error> {
         IndexSlice { since: MessageId::before_all_at(first_day.start()), until: MessageId::before_all_at(now - DISTANCE), most: SLICE };
     let begun = Instant::now();
     let Some(indexed) = core.store.index_text(slice).await? else { return Ok(None) };
-    Ok(Some(if indexed.is_caught_up { PERIOD } else { begun.elapsed() * REST_FACTOR }))
+    let rest_factor = if load.is_high() { BUSY_REST_FACTOR } else { REST_FACTOR };
+    Ok(Some(if indexed.is_caught_up { PERIOD } else { begun.elapsed() * rest_factor }))
 }
