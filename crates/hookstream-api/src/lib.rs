@@ -12,6 +12,7 @@ mod http;
 mod identity;
 mod metrics;
 mod openapi;
+mod operation;
 mod operations;
 mod outbound;
 mod pages;
@@ -22,7 +23,6 @@ mod state;
 mod tests;
 
 use axum::{Router, middleware, routing};
-use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{
     openapi::{document, document_json},
@@ -30,13 +30,12 @@ pub use self::{
     state::{AllowOrganizations, Api, Options, Parts, RateLimits},
 };
 pub use crate::auth::providers::IdentityProvider;
-use crate::http::error::ApiError;
+use crate::{http::error::ApiError, operation::Operations};
 
 /// Returns the whole HTTP service.
 pub fn router(api: Api) -> Router {
-    let (versioned, _) = versioned().split_for_parts();
     let routes = Router::new()
-        .nest("/v1", versioned)
+        .nest("/v1", versioned(Router::new()))
         .route("/v1/openapi.json", routing::get(openapi::serve))
         .route("/v1/billing/checkout", routing::post(crate::operations::billing::no_billing))
         .route("/v1/billing/portal", routing::post(crate::operations::billing::no_billing))
@@ -61,7 +60,8 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
         .with_state(api)
 }
 
-/// Operations under `/v1`, with their part of the OpenAPI document.
-fn versioned() -> OpenApiRouter<Api> {
-    outbound::routes().merge(identity::routes()).merge(portal::routes()).merge(operations::routes()).merge(realtime::routes())
+/// Adds the operations under `/v1`.
+fn versioned<A: Operations>(all: A) -> A {
+    let all = identity::operations(outbound::operations(all));
+    realtime::operations(operations::operations(portal::operations(all)))
 }

@@ -1,10 +1,7 @@
 //! Unknown names in a request: the error quotes the name and suggests the nearest known one.
 
-use std::{collections::HashMap, sync::LazyLock};
-
 use http::{Method, Uri};
 use serde_json::json;
-use utoipa::openapi::{RefOr, path::ParameterIn};
 
 use crate::http::error::{ApiError, ErrorCode};
 
@@ -15,51 +12,21 @@ const QUOTED: usize = 64;
 
 /// Input of an operation.
 struct Operation {
-    method: Method,
+    method: &'static str,
+    path: &'static str,
     /// Names of the query parameters.
-    parameters: Vec<String>,
+    parameters: &'static [&'static str],
     has_body: bool,
 }
 
-/// Operations by path pattern, from the OpenAPI document.
-static OPERATIONS: LazyLock<HashMap<String, Vec<Operation>>> = LazyLock::new(|| {
-    let paths = crate::document().paths.paths.into_iter();
-    let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
-        let operations = [(Method::GET, item.get), (Method::POST, item.post), (Method::PATCH, item.patch), (Method::DELETE, item.delete)];
-        let operations = operations.into_iter().filter_map(|(method, operation)| {
-            let operation = operation?;
-            let has_body = operation.request_body.is_some();
-            let parameters = operation.parameters.unwrap_or_default().into_iter();
-            let of_query = parameters.filter_map(|parameter| match parameter {
-                RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query) => Some(parameter.name),
-                RefOr::T(_) | RefOr::Ref(_) => None,
-            });
-            Some(Operation { method, parameters: of_query.collect(), has_body })
-        });
-        (path, operations.collect())
-    };
-    paths.map(of_path).collect()
-});
-
-/// Operations without a body, which may be called with one. They are few and their paths differ in length, so
-/// comparing costs less than hashing.
-static WITHOUT_BODY: LazyLock<Vec<(Method, String)>> = LazyLock::new(|| {
-    let of_path = |(path, operations): (&String, &Vec<Operation>)| {
-        let without: Vec<_> = operations.iter().filter(|operation| !operation.has_body).map(|operation| operation.method.clone()).collect();
-        without.into_iter().map(|method| (method, path.clone())).collect::<Vec<_>>()
-    };
-    let mut without: Vec<_> = OPERATIONS.iter().flat_map(of_path).collect();
-    // HEAD is answered like GET (RFC 9110 section 9.3.2).
-    let heads: Vec<_> = without.iter().filter(|(method, _)| method == Method::GET).map(|(_, path)| (Method::HEAD, path.clone())).collect();
-    without.extend(heads);
-    without
-});
+// `OPERATIONS`, by method and path: written by the build script, from the OpenAPI document.
+include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 
 /// Refuses a query with a parameter that the operation does not have.
 pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(), ApiError> {
     let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
     let Some(operation) = find(method, pattern) else { return Ok(()) };
-    let known: Vec<&str> = operation.parameters.iter().map(String::as_str).chain(OF_CALLER).collect();
+    let known: Vec<&str> = operation.parameters.iter().copied().chain(OF_CALLER).collect();
     let is_known = |name: &str| known.contains(&name);
     match url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).find(|name| !is_known(name)) {
         None => Ok(()),
@@ -73,13 +40,14 @@ pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(
 
 /// Returns true if an operation has no body: then the body of a request must have no fields.
 pub(crate) fn takes_no_body(method: &Method, pattern: &str) -> bool {
-    WITHOUT_BODY.iter().any(|(known, path)| path == pattern && known == method)
+    find(method, pattern).is_some_and(|operation| !operation.has_body)
 }
 
 fn find(method: &Method, pattern: &str) -> Option<&'static Operation> {
     // HEAD is answered like GET (RFC 9110 section 9.3.2).
-    let method = if method == Method::HEAD { &Method::GET } else { method };
-    OPERATIONS.get(pattern)?.iter().find(|operation| operation.method == method)
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let at = OPERATIONS.binary_search_by(|known| (known.method, known.path).cmp(&(method, pattern))).ok()?;
+    OPERATIONS.get(at)
 }
 
 /// Returns the error for a body field that the operation does not have.

@@ -13,50 +13,22 @@ pub(crate) mod second_factor;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::state::Api;
+use crate::operation::{Operations, operations};
 
 /// Operations on organizations, environments, users, sessions and API keys.
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(environments::list, environments::create))
-        .routes(routes!(environments::get, environments::update, environments::delete))
-        .routes(routes!(environments::restore))
-        .routes(routes!(organizations::list, organizations::create))
-        .routes(routes!(organizations::get, organizations::update, organizations::delete))
-        .routes(routes!(organizations::restore))
-        .routes(routes!(organizations::transfer))
-        .routes(routes!(members::list))
-        .routes(routes!(members::update, members::remove))
-        .routes(routes!(invitations::list, invitations::create))
-        .routes(routes!(invitations::delete))
-        .routes(routes!(invitations::look))
-        .routes(routes!(invitations::accept))
-        .routes(routes!(sign_in::set_up))
-        .routes(routes!(sign_in::sign_in))
-        .routes(routes!(sign_in::sign_out))
-        .routes(routes!(sessions::get, sessions::turn))
-        .routes(routes!(sessions::list, sessions::end_all))
-        .routes(routes!(sessions::end))
-        .routes(routes!(sessions::rename))
-        .routes(routes!(passwords::change))
-        .routes(routes!(passwords::reset))
-        .routes(routes!(passwords::forgot))
-        .routes(routes!(providers::list))
-        .routes(routes!(providers::begin))
-        .routes(routes!(providers::end))
-        .routes(routes!(providers::disconnect))
-        .routes(routes!(second_factor::begin))
-        .routes(routes!(second_factor::confirm))
-        .routes(routes!(second_factor::disable))
-        .routes(routes!(second_factor::replace_codes))
-        .routes(routes!(device::start))
-        .routes(routes!(device::ask))
-        .routes(routes!(device::get))
-        .routes(routes!(device::allow))
-        .routes(routes!(device::deny))
-        .routes(routes!(api_keys::list, api_keys::create))
-        .routes(routes!(api_keys::get, api_keys::revoke))
-        .routes(routes!(api_keys::rotate))
+pub(crate) fn operations<A: Operations>(all: A) -> A {
+    operations!(
+        all,
+        environments::{list, create, get, update, delete, restore},
+        organizations::{list, create, get, update, delete, restore, transfer},
+        members::{list, update, remove},
+        invitations::{list, create, delete, look, accept},
+        sign_in::{set_up, sign_in, sign_out},
+        sessions::{get, turn, list, end_all, end, rename},
+        passwords::{change, reset, forgot},
+        providers::{list, begin, end, disconnect},
+        second_factor::{begin, confirm, disable, replace_codes},
+        device::{start, ask, get, allow, deny},
+        api_keys::{list, create, get, revoke, rotate},
+    )
 }

@@ -1,14 +1,13 @@
-//! OpenAPI 3.1 document, derived from the operations.
+//! OpenAPI 3.1 document. `xtask openapi` derives it from the operations and writes `docs/openapi.json`, which the binary
+//! contains.
 
 pub(crate) mod docs;
 
 mod enrich;
 mod words;
 
-use std::sync::OnceLock;
-
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -18,7 +17,10 @@ use utoipa::{
     },
 };
 
-use crate::http::error::ErrorBody;
+use crate::http::{error::ErrorBody, gzip};
+
+/// `docs/openapi.json`, compressed by the build script.
+const COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// Clients must revalidate, because the next version has another document.
 const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
@@ -77,7 +79,7 @@ impl Modify for Secured {
 
 /// Returns the OpenAPI document of this version.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, operations) = crate::versioned().split_for_parts();
+    let operations = crate::versioned(utoipa::openapi::OpenApi::default());
     let mut document = Document::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.merge(utoipa::openapi::OpenApi::default().nest("/v1", operations));
@@ -90,8 +92,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Returns the document as JSON, with additions that clients expect. The server and `docs/openapi.json` use this
-/// form.
+/// Returns the document as JSON, with additions that clients expect, as `docs/openapi.json` has it.
 pub fn document_json() -> serde_json::Value {
     let mut document = serde_json::to_value(document()).expect("the document is JSON");
     enrich::enrich(&mut document);
@@ -125,10 +126,8 @@ fn add_errors(path: &str, operation: &mut Operation) {
 }
 
 /// `GET /v1/openapi.json`
-pub(crate) async fn serve() -> Response {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| document_json().to_string());
-    let mut response = text.as_str().into_response();
+pub(crate) async fn serve(headers: HeaderMap) -> Response {
+    let mut response = gzip::respond(COMPRESSED, &headers).await;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, NOT_UNASKED);
     response
@@ -139,6 +138,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[tokio::test]
+    async fn document_of_the_binary_is_the_derived_one() {
+        let response = serve(HeaderMap::new()).await;
+        let text = axum::body::to_bytes(response.into_body(), 20_000_000).await.expect("read");
+        let embedded: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        assert!(embedded == document_json(), "`cargo run -p xtask -- openapi` was not run after a change of operations");
+    }
 
     #[test]
     fn operations_have_unique_ids_summaries_and_errors() {

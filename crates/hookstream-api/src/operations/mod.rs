@@ -11,31 +11,24 @@ pub(crate) mod problems;
 pub(crate) mod retry_messages;
 pub(crate) mod usage;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::state::Api;
+use crate::operation::{Operations, operations};
 
 /// Operations on jobs, the audit log, metrics, usage, nodes and health.
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(jobs::recover))
-        .routes(routes!(jobs::replay))
-        .routes(routes!(retry_messages::retry))
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::get))
-        .routes(routes!(jobs::cancel))
-        .routes(routes!(audit_log::list))
-        .routes(routes!(audit_log::export))
-        .routes(routes!(lanes::list))
-        .routes(routes!(nodes::list))
-        .routes(routes!(metrics::overview::overview))
-        .routes(routes!(metrics::series::volume))
-        .routes(routes!(metrics::series::deliveries))
-        .routes(routes!(metrics::series::latency))
-        .routes(routes!(metrics::errors::errors))
-        .routes(routes!(usage::get))
-        .routes(routes!(problems::list))
-        .routes(routes!(billing::usage))
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
+pub(crate) fn operations<A: Operations>(all: A) -> A {
+    operations!(
+        all,
+        jobs::{recover, replay},
+        retry_messages::{retry},
+        jobs::{list, get, cancel},
+        audit_log::{list, export},
+        lanes::{list},
+        nodes::{list},
+        metrics::overview::{overview},
+        metrics::series::{volume, deliveries, latency},
+        metrics::errors::{errors},
+        usage::{get},
+        problems::{list},
+        billing::{usage},
+        health::{live, ready},
+    )
 }

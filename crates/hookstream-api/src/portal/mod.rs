@@ -5,40 +5,44 @@ pub(crate) mod operations;
 mod renewal;
 mod shared;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use self::shared::in_portal;
+use self::shared::OfPortal;
 use crate::{
+    operation::{Operations, operations},
     operations::jobs,
     outbound::{
         attempts,
         endpoints::{create, delete, health, read, secrets, test, update},
         exchange, explain, messages,
     },
-    state::Api,
 };
 
 /// Operations of the customer portal.
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(access::create))
-        .routes(routes!(renewal::renew))
-        .routes(routes!(operations::application))
-        .routes(routes!(operations::get_job))
-        .routes(routes!(operations::list_event_types))
-        .routes(in_portal(routes!(read::list, create::create)))
-        .routes(in_portal(routes!(read::get, update::update, delete::delete)))
-        .routes(in_portal(routes!(health::get)))
-        .routes(in_portal(routes!(secrets::rotate_secret)))
-        .routes(in_portal(routes!(secrets::reveal_secret)))
-        .routes(in_portal(routes!(test::test)))
-        .routes(in_portal(routes!(attempts::list)))
-        .routes(in_portal(routes!(jobs::recover)))
-        .routes(in_portal(routes!(messages::list::list)))
-        .routes(in_portal(routes!(messages::read::get)))
-        .routes(in_portal(routes!(messages::retry::retry)))
-        .routes(in_portal(routes!(exchange::get)))
-        .routes(in_portal(routes!(explain::explain)))
+pub(crate) fn operations<A: Operations>(all: A) -> A {
+    let all = operations!(
+        all,
+        access::{create},
+        renewal::{renew},
+        operations::{application, get_job, list_event_types},
+    );
+    operations!(
+        OfPortal(all),
+        read::{list},
+        create::{create},
+        read::{get},
+        update::{update},
+        delete::{delete},
+        health::{get},
+        secrets::{rotate_secret, reveal_secret},
+        test::{test},
+        attempts::{list},
+        jobs::{recover},
+        messages::list::{list},
+        messages::read::{get},
+        messages::retry::{retry},
+        exchange::{get},
+        explain::{explain},
+    )
+    .0
 }
 
 #[cfg(test)]

@@ -3,14 +3,18 @@
 //! The OpenAPI document of such an operation is derived from the sender's; [`IN_PORTAL`] has the differences. The
 //! handlers' [`ApplicationScope`](crate::auth::application_scope::ApplicationScope) is that of the portal token.
 
-use utoipa::openapi::{
-    RefOr,
-    path::{Operation, Paths},
-    security::SecurityRequirement,
+use axum::handler::Handler;
+use utoipa::{
+    __dev::{SchemaReferences, Tags},
+    Path,
+    openapi::{RefOr, path::Operation, security::SecurityRequirement},
 };
-use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::{http::error::ErrorBody, state::Api};
+use crate::{
+    http::error::ErrorBody,
+    operation::{Change, Operations},
+    state::Api,
+};
 
 /// Start of the paths of operations on an application.
 const OF_APPLICATION: &str = "/applications/{appId}";
@@ -84,17 +88,23 @@ const IN_PORTAL: [InPortal; 16] = [
     same("retryMessage", "retryPortalMessage"),
 ];
 
-/// Returns operations on an application as operations of the portal.
-pub(super) fn in_portal((schemas, mut sender, handlers): UtoipaMethodRouter<Api>) -> UtoipaMethodRouter<Api> {
-    let mut portal = Paths::new();
-    for (path, mut item) in std::mem::take(&mut sender.paths) {
-        let path = path.strip_prefix(OF_APPLICATION).expect("shared operations are on an application");
-        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
-            restate(operation);
-        }
-        portal.paths.insert(format!("/portal{path}"), item);
+/// Adds operations on an application as operations of the portal.
+pub(super) struct OfPortal<A>(pub(super) A);
+
+impl<A: Operations> Operations for OfPortal<A> {
+    fn add_changed<P, H, T>(self, handler: H, _: Change) -> Self
+    where
+        P: Path + SchemaReferences + for<'t> Tags<'t>,
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        Self(self.0.add_changed::<P, H, T>(handler, Change { path: path_in_portal, operation: restate }))
     }
-    (schemas, portal, handlers)
+}
+
+fn path_in_portal(path: String) -> String {
+    let path = path.strip_prefix(OF_APPLICATION).expect("shared operations are on an application");
+    format!("/portal{path}")
 }
 
 /// Makes the document of a sender's operation that of the portal's.

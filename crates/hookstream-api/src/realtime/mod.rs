@@ -11,11 +11,13 @@ pub(crate) mod session;
 pub(crate) mod socket;
 pub(crate) mod sse;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::state::Api;
+use crate::operation::{Operations, operations};
 
 /// Operations of the live stream.
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(socket::open)).routes(routes!(sse::open))
+pub(crate) fn operations<A: Operations>(all: A) -> A {
+    operations!(
+        all,
+        socket::{open},
+        sse::{open},
+    )
 }

@@ -96,7 +96,8 @@ async fn lists(client: &ApiClient) -> anyhow::Result<Vec<(&'static str, String)>
     let (newest, failed) = (&newest["messages"][0], &failed["messages"][0]);
     let well = text(&newest["application_id"]).context("there is a delivered message")?;
     let gone = text(&failed["application_id"]).context("there is a failed message")?;
-    let word = text(&newest["payload"]["n"]).context("the payload has a number")?;
+    let payload: serde_json::Value = serde_json::from_str(newest["payload"].as_str().unwrap_or_default())?;
+    let word = text(&payload["n"]).context("the payload has a number")?;
     let at = text(&failed["created_at"]).context("a message has a time")?;
     let mut endpoints = Vec::new();
     for application in [&well, &gone] {

@@ -16,21 +16,29 @@ pub(crate) mod update;
 pub(crate) mod view;
 
 use hookstream_store::outbound::endpoints::EndpointKey;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth::application_scope::ApplicationScope, http::error::ApiError, state::Api};
+use crate::{
+    auth::application_scope::ApplicationScope,
+    http::error::ApiError,
+    operation::{Operations, operations},
+    state::Api,
+};
 
 /// Operations on endpoints.
-pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(read::list, create::create))
-        .routes(routes!(read::get, update::update, delete::delete))
-        .routes(routes!(list_all::list_all))
-        .routes(routes!(health::get))
-        .routes(routes!(secrets::rotate_secret))
-        .routes(routes!(secrets::reveal_secret))
-        .routes(routes!(reset::reset_circuit))
-        .routes(routes!(test::test))
+pub(super) fn operations<A: Operations>(all: A) -> A {
+    operations!(
+        all,
+        read::{list},
+        create::{create},
+        read::{get},
+        update::{update},
+        delete::{delete},
+        list_all::{list_all},
+        health::{get},
+        secrets::{rotate_secret, reveal_secret},
+        reset::{reset_circuit},
+        test::{test},
+    )
 }
 
 async fn key(api: &Api, scope: &ApplicationScope, endpoint: &str) -> Result<EndpointKey, ApiError> {
