@@ -1,6 +1,7 @@
 //! Operations of the customer portal.
 
 pub(crate) mod access;
+mod activity;
 pub(crate) mod operations;
 mod renewal;
 mod shared;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(operations::application))
         .routes(routes!(operations::get_job))
         .routes(routes!(operations::list_event_types))
+        .routes(routes!(activity::list))
         .routes(in_portal(routes!(read::list, create::create)))
         .routes(in_portal(routes!(read::get, update::update, delete::delete)))
         .routes(in_portal(routes!(health::get)))
