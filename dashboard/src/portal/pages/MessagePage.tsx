@@ -8,6 +8,7 @@ import { StatusBadge } from "@/components/status/StatusBadge";
 import { useSeconds } from "@/components/time/ticker";
 import { shortUrl } from "@/lib/words/ids";
 import { exchangeQuery, explanationQuery, messageQuery, retryMessage } from "../api";
+import { useMayChange } from "../capabilities";
 import { useWords } from "../i18n";
 import { Ago, Card, Code, Copy, Empty, ErrorText, LoadError, Loading } from "../parts";
 import { hrefOf } from "../place";
@@ -20,6 +21,7 @@ export function MessagePage({ id }: { id: string }) {
   const client = useQueryClient();
   const detail = useQuery(messageQuery(id));
   const explanation = useQuery(explanationQuery(id));
+  const mayChange = useMayChange();
   const [chosen, setChosen] = useState<string | null>(null);
   const retrying = useMutation({
     mutationFn: (body: Schemas["RetryMessage"]) => retryMessage(id, body),
@@ -35,7 +37,7 @@ export function MessagePage({ id }: { id: string }) {
   const { message, attempts } = detail.data;
   const selected = attempts.find((one) => one.id === chosen) ?? attempts[attempts.length - 1];
   const hasFailed = explanation.data?.endpoints.some((one) => one.matched && one.status !== "succeeded");
-  const canRetry = !message.payload_expired;
+  const canRetry = mayChange && !message.payload_expired;
   return (
     <>
       <div className={classes.head}>
