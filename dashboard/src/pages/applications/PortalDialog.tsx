@@ -42,7 +42,7 @@ function Access({ application }: { application: Application }) {
   const access = creating.data;
   if (access === undefined) {
     return (
-      <section className="stack-small">
+      <section className="stack">
         <p className="ink-2">
           A page for this customer: its endpoints, its messages, your event types. Your server creates an
           address for each visit; create one here to look at it.

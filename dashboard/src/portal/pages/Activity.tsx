@@ -42,7 +42,7 @@ export function wordsOfEntry(entry: Entry, words: Words): { title: string; field
       const key = `f_${field}`;
       return words.has(key) ? t(key) : field;
     });
-  const fields = new Intl.ListFormat(words.locale, { type: "conjunction", style: "narrow" }).format([
+  const fields = new Intl.ListFormat(words.locale, { type: "unit", style: "short" }).format([
     ...new Set(named),
   ]);
   const key =

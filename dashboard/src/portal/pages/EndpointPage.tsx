@@ -109,7 +109,6 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
         health={health.data}
         mayChange={mayChange}
         switchOn={() => changing.mutate("active")}
-        recover={() => setDialog("recover")}
       />
       {health.data && <Figures health={health.data} />}
       <div className={classes.columns}>
@@ -186,11 +185,10 @@ interface TroubleProps {
   health: Schemas["EndpointHealth"] | undefined;
   mayChange: boolean;
   switchOn: () => void;
-  recover: () => void;
 }
 
 /** What keeps messages from arriving, and the act that helps. */
-function Trouble({ endpoint, health, mayChange, switchOn, recover }: TroubleProps) {
+function Trouble({ endpoint, health, mayChange, switchOn }: TroubleProps) {
   const words = useWords();
   const now = useSeconds();
   const { t } = words;
@@ -230,7 +228,7 @@ function Trouble({ endpoint, health, mayChange, switchOn, recover }: TroubleProp
       )
     : null;
   return (
-    <Note tone="bad" action={mayChange && <Button onClick={recover}>{t("recover")}</Button>}>
+    <Note tone="bad">
       {text} {ends !== null && t("disablesAt", { time: ends })}
     </Note>
   );
@@ -241,7 +239,7 @@ function Figures({ health }: { health: Schemas["EndpointHealth"] }) {
   const now = useSeconds();
   const { t, number, percent } = words;
   const { latency, backlog } = health;
-  const time = (ms: number) => `${number(ms, ms < 10 ? 1 : 0)} ms`;
+  const time = (ms: number) => `${number(ms, ms < 10 ? 1 : 0)}\u202fms`;
   return (
     <Card>
       <div className={classes.health}>
