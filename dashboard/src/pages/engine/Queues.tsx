@@ -24,7 +24,7 @@ import { count, counted, perSecond } from "@/lib/words/numbers";
 import { unaccounted } from "../overview/Conservation";
 import pages from "../pages.module.css";
 import { Capacity } from "./Capacity";
-import { drainOf, openCircuits, queuesTitle, type StatusOf, waitingOf } from "./queue-words";
+import { drainOf, openCircuits, queuesTitle, rateOf, type StatusOf, waitingOf } from "./queue-words";
 import classes from "./Queues.module.css";
 
 export function Queues() {
@@ -113,7 +113,11 @@ function figuresOf(rows: Lane[], statusOf: StatusOf, rest: number | undefined) {
       value: count(sum((lane) => lane.in_store)),
       note: stored === 0 ? "over all nodes" : counted(stored, "endpoint"),
     },
-    { label: "Going out", value: perSecond(sum((lane) => lane.per_second ?? 0)), note: "answered lately" },
+    {
+      label: "Going out",
+      value: perSecond(sum((lane) => rateOf(lane, statusOf) ?? 0)),
+      note: "answered lately",
+    },
     {
       label: "Circuits open",
       value: count(open),
@@ -170,7 +174,10 @@ function LaneTable({ rows, endpoints }: TableProps) {
         },
         {
           head: "Per second",
-          cell: (lane) => (typeof lane.per_second === "number" ? perSecond(lane.per_second) : ""),
+          cell: (lane) => {
+            const rate = rateOf(lane, (one) => endpoints.get(one.endpoint_id)?.status ?? "active");
+            return rate === null ? "" : perSecond(rate);
+          },
           isNumber: true,
         },
         {

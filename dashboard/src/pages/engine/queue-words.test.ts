@@ -22,6 +22,8 @@ test("the title says who waits and whether anybody else does", () => {
   expect(queuesTitle([held, slow], active).title).toBe("1 queue is held, 1 other drains");
   expect(queuesTitle([slow], active).title).toBe("1 queue drains, none is held");
   expect(queuesTitle([slow], () => "paused").title).toBe("1 queue is held, nobody else waits");
+  expect(queuesTitle([slow], active).aside).toBe("4/s go out.");
+  expect(queuesTitle([slow], () => "disabled").aside).toBe("0/s go out.");
   expect([openCircuits([held, slow], active), openCircuits([held], () => "disabled")]).toEqual([1, 0]);
 });
 
