@@ -67,6 +67,11 @@ describe("portal", { timeout: 300_000 }, () => {
     await frame.getByRole("button", { name: "Testereignis senden" }).click();
     await until(() => receiver.requests.length === 1, "the test event arrived");
     await frame.getByText("Angekommen").first().waitFor();
+    await frame.getByRole("link", { name: "Verlauf" }).click();
+    const change = frame.getByRole("link", { name: /Endpunkt hinzugefügt.*Ihr Portal/ });
+    await change.waitFor();
+    await change.click();
+    await frame.getByRole("button", { name: "Testereignis senden" }).waitFor();
     assert.deepEqual(page.problems, []);
     const portal = page.frames().find((one) => one.url().includes("/portal"));
     assert.ok(!portal.url().includes("token="), portal.url());
@@ -93,7 +98,13 @@ describe("portal", { timeout: 300_000 }, () => {
       const { url } = await server.call("POST", "/applications/saltmarsh/portal-access");
       await page.goto(url.replace("#", `&locale=${locale}&darkMode=${width === 390}#`));
       await page.getByRole("main").getByRole("heading").first().waitFor();
-      for (const place of ["#/endpoints", "#/messages", "#/catalogue", "#/catalogue/order.created"]) {
+      for (const place of [
+        "#/endpoints",
+        "#/messages",
+        "#/catalogue",
+        "#/catalogue/order.created",
+        "#/activity",
+      ]) {
         await page.evaluate((hash) => (location.hash = hash), place);
         await page.waitForLoadState("networkidle");
         assert.deepEqual(await findings(page), [], `${locale} ${place}`);
@@ -106,6 +117,39 @@ describe("portal", { timeout: 300_000 }, () => {
       assert.deepEqual(page.problems, []);
       await page.context().close();
     }
+  });
+
+  test("errors are told in the customer's language", async () => {
+    const page = await openPage(browser);
+    const { url } = await server.call("POST", "/applications/saltmarsh/portal-access");
+    await page.goto(url.replace("#", "&locale=es#"));
+    await page.getByRole("button", { name: "Añadir endpoint" }).first().click();
+    await page.getByLabel("URL").fill("http://10.0.0.1/");
+    await page.getByRole("button", { name: "Añadir", exact: true }).click();
+    await page.getByText("Esta dirección no puede recibir mensajes").waitFor();
+    await page.context().close();
+  });
+
+  test("read-only access shows everything and offers no act", async () => {
+    const page = await openPage(browser);
+    const { url } = await server.call("POST", "/applications/saltmarsh/portal-access", { read_only: true });
+    await page.goto(url.replace("#", "&locale=en#"));
+    const { endpoints } = await server.call("GET", "/applications/saltmarsh/endpoints");
+    const { messages } = await server.call("GET", "/messages?limit=1");
+    for (const [place, text] of [
+      ["#/endpoints", "Working"],
+      [`#/endpoints/${endpoints[0].id}`, "Signing secret"],
+      [`#/messages/${messages[0].id}`, "What happened"],
+      ["#/activity", "Endpoint added"],
+    ]) {
+      await page.evaluate((hash) => (location.hash = hash), place);
+      await page.getByText(text).first().waitFor();
+      const names = await page.getByRole("button").allTextContents();
+      const acts = names.filter((name) => /Add|Edit|More|Send|Switch|Rotate|Show|Try|Change/.test(name));
+      assert.deepEqual(acts, [], place);
+    }
+    assert.deepEqual(page.problems, []);
+    await page.context().close();
   });
 
   test("its token opens nothing else", async () => {

@@ -4,14 +4,7 @@
 //
 // live: messages arrive at a rate while the list is open; reported are the tasks of the main thread over 50 ms.
 // scroll: a list of many rows is read to its end and scrolled; reported are the times between two frames.
-import {
-  openPage,
-  setUp,
-  startBrowser,
-  startReceiver,
-  startServer,
-  until,
-} from "../e2e/server.mjs";
+import { openPage, setUp, startBrowser, startReceiver, startServer, until } from "../e2e/server.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((one) => one.split("=")));
 const rows = Number(options.rows ?? 100_000);

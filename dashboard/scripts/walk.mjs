@@ -1,7 +1,8 @@
 // Walks over every page in a browser: takes screenshots in light, dark and phone width, and checks accessibility.
 //
-//   node scripts/walk.mjs <base URL> <session cookie> <folder> [only=<part of a name>] [themes=light,dark,phone]
+//   node scripts/walk.mjs <base URL> <session cookie> <folder> [only=<part of a name>] [themes=light,dark,phone] [portal=<URL>]
 //
+// The URL of a portal, with its token, adds the pages of the portal, some of them in each language.
 // Themes are light, dark, middle (1100 pixels), phone and phone-dark.
 // The cookie is that of a signed-in user, as `name=value`. The browser is CHROMIUM, or /usr/bin/chromium. It fails if axe
 // finds something serious or critical, if a page logs an error, or if the content security policy refuses something.
@@ -13,13 +14,16 @@ import { join } from "node:path";
 
 const [base, cookie, folder, ...options] = process.argv.slice(2);
 if (base === undefined || cookie === undefined || folder === undefined) {
-  console.error("usage: node scripts/walk.mjs <base URL> <session cookie> <folder> [only=…] [themes=…]");
+  console.error(
+    "usage: node scripts/walk.mjs <base URL> <session cookie> <folder> [only=…] [themes=…] [portal=…]",
+  );
   process.exit(2);
 }
 const option = (name, usual) =>
   options.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? usual;
 const only = option("only", "");
 const themes = option("themes", "light,dark,phone").split(",");
+const portal = option("portal", "");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = {
   light: { width: 1440, height: 900, scheme: "light" },
@@ -105,7 +109,56 @@ async function pagesOf() {
   };
 }
 
-const pages = Object.entries(await pagesOf()).filter(([name, path]) => path && name.includes(only));
+/** Pages of the portal: `darkMode` is the theme's, and the token goes along each time. */
+async function pagesOfPortal() {
+  if (portal === "") return {};
+  const [address, token] = portal.split("#token=");
+  const ask = async (path) => {
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await fetch(new URL(`/v1/portal${path}`, base), { headers });
+    return answer.ok ? answer.json() : {};
+  };
+  const [{ endpoints = [] }, { event_types: types = [] }] = await Promise.all([
+    ask("/endpoints"),
+    ask("/event-types"),
+  ]);
+  const messageOf = async (status) =>
+    (await ask(`/messages?limit=1&status=${status}`)).messages?.[0]?.id ?? null;
+  const failing = endpoints.find((one) => one.status === "disabled" || one.circuit_state !== "closed");
+  const [failed, delivered] = await Promise.all(["failed", "delivered"].map(messageOf));
+  const type = types.find((one) => one.json_schema) ?? types[0];
+  const at = (next, locale = "en") => {
+    const query = new URL(address);
+    query.searchParams.set("locale", locale);
+    query.searchParams.set("next", next);
+    return `${query.pathname}${query.search}&darkMode=THEME#token=${token}`;
+  };
+  const one = (place, id, locale) => id && at(`${place}/${id}`, locale);
+  const inLanguages = ["de", "es", "ja"].flatMap((locale) => [
+    [`portal-endpoints-${locale}`, at("endpoints", locale)],
+    [`portal-endpoint-${locale}`, one("endpoints", (failing ?? endpoints[0])?.id, locale)],
+    [`portal-message-${locale}`, one("messages", failed ?? delivered, locale)],
+    [`portal-activity-${locale}`, at("activity", locale)],
+  ]);
+  return {
+    "portal-endpoints": at("endpoints"),
+    "portal-endpoint": one("endpoints", endpoints.find((other) => other !== failing)?.id),
+    "portal-endpoint-failing": one("endpoints", failing?.id),
+    "portal-messages": at("messages"),
+    "portal-messages-none": at("messages?search=nothing"),
+    "portal-message": one("messages", delivered),
+    "portal-message-failed": one("messages", failed),
+    "portal-catalogue": at("catalogue"),
+    "portal-type": one("catalogue", type?.name),
+    "portal-activity": at("activity"),
+    "portal-absent": at("messages/00000000000000000000000000000000"),
+    ...Object.fromEntries(inLanguages),
+  };
+}
+
+const pages = Object.entries({ ...(await pagesOf()), ...(await pagesOfPortal()) }).filter(
+  ([name, path]) => path && name.includes(only),
+);
 mkdirSync(folder, { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), "walk-"));
 const findings = [];
@@ -147,7 +200,8 @@ try {
     await tab.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     for (const [page, path] of pages) {
       current = `${theme}-${page}`;
-      await tab.goto(new URL(path, base).href, { waitUntil: "domcontentloaded" });
+      const themed = path.replace("darkMode=THEME", `darkMode=${scheme === "dark"}`);
+      await tab.goto(new URL(themed, base).href, { waitUntil: "domcontentloaded" });
       await tab.waitForLoadState("networkidle", { timeout: 8000 }).catch(() => undefined);
       await tab
         .waitForFunction(() => document.querySelector("[aria-busy=true]") === null)

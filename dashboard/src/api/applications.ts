@@ -67,6 +67,11 @@ export function deleteApplication(id: string) {
   return answered(api.DELETE("/v1/applications/{appId}", { params: { path: { appId: id } } }));
 }
 
-export function createPortalAccess(id: string) {
-  return answered(api.POST("/v1/applications/{appId}/portal-access", { params: { path: { appId: id } } }));
+export function createPortalAccess(id: string, isReadOnly: boolean) {
+  return answered(
+    api.POST("/v1/applications/{appId}/portal-access", {
+      params: { path: { appId: id } },
+      body: { read_only: isReadOnly },
+    }),
+  );
 }

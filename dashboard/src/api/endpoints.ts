@@ -2,6 +2,7 @@
 import { queryOptions, useQueries } from "@tanstack/react-query";
 import { shortUrl } from "@/lib/words/ids";
 import { answered, api, type Schemas } from "./client";
+import { own } from "./own-changes";
 
 export type Endpoint = Schemas["Endpoint"];
 
@@ -96,7 +97,10 @@ export function createEndpoint(appId: string, body: Schemas["CreateEndpoint"]) {
 }
 
 export function updateEndpoint(path: EndpointPath, body: Schemas["UpdateEndpoint"]) {
-  return answered(api.PATCH("/v1/applications/{appId}/endpoints/{id}", { params: { path }, body }));
+  return own(
+    path.id,
+    answered(api.PATCH("/v1/applications/{appId}/endpoints/{id}", { params: { path }, body })),
+  );
 }
 
 export function deleteEndpoint(path: EndpointPath) {
@@ -113,8 +117,9 @@ export function sendTest(path: EndpointPath, body: Schemas["TestEndpoint"]) {
 
 export function rotateSecret(path: EndpointPath, graceSeconds: number) {
   const body = { grace_seconds: graceSeconds };
-  return answered(
-    api.POST("/v1/applications/{appId}/endpoints/{id}/rotate-secret", { params: { path }, body }),
+  return own(
+    path.id,
+    answered(api.POST("/v1/applications/{appId}/endpoints/{id}/rotate-secret", { params: { path }, body })),
   );
 }
 

@@ -7,6 +7,7 @@ import { portalQuery, tokens } from "./api";
 import { useWords } from "./i18n";
 import { Loading, LoadError } from "./parts";
 import { hrefOf, type Place, usePlace } from "./place";
+import { Activity } from "./pages/Activity";
 import { Catalogue } from "./pages/Catalogue";
 import { EndpointPage } from "./pages/EndpointPage";
 import { Endpoints } from "./pages/Endpoints";
@@ -16,7 +17,7 @@ import classes from "./portal.module.css";
 import { applyTheme, schemeOf, themeOfAddress, withStored } from "./theme";
 import { MESSAGES } from "./token";
 
-const TABS = ["endpoints", "messages", "catalogue"] as const;
+const TABS = ["endpoints", "messages", "catalogue", "activity"] as const;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function useSystemDark(): boolean {
@@ -94,7 +95,7 @@ function Frame({ icon, portal }: FrameProps) {
   return (
     <div className={classes.frame} data-flush={query.get("noGutters") === "true" || undefined}>
       {query.get("hideNavigation") !== "true" && (
-        <nav className={classes.tabs} aria-label={t("endpoints")}>
+        <nav className={classes.tabs} aria-label={t("navigation")}>
           {icon !== undefined && <img src={icon} alt="" className={classes.icon} />}
           {TABS.map((tab) => (
             <a
@@ -126,5 +127,6 @@ function Page({ place }: { place: Place }) {
   if (tab === "messages")
     return id === undefined ? <Messages query={place.query} /> : <MessagePage key={id} id={id} />;
   if (tab === "catalogue") return <Catalogue name={id} />;
+  if (tab === "activity") return <Activity />;
   return id === undefined ? <Endpoints /> : <EndpointPage key={id} id={id} />;
 }

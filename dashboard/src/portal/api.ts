@@ -10,6 +10,7 @@ export type Endpoint = Schemas["Endpoint"];
 export type Message = Schemas["Message"];
 export type EventType = Schemas["EventType"];
 export type Statement = Schemas["Statement"];
+export type Activity = Schemas["Activity"];
 
 const client = createClient<paths>({ credentials: "omit" });
 
@@ -117,6 +118,15 @@ export function exchangeQuery(message: string, attempt: string) {
           params: { path: { msgId: message, id: attempt } },
         }),
       ),
+  });
+}
+
+export function activityQuery(cursor: string | undefined) {
+  const query = { limit: 25, ...(cursor ? { cursor } : {}) };
+  return queryOptions({
+    queryKey: ["activity", query],
+    queryFn: () => answered(client.GET("/v1/portal/activity", { params: { query } })),
+    refetchInterval: cursor ? false : 15_000,
   });
 }
 

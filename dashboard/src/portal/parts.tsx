@@ -3,13 +3,14 @@ import { Button, CopyButton, Modal, Skeleton, Tooltip, UnstyledButton } from "@m
 import { IconAlertTriangle, IconCheck, IconCopy } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, useMemo } from "react";
-import { ApiError, sentenceOf } from "@/api/errors";
+import { ApiError } from "@/api/errors";
 import { barsOf, type HealthBucket } from "@/components/data/health";
 import strip from "@/components/data/HealthStrip.module.css";
 import code from "@/components/code/CodeBlock.module.css";
 import feedback from "@/components/feedback/feedback.module.css";
 import { useNow } from "@/components/time/ticker";
 import { indentJson, type Token, tokenizeJson } from "@/lib/json/json";
+import { errorSentence } from "./errors";
 import { useWords } from "./i18n";
 import classes from "./portal.module.css";
 
@@ -160,6 +161,29 @@ export function Empty({
   );
 }
 
+interface PagesProps {
+  cursors: string[];
+  onChange: (cursors: string[]) => void;
+  page: { has_more: boolean; cursor?: string | null };
+}
+
+/** Buttons to older rows and back; none if there is one page. */
+export function Pages({ cursors, onChange, page }: PagesProps) {
+  const { t } = useWords();
+  const { cursor } = page;
+  if (cursors.length === 0 && !page.has_more) return null;
+  return (
+    <div className={classes.foot}>
+      <Button disabled={cursors.length === 0} onClick={() => onChange([])}>
+        {t("newer")}
+      </Button>
+      <Button disabled={!page.has_more || !cursor} onClick={() => cursor && onChange([...cursors, cursor])}>
+        {t("older")}
+      </Button>
+    </div>
+  );
+}
+
 /** Part that did not load. */
 export function LoadError({ error, onRetry }: { error: unknown; onRetry: () => void }) {
   const { t } = useWords();
@@ -179,14 +203,15 @@ export function LoadError({ error, onRetry }: { error: unknown; onRetry: () => v
   );
 }
 
-/** Sentence of the API with its request id. The API speaks English; the id is for the sender's support. */
+/** Error as a sentence with its request id, which is for the sender's support. */
 export function ErrorText({ error }: { error: unknown }) {
-  const { t } = useWords();
+  const words = useWords();
+  const { t } = words;
   if (!error) return null;
   const id = error instanceof ApiError ? error.requestId : null;
   return (
     <p className="small ink-2" role="alert">
-      {sentenceOf(error)} {id !== null && <span className="mono">{t("requestId", { id })}</span>}
+      {errorSentence(error, words)} {id !== null && <span className="mono">{t("requestId", { id })}</span>}
     </p>
   );
 }

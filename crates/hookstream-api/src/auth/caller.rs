@@ -166,7 +166,7 @@ fn needed(parts: &Parts) -> Result<(Scope, KeyLevel), ApiError> {
         Some(Need::Scope(scope)) => Ok((scope, KeyLevel::Environment)),
         Some(Need::Organization(scope)) => Ok((scope, KeyLevel::Organization)),
         // An operation without a scope is refused.
-        Some(Need::Person | Need::Customer | Need::Stream | Need::Nothing) | None => Err(ApiError::unknown_route()),
+        Some(Need::Person | Need::Customer | Need::CustomerWrite | Need::Stream | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
 }
 

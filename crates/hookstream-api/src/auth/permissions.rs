@@ -20,6 +20,8 @@ pub(crate) enum Need {
     Person,
     /// Customer with a portal token.
     Customer,
+    /// Customer with a portal token that is not read-only: the operation changes something or shows a secret.
+    CustomerWrite,
     /// Caller or customer; each channel needs a scope of its own.
     Stream,
     /// Nothing: callers of the operation are not authenticated yet.
@@ -54,15 +56,18 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         }
         ("POST", "/applications/{appId}/messages" | "/applications/{appId}/messages/{msgId}/retry") => write(Messages),
         ("POST", "/applications/{appId}/portal-access") => write(Portal),
-        ("GET", "/portal/application" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
-        ("GET" | "POST", "/portal/endpoints") | ("GET" | "PATCH" | "DELETE", "/portal/endpoints/{id}") => Need::Customer,
-        ("GET", "/portal/endpoints/{id}/secret" | "/portal/endpoints/{id}/attempts" | "/portal/endpoints/{id}/health") => Need::Customer,
+        ("GET", "/portal/application" | "/portal/activity" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
+        ("GET", "/portal/endpoints" | "/portal/endpoints/{id}") => Need::Customer,
+        ("POST", "/portal/endpoints") | ("PATCH" | "DELETE", "/portal/endpoints/{id}") => Need::CustomerWrite,
+        ("GET", "/portal/endpoints/{id}/attempts" | "/portal/endpoints/{id}/health") => Need::Customer,
+        ("GET", "/portal/endpoints/{id}/secret") => Need::CustomerWrite,
         ("POST", "/portal/endpoints/{id}/rotate-secret" | "/portal/endpoints/{id}/test" | "/portal/endpoints/{id}/recover") => {
-            Need::Customer
+            Need::CustomerWrite
         }
         ("GET", "/portal/messages" | "/portal/messages/{msgId}" | "/portal/messages/{msgId}/explain") => Need::Customer,
         ("GET", "/portal/messages/{msgId}/attempts/{id}") => Need::Customer,
-        ("POST", "/portal/messages/{msgId}/retry" | "/portal/renew") => Need::Customer,
+        ("POST", "/portal/messages/{msgId}/retry") => Need::CustomerWrite,
+        ("POST", "/portal/renew") => Need::Customer,
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
         ("GET", "/environments" | "/environments/{envId}") => read(Environments),
@@ -121,9 +126,16 @@ mod tests {
                 let Some(operation) = operation else { continue };
                 let id = operation.operation_id.as_deref().unwrap_or_default();
                 let Some(needed) = needed(&method, path) else { panic!("{id} ({method} {path}) is not in permissions.rs") };
-                assert_eq!(needed == Need::Customer, crate::auth::portal_token::is_for_customers(path), "{id}");
-                if matches!(needed, Need::Customer | Need::Stream) {
-                    assert!(needed == Need::Customer || crate::auth::bearer::is_of_stream(path), "{id}");
+                let is_of_customer = matches!(needed, Need::Customer | Need::CustomerWrite);
+                assert_eq!(is_of_customer, crate::auth::portal_token::is_for_customers(path), "{id}");
+                if is_of_customer {
+                    // Revealing a secret is more than reading; renewing a token changes nothing.
+                    let is_read = (method == Method::GET && id != "revealPortalSecret") || id == "renewPortalToken";
+                    assert_eq!(is_read, needed == Need::Customer, "{id}");
+                    continue;
+                }
+                if needed == Need::Stream {
+                    assert!(crate::auth::bearer::is_of_stream(path), "{id}");
                     continue;
                 }
                 let (Need::Scope(needed) | Need::Organization(needed)) = needed else {

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use axum::extract::MatchedPath;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use hookstream_model::{
@@ -22,11 +23,18 @@ use hookstream_store::{
     identity::portal_keys::{self, PortalKey},
     operations::audit_log,
 };
-use http::HeaderMap;
+use http::{HeaderMap, request::Parts};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::{auth::bearer::bearer_of, state::Api};
+use crate::{
+    auth::{
+        bearer::bearer_of,
+        permissions::{self, Need},
+    },
+    http::error::{ApiError, ErrorCode},
+    state::Api,
+};
 
 /// Validity of a token, in seconds.
 pub(crate) const VALID_S: i64 = 3600;
@@ -54,6 +62,9 @@ struct Claims {
     env_id: String,
     /// Time of the portal access that the token or its predecessors began with.
     auth_time: i64,
+    /// Whether the token admits to reading only. Tokens of earlier versions do not have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
     iat: i64,
     exp: i64,
 }
@@ -65,6 +76,8 @@ pub(crate) struct PortalClaims {
     pub(crate) application: ApplicationId,
     /// Time of the portal access, in Unix seconds.
     pub(crate) accessed_at: i64,
+    /// Whether the customer may read only.
+    pub(crate) is_read_only: bool,
 }
 
 /// Result of checking a token.
@@ -85,9 +98,20 @@ pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
     bearer_of(headers).is_some_and(|token| key_of(token).is_some())
 }
 
+/// Refuses a read-only token for an operation that changes something. Checked before a stored answer of an idempotency
+/// key is returned, because tokens of one application share their keys.
+pub(crate) fn check_read_only(claims: &PortalClaims, parts: &Parts) -> Result<(), ApiError> {
+    let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if claims.is_read_only && permissions::needed(&parts.method, pattern) == Some(Need::CustomerWrite) {
+        let message = "The portal access is read-only. Ask the sender for access that may change endpoints.";
+        return Err(ApiError::new(ErrorCode::ReadOnly, message));
+    }
+    Ok(())
+}
+
 /// Creates a token for an application's portal. Returns it with the seconds for which it is valid.
 pub(crate) fn token(key: &PortalKey, portal: PortalClaims, now: Timestamp) -> (String, i64) {
-    let PortalClaims { tenant, application, accessed_at } = portal;
+    let PortalClaims { tenant, application, accessed_at, is_read_only } = portal;
     let valid_s = VALID_S.min(accessed_at + SESSION_S - now.as_seconds());
     let claims = Claims {
         aud: AUDIENCE.to_owned(),
@@ -95,6 +119,7 @@ pub(crate) fn token(key: &PortalKey, portal: PortalClaims, now: Timestamp) -> (S
         org_id: tenant.organization.to_string(),
         env_id: tenant.environment.to_string(),
         auth_time: accessed_at,
+        read_only: is_read_only,
         iat: now.as_seconds(),
         exp: now.as_seconds() + valid_s,
     };
@@ -135,7 +160,12 @@ pub(crate) fn read(key: &Secret, token: &str, now: Timestamp) -> TokenState {
     if claims.exp > now + VALID_S + SKEW_S {
         return TokenState::Invalid;
     }
-    TokenState::Good(PortalClaims { tenant: Tenant { organization, environment }, application, accessed_at: claims.auth_time })
+    TokenState::Good(PortalClaims {
+        tenant: Tenant { organization, environment },
+        application,
+        accessed_at: claims.auth_time,
+        is_read_only: claims.read_only,
+    })
 }
 
 fn mac(key: &Secret, signed: &str) -> Hmac<Sha256> {
@@ -200,6 +230,7 @@ mod tests {
         tenant: Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) },
         application: ApplicationId::from_bytes([3; 16]),
         accessed_at: 1_795_521_600,
+        is_read_only: false,
     };
 
     fn key(text: &str) -> PortalKey {
@@ -225,6 +256,13 @@ mod tests {
         assert_eq!(read_at("one", 3_599), TokenState::Good(PASS));
         assert_eq!(read_at("one", 3_600), TokenState::Expired);
         assert_eq!(read_at("another", 0), TokenState::Invalid);
+    }
+
+    #[test]
+    fn read_only_is_part_of_the_signed_claims() {
+        let read_only = PortalClaims { is_read_only: true, ..PASS };
+        let token = token(&key("one"), read_only, NOW).0;
+        assert_eq!(read(&key("one").secret, &token, NOW), TokenState::Good(read_only));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use http::{HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
 use crate::{
-    auth::credentials::{Credentials, CredentialsError, Principal},
+    auth::{
+        credentials::{Credentials, CredentialsError, Principal},
+        portal_token,
+    },
     http::{
         address::client_network,
         body,
@@ -90,6 +93,9 @@ async fn admit(
     let is_known = !matches!(credentials.principal(), Principal::Nothing);
     if let Some(rate_limit) = rate_limit.filter(|rate_limit| rate_limit.wait.is_some()) {
         return Err((Some(rate_limit), ApiError::rate_limited(is_known)));
+    }
+    if let Principal::Portal(claims) = credentials.principal() {
+        portal_token::check_read_only(claims, &parts).map_err(|error| (rate_limit, error))?;
     }
     if is_known && let Some(pattern) = parts.extensions.get::<MatchedPath>() {
         names::check_query(&parts.method, pattern.as_str(), &parts.uri).map_err(|error| (rate_limit, error))?;

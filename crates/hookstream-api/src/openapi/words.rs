@@ -73,7 +73,7 @@ const GRANULARITY: Set = Set::closed(&["minute", "half_hour", "hour", "day"]);
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` matches all.
-const FIELDS: [(&str, &str, Set); 46] = [
+const FIELDS: [(&str, &str, Set); 49] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
@@ -105,6 +105,9 @@ const FIELDS: [(&str, &str, Set); 46] = [
     ("Job", "kind", Set::open(&["recover", "replay"])),
     ("Job", "status", Set::closed(&["running", "completed", "cancelled", "failed"])),
     ("CreateApiKey", "mode", Set::closed(&["live", "test"])),
+    ("Activity", "by", Set::closed(&["portal", "sender", "system"])),
+    ("Activity", "status", Set::open(&["active", "paused", "disabled"])),
+    ("Activity", "disabled_reason", Set::open(&["gone", "asked_to_stop", "kept_failing"])),
     ("AuditActor", "kind", Set::open(&["api_key", "person", "portal", "operator", "system"])),
     ("BillingUsage", "plan", Set::closed(&["self_hosted"])),
     ("Storage", "forecast", Set::closed(&["levels_out", "budget_reached", "unknown"])),

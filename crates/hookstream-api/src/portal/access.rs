@@ -7,7 +7,7 @@ use hookstream_model::{
     outbound::application::ApplicationStatus,
 };
 use hookstream_store::operations::audit_log;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         portal_token::{self, PortalClaims},
     },
     http::{
+        body::RawBody,
         error::{ApiError, ErrorCode},
         params::PathParams,
     },
@@ -40,6 +41,17 @@ pub(crate) struct PortalAccess {
     application: PortalApplication,
 }
 
+/// Request of portal access.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreatePortalAccess {
+    /// Whether the customer may only read. Such a portal has no acts and shows no signing secret; requests that change something are
+    /// answered 403 `read_only`. Renewed tokens stay read-only.
+    #[serde(default)]
+    #[schema(default = false)]
+    read_only: bool,
+}
+
 /// Create portal access
 ///
 /// The answer contains the URL of the portal, and its token, with which the customer calls `/v1/portal/…` for an hour. The portal renews its
@@ -47,6 +59,7 @@ pub(crate) struct PortalAccess {
 #[utoipa::path(
     post, path = "/applications/{appId}/portal-access", operation_id = "createPortalAccess", tag = "Portal",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    request_body = Option<CreatePortalAccess>,
     responses((status = 200, description = "Portal token.", body = PortalAccess))
 )]
 pub(crate) async fn create(
@@ -54,7 +67,9 @@ pub(crate) async fn create(
     caller: Caller,
     audited: AuditedCaller,
     PathParams(app): PathParams<String>,
+    body: RawBody,
 ) -> Result<Json<PortalAccess>, ApiError> {
+    let CreatePortalAccess { read_only: is_read_only } = body.parse_optional()?;
     let routes = api.engine.applications().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let application = routes.application();
     if application.status == ApplicationStatus::Disabled {
@@ -64,11 +79,13 @@ pub(crate) async fn create(
     let key = api.portal_key().await?;
     let act = audited.act(&api);
     let ends = act.at + portal_token::validity();
-    let recorded = Change::done(&Fields::default().with("expires_at", ends.to_string()));
+    // Unrestricted access is the usual one; its entries do not say so.
+    let fields = Fields::default().with("expires_at", ends.to_string()).with("read_only", is_read_only.then_some(true));
+    let recorded = Change::done(&fields);
     let resource = ResourceId::from_bytes(*application.id.as_bytes());
     // Recorded before the token is created, so that no token is unrecorded.
     audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &recorded).await?;
-    let portal = PortalClaims { tenant: caller.tenant, application: application.id, accessed_at: act.at.as_seconds() };
+    let portal = PortalClaims { tenant: caller.tenant, application: application.id, accessed_at: act.at.as_seconds(), is_read_only };
     let (token, expires_in) = portal_token::token(&key, portal, act.at);
     let url = format!("{}/portal?env_id={}#token={token}", api.options.public_url, caller.tenant.environment);
     Ok(Json(PortalAccess { token, url, expires_in, application: PortalApplication::of(application) }))

@@ -1,6 +1,7 @@
 //! Operations of the customer portal.
 
 pub(crate) mod access;
+mod activity;
 pub(crate) mod operations;
 mod renewal;
 mod shared;
@@ -23,6 +24,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
         access::{create},
         renewal::{renew},
         operations::{application, get_job, list_event_types},
+        activity::{list},
     );
     operations!(
         OfPortal(all),

@@ -1,13 +1,16 @@
 //! Operations that only customers have; those that they share with the sender are in [`super::shared`].
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use hookstream_model::{identity::portal::PortalTheme, outbound::application::Application};
 use hookstream_store::identity::environments;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::application_scope::ApplicationScope,
+    auth::{
+        application_scope::ApplicationScope,
+        credentials::{Credentials, Principal},
+    },
     http::{
         error::ApiError,
         params::{OfId, PathParams, QueryParams},
@@ -40,6 +43,8 @@ pub(crate) struct PortalView {
     theme: PortalTheme,
     /// Whether the customer may see signing secrets again.
     reveals_secrets: bool,
+    /// Whether the token admits to reading only: requests that change something are answered 403 `read_only`.
+    read_only: bool,
     /// Number of endpoints that the customer may create; 0 means no limit.
     #[schema(example = 50)]
     max_endpoints: u64,
@@ -74,14 +79,20 @@ impl From<PortalListQuery> for ListQuery {
     get, path = "/portal/application", operation_id = "getPortalApplication", tag = "Portal", security(("portal" = [])),
     responses((status = 200, description = "Application of the portal token.", body = PortalApplicationAnswer))
 )]
-pub(crate) async fn application(State(api): State<Api>, scope: ApplicationScope) -> Result<Json<PortalApplicationAnswer>, ApiError> {
+pub(crate) async fn application(
+    State(api): State<Api>,
+    scope: ApplicationScope,
+    Extension(credentials): Extension<Credentials>,
+) -> Result<Json<PortalApplicationAnswer>, ApiError> {
+    let read_only = matches!(credentials.principal(), Principal::Portal(claims) if claims.is_read_only);
     let routes = scope.routes(&api).await?;
     let application = routes.application();
     let environment =
         environments::find_any(&*api.store, scope.tenant.environment).await?.ok_or_else(|| ApiError::not_found("Environment"))?;
     let portal = PortalView {
         theme: application.portal_theme.clone().unwrap_or_default().or(environment.portal_theme.unwrap_or_default()),
-        reveals_secrets: api.options.reveal_secrets && environment.portal_reveal_secrets,
+        reveals_secrets: !read_only && api.options.reveal_secrets && environment.portal_reveal_secrets,
+        read_only,
         max_endpoints: api.options.portal_endpoints.unwrap_or(0),
     };
     Ok(Json(PortalApplicationAnswer { application: PortalApplication::of(application), portal }))

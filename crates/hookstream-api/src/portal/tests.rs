@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::tests::{Installation, refused, text};
+use crate::tests::{Client, Installation, refused, text};
 
 #[tokio::test]
 async fn portal_rejects_fields_reserved_for_the_sender() {
@@ -92,7 +92,7 @@ async fn customer_reaches_only_the_application_of_the_token() {
     let (_, other) = client.post("/v1/applications/other/endpoints", json!({ "url": "http://127.0.0.1:9/" })).await;
     let (customer, message) = (client.customer("acme").await, client.message(json!(1)).await);
     let (_, application) = customer.get("/v1/portal/application").await;
-    let portal = json!({ "theme": {}, "reveals_secrets": true, "max_endpoints": 50 });
+    let portal = json!({ "theme": {}, "reveals_secrets": true, "read_only": false, "max_endpoints": 50 });
     assert_eq!(application, json!({ "application": { "id": own["application_id"], "name": "Acme" }, "portal": portal }));
     assert_eq!(customer.get("/v1/portal/messages").await.1["messages"][0]["id"], message.as_str());
     assert_eq!(customer.get(&format!("/v1/portal/endpoints/{}", text(&own, "id"))).await.0, 200);
@@ -174,4 +174,161 @@ async fn token_is_renewed_for_a_day() {
         customer = customer.with_token(text(&renewed, "token"));
     }
     panic!("a token was renewed for longer than a day");
+}
+
+/// Returns the client of a customer with read-only access.
+async fn reader(client: &Client, application: &str) -> Client {
+    let (status, access) = client.post(&format!("/v1/applications/{application}/portal-access"), json!({ "read_only": true })).await;
+    assert_eq!(status, 200, "{access}");
+    client.with_token(text(&access, "token"))
+}
+
+#[tokio::test]
+async fn read_only_customer_sees_everything_and_changes_nothing() {
+    let installation = Installation::start().await;
+    let client = &installation.client;
+    let endpoint = text(&client.acme(json!({}), "http://127.0.0.1:9/").await, "id").to_owned();
+    let message = client.message(json!(1)).await;
+    let mut reader = reader(client, "acme").await;
+    for renewal in 0..2 {
+        let (_, seen) = reader.get("/v1/portal/application").await;
+        assert_eq!((&seen["portal"]["read_only"], &seen["portal"]["reveals_secrets"]), (&json!(true), &json!(false)), "{renewal}");
+        let (status, renewed) = reader.post("/v1/portal/renew", Value::Null).await;
+        assert_eq!(status, 200, "{renewed}");
+        reader = reader.with_token(text(&renewed, "token"));
+    }
+    let mut refusals = 0;
+    let document = crate::document_json();
+    for (pattern, item) in document["paths"].as_object().expect("paths").iter().filter(|(path, _)| path.starts_with("/v1/portal/")) {
+        let id = if pattern.contains("/messages/") { &message } else { &endpoint };
+        let path = pattern.replace("{msgId}", id).replace("{id}", id);
+        for (method, operation) in item.as_object().expect("operations") {
+            let method = method.to_uppercase().parse::<Method>().expect("a method");
+            let is_reveal = operation["operationId"] == "revealPortalSecret";
+            let response = reader.send(method.clone(), &path, &[], "{}").await;
+            if (method == Method::GET && !is_reveal) || path == "/v1/portal/renew" {
+                assert_ne!(response.0, 403, "{path}: {}", response.1);
+            } else {
+                refused(&response, 403, "read_only");
+                refusals += 1;
+            }
+        }
+    }
+    assert_eq!(refusals, 8);
+    let (_, seen) = reader.get("/v1/portal/endpoints").await;
+    assert_eq!(seen["endpoints"].as_array().map(Vec::len), Some(1));
+
+    // The answer that is stored for a customer with full access is none for a reader.
+    let created = json!({ "url": "http://127.0.0.1:9/mine" }).to_string();
+    let key = [("idempotency-key", "one")];
+    let customer = client.customer("acme").await;
+    assert_eq!(customer.send(Method::POST, "/v1/portal/endpoints", &key, created.clone()).await.0, 201);
+    refused(&reader.send(Method::POST, "/v1/portal/endpoints", &key, created).await, 403, "read_only");
+
+    let (_, log) = client.get("/v1/audit-log?action=application.give_portal_access").await;
+    let read_only: Vec<_> = log["audit_log"].as_array().expect("entries").iter().map(|entry| &entry["after"]["read_only"]).collect();
+    assert_eq!(read_only, [&Value::Null, &json!(true)]);
+}
+
+#[tokio::test]
+async fn portal_access_takes_an_optional_body() {
+    let installation = Installation::start().await;
+    let client = &installation.client;
+    client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    let path = "/v1/applications/acme/portal-access";
+    for body in ["", "null", "{}", r#"{"read_only":false}"#] {
+        let (status, access) = client.send(Method::POST, path, &[], body).await;
+        assert_eq!(status, 200, "{body}: {access}");
+        let (_, seen) = client.with_token(text(&access, "token")).get("/v1/portal/application").await;
+        assert_eq!(seen["portal"]["read_only"], false, "{body}");
+    }
+    refused(&client.post(path, json!({ "read_only": "yes" })).await, 400, "invalid_field");
+    refused(&client.post(path, json!({ "readonly": true })).await, 400, "unknown_field");
+}
+
+#[tokio::test]
+async fn activity_says_what_changed_and_not_which_user_changed_it() {
+    let mut installation = Installation::start().await;
+    let owner = installation.owner().await;
+    let client = &installation.client;
+    let endpoint = client.acme(json!({ "headers": { "authorization": "Bearer sesame" } }), "http://127.0.0.1:9/first").await;
+    let id = text(&endpoint, "id").to_owned();
+    let of_sender = format!("/v1/applications/acme/endpoints/{id}");
+    let of_customer = format!("/v1/portal/endpoints/{id}");
+    let customer = client.customer("acme").await;
+    let check = |response: (u16, Value)| assert!(matches!(response.0, 200 | 201 | 204), "{}", response.1);
+    let changed = json!({ "description": "Order sync", "headers": { "authorization": "Bearer basil" }, "metadata": { "secret": 1 } });
+    check(owner.patch(&of_sender, changed).await);
+    check(client.patch(&of_sender, json!({ "metadata": { "secret": 2 } })).await);
+    check(customer.patch(&of_customer, json!({ "status": "disabled" })).await);
+    check(customer.patch(&of_customer, json!({ "status": "active" })).await);
+    check(customer.post(&format!("{of_customer}/rotate-secret"), Value::Null).await);
+    check(client.post(&format!("{of_sender}/recover"), json!({ "since": "2020-01-01T00:00:00Z" })).await);
+    check(client.patch("/v1/applications/acme", json!({ "name": "Acme Inc." })).await);
+    client.message(json!(1)).await;
+
+    let (status, page) = customer.get("/v1/portal/activity").await;
+    assert_eq!(status, 200, "{page}");
+    let shown = |page: &Value| -> Vec<(String, String, Value, Value)> {
+        let entries = page["activity"].as_array().expect("entries").iter();
+        let entries = entries.map(|entry| {
+            (text(entry, "action").to_owned(), text(entry, "by").to_owned(), entry["fields"].clone(), entry["status"].clone())
+        });
+        entries.collect()
+    };
+    let expected = [
+        ("job.recover", "sender", json!([]), Value::Null),
+        ("endpoint.rotate_secret", "portal", json!([]), Value::Null),
+        ("endpoint.update", "portal", json!(["status"]), json!("active")),
+        ("endpoint.update", "portal", json!(["status"]), json!("disabled")),
+        ("endpoint.update", "sender", json!([]), Value::Null),
+        ("endpoint.update", "sender", json!(["description", "headers"]), Value::Null),
+        ("endpoint.create", "sender", json!([]), Value::Null),
+    ];
+    let expected: Vec<_> = expected.map(|(action, by, fields, status)| (action.to_owned(), by.to_owned(), fields, status)).into();
+    assert_eq!(shown(&page), expected);
+    let of_endpoint = json!({ "id": id, "name": "Order sync", "is_deleted": false });
+    assert!(page["activity"].as_array().expect("entries").iter().all(|entry| entry["endpoint"] == of_endpoint), "{page}");
+    let said = page.to_string();
+    for hidden in ["sesame", "basil", "***", "owner@example.com", "Acme Inc.", "127.0.0.1", "metadata", "req_"] {
+        assert!(!said.contains(hidden), "{hidden}: {page}");
+    }
+
+    // In pages, without gap and repetition.
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, part) = customer.get(&format!("/v1/portal/activity?limit=2&cursor={cursor}")).await;
+        paged.extend(shown(&part));
+        let Some(next) = part["cursor"].as_str() else { break };
+        next.clone_into(&mut cursor);
+    }
+    assert_eq!(paged, expected);
+
+    // A deleted endpoint keeps its last name.
+    check(client.delete(&of_sender).await);
+    let (_, page) = customer.get("/v1/portal/activity?limit=100").await;
+    assert_eq!((page["activity"].as_array().map(Vec::len), &page["activity"][0]["action"]), (Some(8), &json!("endpoint.delete")));
+    let of_endpoint = json!({ "id": id, "name": "Order sync", "is_deleted": true });
+    assert!(page["activity"].as_array().expect("entries").iter().all(|entry| entry["endpoint"] == of_endpoint), "{page}");
+    refused(&customer.get("/v1/portal/activity?limit=0").await, 400, "invalid_field");
+    refused(&customer.get("/v1/portal/activity?cursor=x").await, 400, "invalid_field");
+}
+
+#[tokio::test]
+async fn activity_is_that_of_one_application() {
+    let mut installation = Installation::start().await;
+    let stranger = installation.another_tenant().await;
+    let client = &installation.client;
+    client.acme(json!({ "description": "Acme's" }), "http://127.0.0.1:9/").await;
+    stranger.acme(json!({ "description": "Stranger's" }), "http://127.0.0.1:9/").await;
+    client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
+    let names = async |customer: Client| {
+        let (status, page) = customer.get("/v1/portal/activity").await;
+        assert_eq!(status, 200, "{page}");
+        page["activity"].as_array().expect("entries").iter().map(|entry| entry["endpoint"]["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(client.customer("acme").await).await, ["Acme's"]);
+    assert_eq!(names(client.customer("other").await).await, Vec::<Value>::new());
+    assert_eq!(names(stranger.customer("acme").await).await, ["Stranger's"]);
+    refused(&client.get("/v1/portal/activity").await, 401, "unauthorized");
 }

@@ -24,7 +24,7 @@ use crate::{
         vault, vault_keys,
     },
     identity::memberships,
-    operations::audit_log,
+    operations::audit_log::{self, AboutEndpoint},
 };
 
 const SLICE: usize = 200;
@@ -172,6 +172,7 @@ async fn endpoints(
             let application = columns.id("application id", ApplicationId::from_bytes)?;
             let algorithm = columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?;
             let (secret, previous) = (columns.text("secret")?, columns.optional_text("previous_secrets")?);
+            let about = AboutEndpoint { application, endpoint: id };
             after = id.as_bytes().to_vec();
             let keeps_secret = opens(db, &vault::secret_of(id), &secret)?;
             let keeps_previous = match &previous {
@@ -185,7 +186,7 @@ async fn endpoints(
                 let mut statements = vec![Statement::new(REMOVE_CONFIG, vec![id.as_bytes().into(), context.at.into()])];
                 statements.extend(changes::of_application(tenant, application));
                 let change = Change::done(&Fields::default().with("config", "removed, because the encryption key is lost"));
-                statements.push(audit_log::entry(tenant, &context, Action::EndpointUpdate, id.as_bytes(), &change));
+                statements.push(audit_log::entry_of_endpoint(tenant, about, &context, Action::EndpointUpdate, id.as_bytes(), &change));
                 db.write("remove settings that cannot be decrypted", statements).await?;
                 forgotten.configs.push(id);
             }
@@ -204,7 +205,7 @@ async fn endpoints(
             let mut statements = vec![change];
             statements.extend(changes::of_application(tenant, application));
             let change = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
-            statements.push(audit_log::entry(tenant, &context, Action::EndpointRotateSecret, id.as_bytes(), &change));
+            statements.push(audit_log::entry_of_endpoint(tenant, about, &context, Action::EndpointRotateSecret, id.as_bytes(), &change));
             sealed_write::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
         }
         if !is_full {

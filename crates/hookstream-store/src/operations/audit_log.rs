@@ -5,7 +5,7 @@
 
 use hookstream_model::{
     base::{
-        ids::{EntryId, EnvironmentId, OrganizationId, ResourceId},
+        ids::{ApplicationId, EndpointId, EntryId, EnvironmentId, OrganizationId, ResourceId},
         time::Timestamp,
     },
     identity::tenancy::Tenant,
@@ -49,12 +49,25 @@ const INSERT: &str = concat!(
     columns!(),
     ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing"
 );
+/// Same with the application and the endpoint.
+const INSERT_OF_ENDPOINT: &str = concat!(
+    "insert into audit_log (",
+    columns!(),
+    ", application_id, endpoint_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict do nothing"
+);
 const NEWEST: &str = select!("", " desc");
 const NEWEST_OF_ENVIRONMENT: &str = select!(" and environment_id = $7", " desc");
 const NEWEST_OF_RESOURCE: &str = select!(" and resource_id = $8", " desc");
 const OLDEST: &str = select!("", "");
 const OLDEST_OF_ENVIRONMENT: &str = select!(" and environment_id = $7", "");
 const OLDEST_OF_RESOURCE: &str = select!(" and resource_id = $8", "");
+/// Entries of an application, each with the last state of its endpoint if that is deleted.
+const ACTIVITY: &str = "select entry.id, entry.actor_kind, entry.action, entry.endpoint_id, entry.before, entry.after,
+        (select deletion.before from audit_log deletion where deletion.organization_id = $1
+            and deletion.resource_id = entry.endpoint_id and deletion.action = 'endpoint.delete' limit 1)
+    from audit_log entry
+    where entry.organization_id = $1 and entry.environment_id = $2 and entry.application_id = $3 and entry.id < $4
+    order by entry.id desc limit $5";
 const DELETE_OLD: &str = "delete from audit_log where id in (select id from audit_log where id < $1 order by id limit $2) returning id";
 const ORGANIZATIONS: &str = "select id from organizations order by id";
 
@@ -90,6 +103,34 @@ pub struct Entry {
     pub before: Option<String>,
     /// State after, as JSON text of an object.
     pub after: Option<String>,
+}
+
+/// Endpoint that an entry is about, with its application. The entry is part of the application's activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AboutEndpoint {
+    /// Application of the endpoint.
+    pub application: ApplicationId,
+    /// Endpoint.
+    pub endpoint: EndpointId,
+}
+
+/// Entry about an endpoint of an application, without the names and addresses of its actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// Entry id, which contains the time of the action.
+    pub id: EntryId,
+    /// Kind of the actor.
+    pub actor_kind: String,
+    /// Action.
+    pub action: String,
+    /// Endpoint.
+    pub endpoint: EndpointId,
+    /// State before, as JSON text of an object.
+    pub before: Option<String>,
+    /// State after, as JSON text of an object.
+    pub after: Option<String>,
+    /// Last state of the endpoint, as JSON text of an object; `None` unless it is deleted.
+    pub deleted: Option<String>,
 }
 
 /// Scope of the visible entries.
@@ -151,6 +192,20 @@ pub(crate) fn entry(tenant: Tenant, context: &AuditContext, action: Action, reso
     insert(tenant.organization, Some(tenant.environment), context, action, Some(resource), change)
 }
 
+/// Returns the statement that stores an audit entry about an endpoint or one of its jobs.
+pub(crate) fn entry_of_endpoint(
+    tenant: Tenant,
+    about: AboutEndpoint,
+    context: &AuditContext,
+    action: Action,
+    resource: &[u8; 16],
+    change: &Change,
+) -> Statement {
+    let mut values = values(tenant.organization, Some(tenant.environment), context, action, Some(resource), change);
+    values.extend([about.application.as_bytes().into(), about.endpoint.as_bytes().into()]);
+    Statement::new(INSERT_OF_ENDPOINT, values)
+}
+
 /// Returns the statement that stores an audit entry about an organization as a whole.
 pub(crate) fn entry_of_organization(
     organization: OrganizationId,
@@ -175,6 +230,22 @@ pub async fn record(
     change: &Change,
 ) -> Result<(), Error> {
     db.write("write to the audit log", vec![entry(tenant, context, action, resource.as_bytes(), change)]).await.map(|_| ())
+}
+
+/// Stores the audit entry of an act on an endpoint that changes no row of the configuration.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn record_of_endpoint(
+    db: &dyn Database,
+    context: &AuditContext,
+    tenant: Tenant,
+    about: AboutEndpoint,
+    action: Action,
+    change: &Change,
+) -> Result<(), Error> {
+    let entry = entry_of_endpoint(tenant, about, context, action, about.endpoint.as_bytes(), change);
+    db.write("write to the audit log", vec![entry]).await.map(|_| ())
 }
 
 /// Stores an audit entry that concerns the installation in each organization. `context` makes a new context for each.
@@ -211,6 +282,28 @@ pub async fn list(db: &dyn Database, reach: Reach, filter: &Filter, page: PageRe
     let range = (since, page.after.map_or(until, |after| after.min(until)));
     let rows = db.read(Statement::new(sql, filter.values(reach, range, page.limit + 1))).await?;
     Ok(Page::from_overlong(rows.into_iter().map(read).collect::<Result<_, _>>()?, page.limit))
+}
+
+/// Returns a page of the entries about the endpoints of an application, newest first.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn activity(
+    db: &dyn Database,
+    tenant: Tenant,
+    application: ApplicationId,
+    page: PageRequest<EntryId>,
+) -> Result<Page<Activity>, Error> {
+    let before = page.after.unwrap_or(EntryId::from_bytes(ABOVE_ALL));
+    let values = vec![
+        tenant.organization.as_bytes().into(),
+        tenant.environment.as_bytes().into(),
+        application.as_bytes().into(),
+        before.as_bytes().into(),
+        sql_limit(page.limit + 1).into(),
+    ];
+    let rows = db.read(Statement::new(ACTIVITY, values)).await?;
+    Ok(Page::from_overlong(rows.into_iter().map(read_activity).collect::<Result<_, _>>()?, page.limit))
 }
 
 /// Returns at most `limit` entries after `after`, or from the first, oldest first; an empty result means the end.
@@ -254,11 +347,23 @@ fn insert(
     resource: Option<&[u8; 16]>,
     change: &Change,
 ) -> Statement {
+    Statement::new(INSERT, values(organization, environment, context, action, resource, change))
+}
+
+/// Returns the values of the columns of an entry.
+fn values(
+    organization: OrganizationId,
+    environment: Option<EnvironmentId>,
+    context: &AuditContext,
+    action: Action,
+    resource: Option<&[u8; 16]>,
+    change: &Change,
+) -> Vec<Value> {
     let AuditContext { entry, at: _, actor, address, request_id } = context;
     let json = |fields: &Option<Map<String, Json>>| {
         fields.as_ref().map(|fields| serde_json::to_string(fields).expect("a map with texts for keys is JSON"))
     };
-    let values = vec![
+    vec![
         entry.as_bytes().into(),
         organization.as_bytes().into(),
         environment.as_ref().map(EnvironmentId::as_bytes).into(),
@@ -272,8 +377,20 @@ fn insert(
         resource.into(),
         json(&change.before).into(),
         json(&change.after).into(),
-    ];
-    Statement::new(INSERT, values)
+    ]
+}
+
+fn read_activity(row: Row) -> Result<Activity, Error> {
+    let mut columns = row.columns();
+    Ok(Activity {
+        id: columns.id("entry id", EntryId::from_bytes)?,
+        actor_kind: columns.text("actor_kind")?,
+        action: columns.text("action")?,
+        endpoint: columns.id("endpoint id", EndpointId::from_bytes)?,
+        before: columns.optional_text("before")?,
+        after: columns.optional_text("after")?,
+        deleted: columns.optional_text("before")?,
+    })
 }
 
 fn read(row: Row) -> Result<Entry, Error> {

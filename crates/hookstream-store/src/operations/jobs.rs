@@ -29,7 +29,7 @@ use crate::{
         statement::{Columns, Database, Row, Statement, Value},
     },
     delivery::deliveries::Owner,
-    operations::audit_log,
+    operations::audit_log::{self, AboutEndpoint},
     outbound::{
         applications::{Created, create_with_response, read_tenant},
         idempotency::NewResponse,
@@ -164,7 +164,7 @@ pub async fn create(db: &dyn Database, context: &AuditContext, job: &Job, respon
         JobKind::Recover => Action::JobRecover,
         JobKind::Replay => Action::JobReplay,
     };
-    let entry = audit_log::entry(job.tenant, context, action, job.id.as_bytes(), &Change::created(job));
+    let entry = audit_log::entry_of_endpoint(job.tenant, about(job), context, action, job.id.as_bytes(), &Change::created(job));
     create_with_response(db, "store a job", job.tenant, vec![TABLE.insert(job, []), entry], None, response).await
 }
 
@@ -220,12 +220,18 @@ pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Err
 /// # Errors
 /// Fails if the store fails.
 pub async fn cancel(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+    let Some(job) = find(db, tenant, id).await? else { return Ok(None) };
     let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), context.at.into()];
     let status = |word: &str| Fields::default().with("status", word);
     let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
-    let entry = audit_log::entry(tenant, context, Action::JobCancel, id.as_bytes(), &change);
+    let entry = audit_log::entry_of_endpoint(tenant, about(&job), context, Action::JobCancel, id.as_bytes(), &change);
     db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry]).await?;
     find(db, tenant, id).await
+}
+
+/// Returns the endpoint of a job, for its audit entries.
+const fn about(job: &Job) -> AboutEndpoint {
+    AboutEndpoint { application: job.application_id, endpoint: job.endpoint_id }
 }
 
 /// Ends a job of `owner` with its final progress. Does nothing if the job no longer runs.

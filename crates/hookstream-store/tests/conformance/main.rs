@@ -181,6 +181,7 @@ suite! {
         user_changes_are_audited_in_each_of_their_organizations
         ineffective_change_leaves_no_entry
         entries_are_found_by_reach_and_filter
+        activity_is_that_of_an_application_with_its_jobs_and_deleted_endpoints
         entries_are_paged_from_both_ends
         entries_contain_no_secrets
         old_entries_are_deleted_in_slices

@@ -191,6 +191,9 @@ function MarkLabel({ text, place: { x = 0, y = 0, height = 0 }, line, isLeft }: 
       textAnchor={isLeft ? "end" : "start"}
       fill="var(--bad-text)"
       fontSize={11}
+      paintOrder="stroke"
+      stroke="var(--bg-page)"
+      strokeWidth={3}
     >
       {text}
     </text>

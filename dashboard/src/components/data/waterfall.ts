@@ -54,6 +54,10 @@ export function phasesOf(times: WaterfallTimes, durationMs: number, hasAnswer: b
     start += ms;
   }
   const left = times.queue_ms + durationMs - start;
+  // A receiver without connections, such as a test receiver, has one time.
+  if (hasAnswer && phases.length === 1 && left > 0) {
+    phases.push({ name: "wait", label: LABELS.wait, start, ms: left, isBroken: false });
+  }
   if (!hasAnswer && left > 0) {
     const last = phases[phases.length - 1]?.name ?? "queue";
     const name = nextOf(last);

@@ -6,18 +6,25 @@ import classes from "./feedback.module.css";
 
 const SHOWN_S = 8;
 
-/** Shows a sentence. `undo` is offered while the toast is shown. */
-export function toast(text: string, undo?: () => void): void {
+/** Act that a toast offers while it is shown. */
+export interface ToastAction {
+  label: string;
+  run: () => void;
+}
+
+/** Shows a sentence, with an act or the way back (`undo`). */
+export function toast(text: string, action?: ToastAction | (() => void)): void {
   const id = crypto.randomUUID?.() ?? String(Math.random());
+  const offered = typeof action === "function" ? { label: "Undo", run: action } : action;
   notifications.show({
     id,
-    message: undo === undefined ? text : <WithUndo id={id} text={text} undo={undo} />,
+    message: offered === undefined ? text : <WithAction id={id} text={text} action={offered} />,
     autoClose: SHOWN_S * 1000,
-    withCloseButton: undo === undefined,
+    withCloseButton: offered === undefined,
   });
 }
 
-function WithUndo({ id, text, undo }: { id: string; text: string; undo: () => void }) {
+function WithAction({ id, text, action }: { id: string; text: string; action: ToastAction }) {
   const [left, setLeft] = useState(SHOWN_S);
   useEffect(() => {
     const timer = setInterval(() => setLeft((seconds) => Math.max(0, seconds - 1)), 1000);
@@ -30,10 +37,10 @@ function WithUndo({ id, text, undo }: { id: string; text: string; undo: () => vo
         className={classes.undo}
         onClick={() => {
           notifications.hide(id);
-          undo();
+          action.run();
         }}
       >
-        Undo
+        {action.label}
       </UnstyledButton>
       <span className="small ink-3 number">{left} s</span>
     </span>

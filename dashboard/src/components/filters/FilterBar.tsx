@@ -22,9 +22,11 @@ interface Props {
   wordOf?: (field: string, value: string) => string | undefined;
   search?: { value: string; placeholder: string; onSubmit: (text: string) => void };
   aside?: ReactNode;
+  /** Inside of a card, whose content begins further left than that of a page. */
+  isInCard?: boolean;
 }
 
-export function FilterBar({ fields, filters, onChange, wordOf, search, aside }: Props) {
+export function FilterBar({ fields, filters, onChange, wordOf, search, aside, isInCard = false }: Props) {
   const [open, setOpen] = useState<string | null>(null);
   const box = useRef<HTMLInputElement>(null);
   useKeys([
@@ -37,7 +39,7 @@ export function FilterBar({ fields, filters, onChange, wordOf, search, aside }: 
   };
   const unset = fields.filter((field) => filters[field.name] === undefined);
   return (
-    <div className={classes.bar}>
+    <div className={classes.bar} data-in-card={isInCard || undefined}>
       {search && (
         <form
           className={classes.search}

@@ -198,6 +198,7 @@ export function LiveTable<T>(props: Props<T>) {
                     <th scope="col" className={classes.check}>
                       <input
                         type="checkbox"
+                        className="check"
                         aria-label="Select all rows shown"
                         checked={rows.length > 0 && selected.size >= rows.length}
                         onChange={(event) =>
@@ -241,6 +242,7 @@ export function LiveTable<T>(props: Props<T>) {
                       <td className={classes.check}>
                         <input
                           type="checkbox"
+                          className="check"
                           aria-label={`Select row ${item.index + 1}`}
                           checked={selected.has(row.id)}
                           onChange={() => {

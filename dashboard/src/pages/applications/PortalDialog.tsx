@@ -1,5 +1,5 @@
 /** Portal of one application: an address to open it, the element that shows it in a page, and its appearance. */
-import { Button, CopyButton, Modal, TextInput } from "@mantine/core";
+import { Button, CopyButton, Modal, Switch, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { IconCheck, IconCopy, IconExternalLink } from "@tabler/icons-react";
 import { useState } from "react";
@@ -37,15 +37,22 @@ export function PortalDialog({ isOpen, onClose, application }: Props) {
 }
 
 function Access({ application }: { application: Application }) {
-  const creating = useMutation({ mutationFn: () => createPortalAccess(application.id) });
+  const [isReadOnly, setReadOnly] = useState(false);
+  const creating = useMutation({ mutationFn: () => createPortalAccess(application.id, isReadOnly) });
   const access = creating.data;
   if (access === undefined) {
     return (
-      <section className="stack-small">
+      <section className="stack">
         <p className="ink-2">
           A page for this customer: its endpoints, its messages, your event types. Your server creates an
           address for each visit; create one here to look at it.
         </p>
+        <Switch
+          label="Read only"
+          description="The portal shows everything except secrets, and changes nothing."
+          checked={isReadOnly}
+          onChange={(event) => setReadOnly(event.currentTarget.checked)}
+        />
         <ActError error={creating.error} />
         <div>
           <Button
@@ -68,7 +75,7 @@ function Access({ application }: { application: Application }) {
     <section className="stack-small">
       <TextInput
         label="Address"
-        description={`Valid for ${span(access.expires_in)}; the open portal renews it for a day. Whoever has it acts as this customer.`}
+        description={`Valid for ${span(access.expires_in)}; the open portal renews it for a day. Whoever has it ${isReadOnly ? "sees what this customer sees" : "acts as this customer"}.`}
         readOnly
         classNames={{ input: "mono" }}
         value={access.url}

@@ -87,7 +87,7 @@ export const COLUMNS: Column<Row>[] = [
     id: "created",
     header: "Created",
     cell: ({ row }) => <RelativeTime value={row.original.created_at} />,
-    meta: { isNumber: true, width: "130px", from: 1280 },
+    meta: { isNumber: true, width: "152px", from: 1280 },
   },
 ];
 

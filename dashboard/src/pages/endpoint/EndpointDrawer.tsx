@@ -2,7 +2,7 @@
 import { Button, Drawer, NumberInput, Select, TagsInput, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { queryClient, type Schemas } from "@/api/client";
 import { createEndpoint, type Endpoint, updateEndpoint } from "@/api/endpoints";
 import { eventTypesQuery } from "@/api/event-types";
@@ -117,7 +117,15 @@ function valueOf(name: keyof Fields, value: Fields[keyof Fields]): unknown {
 
 function Form({ appId, endpoint, onChanged, onDone }: FormProps) {
   const navigate = useNavigate();
-  const before = fieldsOf(endpoint);
+  // The state in which the form began: changes of others meanwhile are neither shown as changes here nor undone by saving.
+  const [start, setStart] = useState(endpoint);
+  const before = useMemo(() => fieldsOf(start), [start]);
+  const isStale = start !== undefined && endpoint?.updated_at !== start.updated_at;
+  const reload = () => {
+    setStart(endpoint);
+    setFields(fieldsOf(endpoint));
+    onChanged(false);
+  };
   const [fields, setFields] = useState(before);
   const [secret, setSecret] = useState<{ id: string; value: string } | null>(null);
   const { data: types = [] } = useQuery(eventTypesQuery);
@@ -171,6 +179,11 @@ function Form({ appId, endpoint, onChanged, onDone }: FormProps) {
         saving.mutate();
       }}
     >
+      {isStale && !saving.isPending && !saving.isSuccess && (
+        <Banner tone="careful" action={<Button onClick={reload}>Reload</Button>}>
+          This endpoint changed elsewhere. Saving changes only the fields that you have changed here.
+        </Banner>
+      )}
       <TextInput
         label={`URL${mark("url")}`}
         type="url"

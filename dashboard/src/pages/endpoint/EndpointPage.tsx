@@ -31,6 +31,7 @@ import { endpointState } from "@/components/status/states";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { count, counted } from "@/lib/words/numbers";
 import { useKeys } from "@/shell/keys";
+import { useChangedElsewhere } from "./changed-elsewhere";
 import { CauseBanner } from "./CauseBanner";
 import { EndpointActions } from "./EndpointActions";
 import { EndpointDrawer } from "./EndpointDrawer";
@@ -88,6 +89,11 @@ export function EndpointPage() {
   const go = (next: typeof search) => void navigate({ to: FROM, params: path, search: next });
   const base = search.tab ? { tab: search.tab } : {};
   const edit = () => go({ ...base, edit: "1" });
+  const mayAudit = useMay("audit:read");
+  useChangedElsewhere(
+    endpoint.data,
+    mayAudit ? { label: "Show changes", run: () => go({ tab: "activity" }) } : undefined,
+  );
   useKeys(mayWrite ? [{ keys: "⇧E", label: "Edit", run: edit }] : []);
 
   const crumbs: Crumb[] = [

@@ -66,7 +66,9 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
     ...(kind === "replay" && types.length > 0 ? { event_types: types } : {}),
   });
   const request: JobRequest = { kind, body: bodyOf(statuses) };
-  const isComplete = since !== null && until !== null && statuses.length > 0;
+  // Jobs are refused while the endpoint takes nothing; a paused one keeps what waits.
+  const isRefused = endpoint.status === "disabled" || endpoint.status === "expired";
+  const isComplete = !isRefused && since !== null && until !== null && statuses.length > 0;
   const counting = useDryRun({ name: [path], request, isComplete, ask: (asked) => dryRun(path, asked) });
   const perStatus = useStatusCounts(path, kind, counting.isSettled, bodyOf);
   const starting = useMutation({
@@ -145,13 +147,15 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
           />
         )}
       </div>
-      <DryRunResult
-        state={counting}
-        health={health}
-        limit={endpoint.rate_limit_per_second}
-        endpointId={endpoint.id}
-        since={since}
-      />
+      {!isRefused && (
+        <DryRunResult
+          state={counting}
+          health={health}
+          limit={endpoint.rate_limit_per_second}
+          endpointId={endpoint.id}
+          since={since}
+        />
+      )}
       {health && health.circuit_state !== "closed" && (
         <p className={classes.warning}>
           <IconInfoCircle size={15} stroke={1.8} />
@@ -164,7 +168,11 @@ export function RecoverForm({ kind, path, endpoint, health, onCancel, onStarted 
       {endpoint.status !== "active" && (
         <p className={classes.warning}>
           <IconInfoCircle size={15} stroke={1.8} />
-          <span>The endpoint is {endpoint.status} now. What is requeued waits until it is active.</span>
+          <span>
+            {isRefused
+              ? `The endpoint is ${endpoint.status} and gets nothing. ${endpoint.status === "expired" ? "Extend" : "Enable"} it first.`
+              : `The endpoint is ${endpoint.status} now. What is requeued waits until it is active.`}
+          </span>
         </p>
       )}
     </DryRunForm>

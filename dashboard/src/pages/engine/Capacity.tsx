@@ -34,7 +34,7 @@ export function Capacity({ lanes, nameOf }: { lanes: Lane[]; nameOf: (lane: Lane
   const shares = sharesOf(lanes, nameOf);
   return (
     <div className={classes.capacity}>
-      <div className="row between-ends">
+      <div className="row-wrap between-ends">
         <h2>Who uses the capacity</h2>
         <span className="small ink-3">attempts in flight on the node that answers</span>
       </div>

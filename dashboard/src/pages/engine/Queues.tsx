@@ -24,7 +24,7 @@ import { count, counted, perSecond } from "@/lib/words/numbers";
 import { unaccounted } from "../overview/Conservation";
 import pages from "../pages.module.css";
 import { Capacity } from "./Capacity";
-import { drainOf, queuesTitle, waitingOf } from "./queue-words";
+import { drainOf, openCircuits, queuesTitle, rateOf, type StatusOf, waitingOf } from "./queue-words";
 import classes from "./Queues.module.css";
 
 export function Queues() {
@@ -38,7 +38,8 @@ export function Queues() {
   );
   const order = useStableOrder(longest, (lane) => lane.endpoint_id);
   const { rows } = order;
-  const words = queuesTitle(rows);
+  const statusOf = (lane: Lane) => endpoints.get(lane.endpoint_id)?.status ?? "active";
+  const words = queuesTitle(rows, statusOf);
   return (
     <Page crumbs={[{ label: "Delivery queues" }]} actions={<LiveState canPause />}>
       {lanes.data && <Title text={words.title} aside={words.aside} />}
@@ -60,7 +61,7 @@ export function Queues() {
               nameOf={(lane) => endpoints.get(lane.endpoint_id)?.application_name ?? ""}
             />
             <div className={classes.figures}>
-              <Figures figures={figuresOf(rows, overview && unaccounted(overview.conservation))} />
+              <Figures figures={figuresOf(rows, statusOf, overview && unaccounted(overview.conservation))} />
             </div>
           </Card>
           <Card>
@@ -89,10 +90,10 @@ export function Queues() {
   );
 }
 
-function figuresOf(rows: Lane[], rest: number | undefined) {
+function figuresOf(rows: Lane[], statusOf: StatusOf, rest: number | undefined) {
   const sum = (of: (lane: Lane) => number) => rows.reduce((total, lane) => total + of(lane), 0);
   const stored = rows.filter((lane) => lane.in_store > 0).length;
-  const open = rows.filter((lane) => lane.circuit_state !== "closed").length;
+  const open = openCircuits(rows, statusOf);
   const oldest = rows.flatMap((lane) => (lane.oldest_due_at ? [lane.oldest_due_at] : [])).sort()[0];
   return [
     { label: "In flight", value: count(sum((lane) => lane.in_flight)), note: "on the node that answers" },
@@ -112,7 +113,11 @@ function figuresOf(rows: Lane[], rest: number | undefined) {
       value: count(sum((lane) => lane.in_store)),
       note: stored === 0 ? "over all nodes" : counted(stored, "endpoint"),
     },
-    { label: "Going out", value: perSecond(sum((lane) => lane.per_second ?? 0)), note: "answered lately" },
+    {
+      label: "Going out",
+      value: perSecond(sum((lane) => rateOf(lane, statusOf) ?? 0)),
+      note: "answered lately",
+    },
     {
       label: "Circuits open",
       value: count(open),
@@ -169,7 +174,10 @@ function LaneTable({ rows, endpoints }: TableProps) {
         },
         {
           head: "Per second",
-          cell: (lane) => (typeof lane.per_second === "number" ? perSecond(lane.per_second) : ""),
+          cell: (lane) => {
+            const rate = rateOf(lane, (one) => endpoints.get(one.endpoint_id)?.status ?? "active");
+            return rate === null ? "" : perSecond(rate);
+          },
           isNumber: true,
         },
         {

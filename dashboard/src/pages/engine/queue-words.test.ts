@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Lane } from "@/api/engine";
-import { drainOf, queuesTitle } from "./queue-words";
+import { drainOf, openCircuits, queuesTitle } from "./queue-words";
 
 const lane = (more: Partial<Lane>): Lane => ({
   endpoint_id: "e",
@@ -14,11 +14,17 @@ const lane = (more: Partial<Lane>): Lane => ({
 const held = lane({ circuit_state: "open", in_store: 12 });
 const slow = lane({ queued: 9, per_second: 4 });
 
+const active = () => "active";
+
 test("the title says who waits and whether anybody else does", () => {
-  expect(queuesTitle([])).toEqual({ title: "Nothing waits", aside: "0/s go out." });
-  expect(queuesTitle([held, held]).title).toBe("2 queues are held, nobody else waits");
-  expect(queuesTitle([held, slow]).title).toBe("1 queue is held, 1 other drains");
-  expect(queuesTitle([slow]).title).toBe("1 queue drains, none is held");
+  expect(queuesTitle([], active)).toEqual({ title: "Nothing waits", aside: "0/s go out." });
+  expect(queuesTitle([held, held], active).title).toBe("2 queues are held, nobody else waits");
+  expect(queuesTitle([held, slow], active).title).toBe("1 queue is held, 1 other drains");
+  expect(queuesTitle([slow], active).title).toBe("1 queue drains, none is held");
+  expect(queuesTitle([slow], () => "paused").title).toBe("1 queue is held, nobody else waits");
+  expect(queuesTitle([slow], active).aside).toBe("4/s go out.");
+  expect(queuesTitle([slow], () => "disabled").aside).toBe("0/s go out.");
+  expect([openCircuits([held, slow], active), openCircuits([held], () => "disabled")]).toEqual([1, 0]);
 });
 
 test("a queue drains at its pace, once it is resumed or answers, or not at all", () => {

@@ -8,16 +8,29 @@ export function waitingOf(lane: Pick<Lane, "queued" | "in_store">): number {
   return lane.queued + lane.in_store;
 }
 
+/** Status of a lane's endpoint; active as long as the endpoints are not known. */
+export type StatusOf = (lane: Lane) => string;
+
 /** Returns whether nothing is sent to the endpoint for now. */
 function isHeld(lane: Lane): boolean {
   return lane.circuit_state !== "closed" || Boolean(lane.held_until);
 }
 
+/** Returns the number of circuits that keep an endpoint from getting anything. One that is paused or disabled has another reason. */
+export function openCircuits(lanes: Lane[], statusOf: StatusOf): number {
+  return lanes.filter((lane) => statusOf(lane) === "active" && lane.circuit_state !== "closed").length;
+}
+
+/** Returns the attempts per second of a lane. What an endpoint answered before it was paused or disabled goes out no more. */
+export function rateOf(lane: Lane, statusOf: StatusOf): number | null {
+  return statusOf(lane) === "active" ? (lane.per_second ?? null) : null;
+}
+
 /** Returns the title of the page: who waits, and whether anybody else does. */
-export function queuesTitle(lanes: Lane[]): { title: string; aside: string } {
+export function queuesTitle(lanes: Lane[], statusOf: StatusOf): { title: string; aside: string } {
   const waiting = lanes.filter((lane) => waitingOf(lane) > 0);
-  const held = waiting.filter(isHeld).length;
-  const rate = lanes.reduce((sum, lane) => sum + (lane.per_second ?? 0), 0);
+  const held = waiting.filter((lane) => statusOf(lane) !== "active" || isHeld(lane)).length;
+  const rate = lanes.reduce((sum, lane) => sum + (rateOf(lane, statusOf) ?? 0), 0);
   const aside = `${perSecond(rate)} go out.`;
   if (waiting.length === 0) return { title: "Nothing waits", aside };
   const flowing = waiting.length - held;

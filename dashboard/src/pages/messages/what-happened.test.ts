@@ -41,7 +41,7 @@ test("the worst delivery decides the sentence", () => {
     ],
     [attempt("a", "success"), attempt("b", "failed", "http_status: the receiver answered 503")],
   );
-  expect(line(one)).toEqual(["1 of 2", "retrying arrived", "http_status", "the receiver answered 503"]);
+  expect(line(one)).toEqual(["1 of 2", "retrying arrived", "http_status", "answered 503"]);
   expect(whatHappened(one).nextAt).toBe("2026-11-29T14:05:00.000Z");
 });
 

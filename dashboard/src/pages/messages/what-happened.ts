@@ -57,7 +57,8 @@ export function whatHappened({ message, deliveries, attempts }: Detail): WhatHap
   if (kind === "failed" || kind === "retrying") {
     const error = splitError(last?.error ?? "");
     const nextAt = kind === "retrying" ? (worst.next_attempt_at ?? null) : null;
-    return { ...line, word: error.word, sentence: error.sentence, nextAt };
+    // Beside the word of the error there is room for what was answered, not for who answered.
+    return { ...line, word: error.word, sentence: error.sentence.replace(/^the receiver /, ""), nextAt };
   }
   if (kind === "waiting")
     return { ...line, sentence: "First attempt", nextAt: worst.next_attempt_at ?? null };

@@ -45,7 +45,10 @@ export function Changes() {
                 <RelativeTime value={entry.created_at} />
               </span>
               <span className="cut">
-                <span className="name">{[nounOf(entry), name].filter(Boolean).join(" ")}</span>{" "}
+                {/* An endpoint is known by its name; the room is for what changed. */}
+                <span className="name">
+                  {entry.resource_type === "endpoint" && name ? name : `${nounOf(entry)} ${name}`.trim()}
+                </span>{" "}
                 <span className="ink-2">{changeOf(entry)}</span>
               </span>
             </div>

@@ -42,6 +42,7 @@ export function AuditLog() {
       }
     >
       <FilterBar
+        isInCard
         fields={FIELDS}
         filters={filters}
         onChange={(next) =>
@@ -58,7 +59,7 @@ export function AuditLog() {
       {list.isPending && <Skeletons rows={8} />}
       {list.isSuccess && entries.length === 0 && <EmptyState title="No change matches" />}
       {entries.map((entry) => (
-        <div key={entry.id}>
+        <div key={entry.id} className={classes.changeRow}>
           <UnstyledButton
             className={classes.choice}
             aria-expanded={open === entry.id}

@@ -19,7 +19,7 @@ import { originsOf, themeBody, THEME_FIELDS, themeForm } from "@/components/port
 import { ThemeFields } from "@/components/portal/ThemeFields";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
-import { counted } from "@/lib/words/numbers";
+import { bytes, counted } from "@/lib/words/numbers";
 import { Loaded, SaveForm } from "./form";
 
 /** Fields of the form that show their errors themselves. */
@@ -29,6 +29,8 @@ const FIELDS = [
   "slug",
   "retention_days",
   "payload_retention_days",
+  "max_payload_bytes",
+  "weight",
   "portal_frame_origins",
 ];
 
@@ -118,6 +120,8 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
   const [slug, setSlug] = useState(environment?.slug ?? "");
   const [days, setDays] = useState<number | string>(environment?.retention_days ?? "");
   const [payloadDays, setPayloadDays] = useState<number | string>(environment?.payload_retention_days ?? "");
+  const [budget, setBudget] = useState<number | string>(environment?.max_payload_bytes ?? "");
+  const [weight, setWeight] = useState<number | string>(environment?.weight ?? "");
   const [canReveal, setReveal] = useState(environment?.portal_reveal_secrets !== 0);
   const [isProduction, setProduction] = useState(environment?.is_production === 1);
   const [origins, setOrigins] = useState(() => originsOf(environment?.portal_frame_origins));
@@ -136,6 +140,8 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
             slug,
             retention_days: number(days),
             payload_retention_days: number(payloadDays),
+            max_payload_bytes: number(budget),
+            weight: number(weight),
             portal_reveal_secrets: canReveal ? 1 : 0,
             is_production: isProduction ? 1 : 0,
             portal_frame_origins: origins,
@@ -189,6 +195,30 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
                 value={payloadDays}
                 error={problemOf("payload_retention_days")}
                 onChange={setPayloadDays}
+              />
+              <NumberInput
+                label="Bytes that payloads may use"
+                description={
+                  budget === ""
+                    ? "Empty means the default. Beyond it, the oldest payloads are removed first."
+                    : `${bytes(Number(budget))}. Beyond it, the oldest payloads are removed first.`
+                }
+                min={1}
+                allowDecimal={false}
+                thousandSeparator=","
+                value={budget}
+                error={problemOf("max_payload_bytes")}
+                onChange={setBudget}
+              />
+              <NumberInput
+                label="Weight"
+                description="Share of the delivery capacity against other environments, 1 to 100. Empty means 1."
+                min={1}
+                max={100}
+                allowDecimal={false}
+                value={weight}
+                error={problemOf("weight")}
+                onChange={setWeight}
               />
               <h3>Portal</h3>
               <Switch

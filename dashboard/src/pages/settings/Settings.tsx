@@ -58,6 +58,8 @@ export function Settings() {
               params={{ section: one.name }}
               className={classes.section}
               aria-current={one === current ? "page" : undefined}
+              // On a phone the sections are a line that scrolls.
+              ref={one === current ? showInLine : undefined}
             >
               {one.label}
             </Link>
@@ -80,4 +82,8 @@ export function Settings() {
       </div>
     </Page>
   );
+}
+
+function showInLine(link: HTMLAnchorElement | null): void {
+  link?.scrollIntoView({ block: "nearest", inline: "center" });
 }

@@ -22,6 +22,7 @@ const VERBS: Record<string, string> = {
   cancel: "cancelled",
   accept: "accepted",
   make_owner: "made an owner",
+  give_portal_access: "portal access created",
 };
 
 /** Fields as a page names them, where their name in the API says it less well. */

@@ -44,8 +44,8 @@ test("every message is used", () => {
     .filter((name) => /\.tsx?$/.test(name) && !name.startsWith("i18n"))
     .map((name) => readFileSync(`src/portal/${name}`, "utf8"))
     .join("\n");
-  // Messages of codes and of error words are found by their prefix.
-  const unused = Object.keys(en).filter((key) => !/^[we]_/.test(key) && !sources.includes(`"${key}"`));
+  // Messages of codes, fields and error words are found by their prefix.
+  const unused = Object.keys(en).filter((key) => !/^[cefw]_/.test(key) && !sources.includes(`"${key}"`));
   expect(unused).toEqual([]);
 });
 

@@ -5,6 +5,8 @@ export const de: Catalogue = {
   endpoints: "Endpunkte",
   messages: "Nachrichten",
   catalogue: "Ereigniskatalog",
+  activity: "Verlauf",
+  navigation: "Portal",
   last24: "Letzte 24 Stunden",
   noTraffic: "nichts wurde gesendet",
 
@@ -33,6 +35,7 @@ export const de: Catalogue = {
 
   addEndpoint: "Endpunkt hinzufügen",
   addFirst: "Noch keine Endpunkte",
+  noEndpointsText: "Ein Endpunkt ist die Adresse, an der Ihr Server Nachrichten erhält.",
   addFirstText: "Ein Endpunkt ist die Adresse, an der Ihr Server Nachrichten erhält. Fügen Sie einen hinzu.",
   name: "Name",
   nameHint: "Wie Sie ihn nennen, etwa Auftragsabgleich",
@@ -111,6 +114,9 @@ export const de: Catalogue = {
   noMatch: "Keine Nachricht passt",
   clearFilters: "Filter entfernen",
 
+  noActivity: "Noch keine Änderungen",
+  noActivityText: "Hier stehen Änderungen an Ihren Endpunkten: was, wann und durch wen.",
+
   why: "Was geschehen ist",
   attempts: "Versuche",
   attempt: "Versuch {number}",
@@ -158,6 +164,110 @@ export const de: Catalogue = {
   requestId: "Anfrage {id}",
   sessionEnded: "Diese Seite muss aus Ihrem Produkt neu geöffnet werden.",
   wait: "Wird geladen",
+
+  a_created: "Endpunkt hinzugefügt",
+  a_changed: "Endpunkt geändert",
+  a_deleted: "Endpunkt gelöscht",
+  a_on: "Endpunkt eingeschaltet",
+  a_off: "Endpunkt abgeschaltet",
+  a_paused: "Endpunkt angehalten",
+  a_off_gone: "Abgeschaltet, weil Ihr Server mit 410 (Gone) geantwortet hat",
+  a_off_asked: "Abgeschaltet, weil Ihr Server darum gebeten hat",
+  a_off_failed: "Abgeschaltet, weil Ihr Server tagelang versagt hat",
+  a_rotated: "Signaturschlüssel erneuert",
+  a_revealed: "Signaturschlüssel angezeigt",
+  a_reset: "Versuche sofort fortgesetzt",
+  a_tested: "Testereignis gesendet",
+  a_recover: "Versäumtes wird noch einmal gesendet",
+  a_replay: "Nachrichten werden noch einmal gesendet",
+  a_cancel: "Erneutes Senden beendet",
+
+  by_portal: "Ihr Portal",
+  by_sender: "Der Absender",
+  by_system: "Automatisch",
+
+  f_url: "URL",
+  f_description: "Name",
+  f_filter_types: "Ereignisarten",
+  f_headers: "Header",
+  f_signing_algorithm: "Signaturverfahren",
+  f_channels: "Kanäle",
+  f_rate_limit_per_second: "Rate",
+  f_expires_at: "Ende",
+  f_retry_schedule: "Zeiten der Versuche",
+  f_timeout_ms: "Zeitlimit",
+  f_ordering: "Reihenfolge",
+  f_ordering_key: "Reihenfolge",
+  f_on_failure: "Reihenfolge",
+  f_batch: "Bündelung",
+  f_uid: "ID des Absenders",
+
+  c_no_answer:
+    "Der Server hat nicht geantwortet. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.",
+  c_invalid_field: "Ein Wert ist nicht erlaubt.",
+  c_invalid_field_url: "Diese URL lässt sich nicht verwenden.",
+  c_invalid_field_headers: "Diese Header lassen sich nicht verwenden.",
+  c_invalid_field_filter_types: "Diese Ereignisarten lassen sich nicht verwenden.",
+  c_invalid_field_description: "Dieser Name lässt sich nicht verwenden.",
+  c_address_not_allowed:
+    "Diese Adresse kann keine Nachrichten erhalten: Sie ist aus dem Internet nicht erreichbar oder nicht erlaubt. Verwenden Sie eine öffentliche.",
+  c_application_disabled: "Der Absender hat dieses Portal geschlossen. Bitten Sie ihn, es zu öffnen.",
+  c_body_incomplete: "Die Anfrage ist abgebrochen. Versuchen Sie es noch einmal.",
+  c_body_too_slow: "Die Verbindung war zu langsam. Versuchen Sie es noch einmal.",
+  c_body_too_large: "Das ist zu viel auf einmal. Kürzen Sie es und versuchen Sie es noch einmal.",
+  c_payload_too_large: "Das ist zu viel auf einmal. Kürzen Sie es und versuchen Sie es noch einmal.",
+  c_endpoint_disabled: "Dieser Endpunkt ist abgeschaltet. Schalten Sie ihn zuerst ein.",
+  c_endpoint_expired: "Dieser Endpunkt ist abgelaufen. Bitten Sie den Absender, ihn zu verlängern.",
+  c_endpoint_paused: "Dieser Endpunkt ist angehalten. Zurzeit wird nichts an ihn gesendet.",
+  c_invalid_json:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_invalid_query:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_unknown_field:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_unknown_parameter:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_unknown_route:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_method_not_allowed:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_unsupported_encoding:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_no_fields: "Nichts wurde geändert.",
+  c_unauthorized: "Diese Seite muss aus Ihrem Produkt neu geöffnet werden.",
+  c_token_expired: "Diese Seite muss aus Ihrem Produkt neu geöffnet werden.",
+  c_portal_closed: "Der Absender hat dieses Portal geschlossen. Bitten Sie ihn, es zu öffnen.",
+  c_quota_reached:
+    "Die Grenze ist erreicht{limit, plural, =0 {} other { (#)}}. Löschen Sie, was Sie nicht mehr brauchen, oder bitten Sie den Absender um mehr.",
+  c_read_only: "Sie können hier alles ansehen, aber nichts ändern. Bitten Sie den Absender um mehr Rechte.",
+  c_reveal_disabled:
+    "Schlüssel werden hier nicht gezeigt. Erneuern Sie den Schlüssel, um einen neuen zu erhalten.",
+  c_not_found: "Das gibt es hier nicht mehr.",
+  c_conflict:
+    "Gleichzeitig geschieht etwas anderes. Warten Sie, bis es endet, und versuchen Sie es noch einmal.",
+  c_idempotency_conflict: "Dieselbe Anfrage läuft noch. Warten Sie einen Moment.",
+  c_idempotency_key_reused:
+    "Der Server hat die Anfrage nicht verstanden. Laden Sie die Seite neu und versuchen Sie es noch einmal.",
+  c_too_many_jobs: "Zurzeit wird schon zu viel noch einmal gesendet. Versuchen Sie es später.",
+  c_too_many_secrets: "Zu viele frühere Schlüssel gelten noch. Warten Sie, bis einer abläuft.",
+  c_payload_expired: "Der Inhalt wurde entfernt; die Nachricht kann nicht noch einmal gesendet werden.",
+  c_payload_not_checkable:
+    "Das Testereignis entspricht nicht den Regeln des Absenders. Wenden Sie sich an ihn.",
+  c_schema_violated: "Das Testereignis entspricht nicht den Regeln des Absenders. Wenden Sie sich an ihn.",
+  c_schema_too_expensive:
+    "Das Testereignis entspricht nicht den Regeln des Absenders. Wenden Sie sich an ihn.",
+  c_rate_limited: "Das war zu oft. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+  c_storage_budget_reached: "Der Absender nimmt zurzeit keine Nachrichten an. Versuchen Sie es später.",
+  c_too_many_bytes: "Das war zu viel auf einmal. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+  c_internal:
+    "Der Server hat versagt. Versuchen Sie es noch einmal; bleibt es dabei, nennen Sie dem Absender die Nummer der Anfrage.",
+  c_busy: "Der Server ist beschäftigt. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+  c_database_unavailable:
+    "Der Server ist beschäftigt. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+  c_keeps_changing: "Der Server ist beschäftigt. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+  c_stopping: "Der Server startet neu. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+  c_storage_full: "Der Absender nimmt zurzeit keine Nachrichten an. Versuchen Sie es später.",
+  c_loop_detected: "Dieser Endpunkt führt zum Absender zurück. Verwenden Sie eine andere URL.",
 
   w_matched: "{matched, plural, one {Sie geht an # Endpunkt.} other {Sie geht an # Endpunkte.}}",
   w_no_endpoints: "Sie hatten keinen Endpunkt, als sie gesendet wurde.",

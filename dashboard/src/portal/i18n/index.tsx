@@ -51,7 +51,9 @@ export function wordsOf(locale: Locale, catalogue: Catalogue): Words {
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
   const unit = (name: string, value: number) =>
     new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short" }).format(value);
-  const date = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+  const moment = { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" } as const;
+  const date = new Intl.DateTimeFormat(locale, moment);
+  const dateWithYear = new Intl.DateTimeFormat(locale, { ...moment, year: "numeric" });
   const full = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "long" });
   return {
     locale,
@@ -74,7 +76,7 @@ export function wordsOf(locale: Locale, catalogue: Catalogue): Words {
       if (seconds < 60) return relative.format(-Math.max(0, seconds), "second");
       if (seconds < 3600) return relative.format(-Math.floor(seconds / 60), "minute");
       if (seconds < 86_400) return relative.format(-Math.floor(seconds / 3600), "hour");
-      return date.format(time);
+      return (time.getFullYear() === now.getFullYear() ? date : dateWithYear).format(time);
     },
     span(seconds) {
       const total = Math.max(0, Math.round(seconds));

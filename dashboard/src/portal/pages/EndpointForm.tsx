@@ -2,8 +2,9 @@
 import { Button, Drawer, MultiSelect, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { ApiError, sentenceOf } from "@/api/errors";
+import { ApiError } from "@/api/errors";
 import { createEndpoint, type Endpoint, eventTypesQuery, updateEndpoint } from "../api";
+import { errorSentence } from "../errors";
 import { useWords } from "../i18n";
 import { ErrorText } from "../parts";
 import { goTo, hrefOf } from "../place";
@@ -41,7 +42,8 @@ export function headersOf(text: string): Record<string, string> | null {
 }
 
 function Fields({ endpoint, onClose }: { endpoint?: Endpoint; onClose: () => void }) {
-  const { t } = useWords();
+  const words = useWords();
+  const { t } = words;
   const client = useQueryClient();
   const types = useQuery(eventTypesQuery);
   const [name, setName] = useState(endpoint?.description ?? "");
@@ -76,7 +78,7 @@ function Fields({ endpoint, onClose }: { endpoint?: Endpoint; onClose: () => voi
         required
         type="url"
         value={url}
-        error={isOfUrl ? sentenceOf(saving.error) : undefined}
+        error={isOfUrl ? errorSentence(saving.error, words) : undefined}
         onChange={(event) => setUrl(event.currentTarget.value)}
         data-autofocus
       />

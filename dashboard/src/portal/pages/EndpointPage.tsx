@@ -9,6 +9,7 @@ import { useSeconds } from "@/components/time/ticker";
 import { shortUrl } from "@/lib/words/ids";
 import { deleteEndpoint, type Endpoint, endpointQuery, healthQuery, sendTest, updateEndpoint } from "../api";
 import type { Schemas } from "@/api/client";
+import { useMayChange } from "../capabilities";
 import { useWords } from "../i18n";
 import { Card, Confirm, Copy, ErrorText, Health, LoadError, Loading } from "../parts";
 import { goTo, hrefOf } from "../place";
@@ -38,6 +39,7 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
   const { t } = useWords();
   const client = useQueryClient();
   const health = useQuery(healthQuery(endpoint.id));
+  const mayChange = useMayChange();
   const [dialog, setDialog] = useState<Dialog>(null);
   const close = () => setDialog(null);
   const name = endpoint.description || shortUrl(endpoint.url);
@@ -68,31 +70,33 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
             <Copy text={endpoint.url} />
           </span>
         </div>
-        <div className="row-wrap">
-          <Menu>
-            <Menu.Target>
-              <Button leftSection={<IconDots size={15} />}>{t("more")}</Button>
-            </Menu.Target>
-            <Menu.Dropdown>
-              <Menu.Item onClick={() => setDialog("recover")} disabled={!isOn}>
-                {t("recover")}
-              </Menu.Item>
-              {isOn && <Menu.Item onClick={() => setDialog("off")}>{t("switchOff")}…</Menu.Item>}
-              <Menu.Item onClick={() => setDialog("remove")}>{t("remove")}…</Menu.Item>
-            </Menu.Dropdown>
-          </Menu>
-          <Button leftSection={<IconPencil size={15} />} onClick={() => setDialog("edit")}>
-            {t("edit")}
-          </Button>
-          <Button
-            variant="filled"
-            leftSection={<IconSend size={15} />}
-            loading={testing.isPending}
-            onClick={() => testing.mutate()}
-          >
-            {t("sendTest")}
-          </Button>
-        </div>
+        {mayChange && (
+          <div className="row-wrap">
+            <Menu>
+              <Menu.Target>
+                <Button leftSection={<IconDots size={15} />}>{t("more")}</Button>
+              </Menu.Target>
+              <Menu.Dropdown>
+                <Menu.Item onClick={() => setDialog("recover")} disabled={!isOn}>
+                  {t("recover")}
+                </Menu.Item>
+                {isOn && <Menu.Item onClick={() => setDialog("off")}>{t("switchOff")}…</Menu.Item>}
+                <Menu.Item onClick={() => setDialog("remove")}>{t("remove")}…</Menu.Item>
+              </Menu.Dropdown>
+            </Menu>
+            <Button leftSection={<IconPencil size={15} />} onClick={() => setDialog("edit")}>
+              {t("edit")}
+            </Button>
+            <Button
+              variant="filled"
+              leftSection={<IconSend size={15} />}
+              loading={testing.isPending}
+              onClick={() => testing.mutate()}
+            >
+              {t("sendTest")}
+            </Button>
+          </div>
+        )}
       </div>
       {testing.data && (
         <Note>
@@ -103,8 +107,8 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
       <Trouble
         endpoint={endpoint}
         health={health.data}
+        mayChange={mayChange}
         switchOn={() => changing.mutate("active")}
-        recover={() => setDialog("recover")}
       />
       {health.data && <Figures health={health.data} />}
       <div className={classes.columns}>
@@ -115,7 +119,7 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
           <Secret endpoint={endpoint} />
           <Card
             title={t("types")}
-            aside={<TextButton onClick={() => setDialog("edit")}>{t("change")}</TextButton>}
+            aside={mayChange && <TextButton onClick={() => setDialog("edit")}>{t("change")}</TextButton>}
           >
             <div className={`${classes.padded} ${classes.chips}`}>
               {types.length === 0
@@ -179,20 +183,21 @@ function Note({ tone, children, action }: { tone?: "bad"; children: ReactNode; a
 interface TroubleProps {
   endpoint: Endpoint;
   health: Schemas["EndpointHealth"] | undefined;
+  mayChange: boolean;
   switchOn: () => void;
-  recover: () => void;
 }
 
 /** What keeps messages from arriving, and the act that helps. */
-function Trouble({ endpoint, health, switchOn, recover }: TroubleProps) {
+function Trouble({ endpoint, health, mayChange, switchOn }: TroubleProps) {
   const words = useWords();
   const now = useSeconds();
   const { t } = words;
-  const act = (label: string, onClick: () => void) => (
-    <Button variant="filled" onClick={onClick}>
-      {label}
-    </Button>
-  );
+  const act = (label: string, onClick: () => void) =>
+    mayChange && (
+      <Button variant="filled" onClick={onClick}>
+        {label}
+      </Button>
+    );
   if (endpoint.status === "paused") return <Note>{t("pausedBanner")}</Note>;
   if (endpoint.status === "expired") {
     const time = endpoint.expires_at ? words.ago(new Date(endpoint.expires_at), now) : "";
@@ -201,7 +206,7 @@ function Trouble({ endpoint, health, switchOn, recover }: TroubleProps) {
   if (endpoint.status === "disabled") {
     const reason = endpoint.disabled_reason;
     const text =
-      reason === "failing"
+      reason === "kept_failing"
         ? "offFailedBanner"
         : reason === "gone" || reason === "asked_to_stop"
           ? "offGoneBanner"
@@ -223,7 +228,7 @@ function Trouble({ endpoint, health, switchOn, recover }: TroubleProps) {
       )
     : null;
   return (
-    <Note tone="bad" action={<Button onClick={recover}>{t("recover")}</Button>}>
+    <Note tone="bad">
       {text} {ends !== null && t("disablesAt", { time: ends })}
     </Note>
   );
@@ -234,7 +239,7 @@ function Figures({ health }: { health: Schemas["EndpointHealth"] }) {
   const now = useSeconds();
   const { t, number, percent } = words;
   const { latency, backlog } = health;
-  const time = (ms: number) => `${number(ms, ms < 10 ? 1 : 0)} ms`;
+  const time = (ms: number) => `${number(ms, ms < 10 ? 1 : 0)}\u202fms`;
   return (
     <Card>
       <div className={classes.health}>

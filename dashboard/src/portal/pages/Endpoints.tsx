@@ -7,6 +7,7 @@ import { bucketsOfHalfHours } from "@/components/data/health";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { shortUrl } from "@/lib/words/ids";
 import { type Endpoint, endpointsQuery, healthQuery } from "../api";
+import { useMayChange } from "../capabilities";
 import { useWords } from "../i18n";
 import { Card, Empty, Health, LoadError, Loading } from "../parts";
 import { hrefOf } from "../place";
@@ -19,7 +20,8 @@ export function Endpoints() {
   const { t } = useWords();
   const endpoints = useQuery(endpointsQuery);
   const [isAdding, setAdding] = useState(false);
-  const add = (
+  const mayChange = useMayChange();
+  const add = mayChange && (
     <Button variant="filled" leftSection={<IconPlus size={15} />} onClick={() => setAdding(true)}>
       {t("addEndpoint")}
     </Button>
@@ -34,7 +36,7 @@ export function Endpoints() {
         {endpoints.data ? (
           endpoints.data.length === 0 ? (
             <Empty title={t("addFirst")} action={add}>
-              {t("addFirstText")}
+              {mayChange ? t("addFirstText") : t("noEndpointsText")}
             </Empty>
           ) : (
             <Rows endpoints={endpoints.data} />

@@ -7,7 +7,8 @@ import type { Schemas } from "@/api/client";
 import { StatusBadge } from "@/components/status/StatusBadge";
 import { useSeconds } from "@/components/time/ticker";
 import { shortUrl } from "@/lib/words/ids";
-import { exchangeQuery, explanationQuery, messageQuery, retryMessage } from "../api";
+import { endpointsQuery, exchangeQuery, explanationQuery, messageQuery, retryMessage } from "../api";
+import { useMayChange } from "../capabilities";
 import { useWords } from "../i18n";
 import { Ago, Card, Code, Copy, Empty, ErrorText, LoadError, Loading } from "../parts";
 import { hrefOf } from "../place";
@@ -20,6 +21,8 @@ export function MessagePage({ id }: { id: string }) {
   const client = useQueryClient();
   const detail = useQuery(messageQuery(id));
   const explanation = useQuery(explanationQuery(id));
+  const endpoints = useQuery(endpointsQuery);
+  const mayChange = useMayChange();
   const [chosen, setChosen] = useState<string | null>(null);
   const retrying = useMutation({
     mutationFn: (body: Schemas["RetryMessage"]) => retryMessage(id, body),
@@ -33,9 +36,13 @@ export function MessagePage({ id }: { id: string }) {
     );
   }
   const { message, attempts } = detail.data;
+  const nameOf = (endpointId: string, url: string | null | undefined): string => {
+    const known = endpoints.data?.find((one) => one.id === endpointId);
+    return known?.description || shortUrl(known?.url ?? url ?? endpointId);
+  };
   const selected = attempts.find((one) => one.id === chosen) ?? attempts[attempts.length - 1];
   const hasFailed = explanation.data?.endpoints.some((one) => one.matched && one.status !== "succeeded");
-  const canRetry = !message.payload_expired;
+  const canRetry = mayChange && !message.payload_expired;
   return (
     <>
       <div className={classes.head}>
@@ -71,13 +78,14 @@ export function MessagePage({ id }: { id: string }) {
         </div>
       )}
       <ErrorText error={retrying.error} />
-      <Why explanation={explanation.data} />
+      <Why explanation={explanation.data} nameOf={nameOf} />
       <Card title={t("attempts")}>
         {attempts.length === 0 && <Empty title={t("noAttempt")} />}
         {attempts.map((attempt) => (
           <Attempt
             key={attempt.id}
             attempt={attempt}
+            endpoint={nameOf(attempt.endpoint_id, null)}
             isSelected={attempt.id === selected?.id}
             onSelect={() => setChosen(attempt.id)}
           />
@@ -95,7 +103,12 @@ export function MessagePage({ id }: { id: string }) {
   );
 }
 
-function Why({ explanation }: { explanation: Schemas["Explanation"] | undefined }) {
+interface WhyProps {
+  explanation: Schemas["Explanation"] | undefined;
+  nameOf: (endpointId: string, url: string | null | undefined) => string;
+}
+
+function Why({ explanation, nameOf }: WhyProps) {
   const words = useWords();
   const now = useSeconds();
   const { t } = words;
@@ -114,7 +127,7 @@ function Why({ explanation }: { explanation: Schemas["Explanation"] | undefined 
               {one.matched && <StatusBadge state={deliveryState(one.status, one.attempts.length, t)} />}
               {one.endpoint_url === null || one.endpoint_url === undefined ? null : (
                 <a href={hrefOf(["endpoints", one.endpoint_id])}>
-                  <code>{shortUrl(one.endpoint_url)}</code>
+                  {nameOf(one.endpoint_id, one.endpoint_url)}
                 </a>
               )}
             </span>
@@ -128,11 +141,12 @@ function Why({ explanation }: { explanation: Schemas["Explanation"] | undefined 
 
 interface AttemptProps {
   attempt: Schemas["Attempt"];
+  endpoint: string;
   isSelected: boolean;
   onSelect: () => void;
 }
 
-function Attempt({ attempt, isSelected, onSelect }: AttemptProps) {
+function Attempt({ attempt, endpoint, isSelected, onSelect }: AttemptProps) {
   const words = useWords();
   const { t, number } = words;
   const status = attempt.response_status;
@@ -144,12 +158,16 @@ function Attempt({ attempt, isSelected, onSelect }: AttemptProps) {
     <UnstyledButton
       className={`${classes.row} ${classes.ofAttempt}`}
       aria-pressed={isSelected}
-      aria-label={t("attempt", { number: attempt.attempt_number })}
       onClick={onSelect}
     >
       <strong className="number">{attempt.attempt_number}</strong>
       <StatusBadge state={state} />
-      <span className="cut ink-2">{attempt.error ? errorWords(attempt.error, words) : ""}</span>
+      <span className="cut">
+        {endpoint}
+        {attempt.error && (
+          <span className={`small ink-2 ${classes.beside}`}>{errorWords(attempt.error, words)}</span>
+        )}
+      </span>
       <span className={`number ${classes.end}`}>{t("took", { time: number(attempt.duration_ms) })}</span>
       <span className={`small ink-2 ${classes.end}`}>
         <Ago value={attempt.created_at} />

@@ -6,7 +6,7 @@ import { StatusBadge } from "@/components/status/StatusBadge";
 import { shortId, shortUrl } from "@/lib/words/ids";
 import { endpointsQuery, eventTypesQuery, type MessageFilter, messagesQuery } from "../api";
 import { type MessageKey, useWords } from "../i18n";
-import { Ago, Card, Empty, LoadError, Loading } from "../parts";
+import { Ago, Card, Empty, LoadError, Loading, Pages } from "../parts";
 import { goTo, hrefOf } from "../place";
 import classes from "../portal.module.css";
 import { messageState } from "../states";
@@ -126,19 +126,7 @@ export function MessageRows({ filter, title }: { filter: MessageFilter; title?: 
               {isFiltered ? undefined : t("noMessagesText")}
             </Empty>
           )}
-          {(cursors.length > 0 || page.data.has_more) && (
-            <div className={classes.foot}>
-              <Button disabled={cursors.length === 0} onClick={() => setCursors([])}>
-                {t("newer")}
-              </Button>
-              <Button
-                disabled={!page.data.has_more}
-                onClick={() => page.data.cursor && setCursors([...cursors, page.data.cursor])}
-              >
-                {t("older")}
-              </Button>
-            </div>
-          )}
+          <Pages cursors={cursors} onChange={setCursors} page={page.data} />
         </>
       ) : page.error ? (
         <LoadError error={page.error} onRetry={() => void page.refetch()} />

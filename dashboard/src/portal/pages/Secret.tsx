@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useSeconds } from "@/components/time/ticker";
 import { type Endpoint, portalQuery, revealSecret, rotateSecret } from "../api";
+import { useMayChange } from "../capabilities";
 import { useWords } from "../i18n";
 import { Card, Confirm, Copy, ErrorText } from "../parts";
 import classes from "../portal.module.css";
@@ -16,6 +17,7 @@ export function Secret({ endpoint }: { endpoint: Endpoint }) {
   const { t } = words;
   const client = useQueryClient();
   const portal = useQuery(portalQuery);
+  const mayChange = useMayChange();
   const now = useSeconds();
   const [isAsking, setAsking] = useState(false);
   const [rotated, setRotated] = useState<{ secret: string; at: number } | null>(null);
@@ -28,9 +30,11 @@ export function Secret({ endpoint }: { endpoint: Endpoint }) {
     <Card
       title={t("secret")}
       aside={
-        <Button variant="subtle" size="compact-xs" onClick={() => setAsking(true)}>
-          {t("rotate")}
-        </Button>
+        mayChange && (
+          <Button variant="subtle" size="compact-xs" onClick={() => setAsking(true)}>
+            {t("rotate")}
+          </Button>
+        )
       }
     >
       <div className={`${classes.padded} stack-small`}>

@@ -67,6 +67,7 @@ codes! {
         OwnerNeeded => "owner_needed",
         PersonNeeded => "person_needed",
         QuotaReached => "quota_reached",
+        ReadOnly => "read_only",
         RevealDisabled => "reveal_disabled",
         SecondFactorRequired => "second_factor_required",
         WrongCode => "wrong_code",

@@ -5,11 +5,11 @@ use std::{num::NonZeroU32, time::Duration};
 use axum::{extract::State, response::Response};
 use hookstream_engine::Draft;
 use hookstream_model::{
-    base::ids::{EntryId, ResourceId},
+    base::ids::EntryId,
     operations::audit_log::{Action, AuditContext, Change, fields::Fields},
     outbound::{hops::Hops, message::Payload},
 };
-use hookstream_store::operations::audit_log;
+use hookstream_store::operations::audit_log::{self, AboutEndpoint};
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -98,7 +98,7 @@ pub(crate) async fn test(
     // The entry has the message's id, so that a repeated request leaves one entry.
     let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..audited.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
-    let resource = ResourceId::from_bytes(*endpoint.as_bytes());
-    audit_log::record(&*api.store, &act, scope.tenant, Action::EndpointTest, resource, &Change::done(&fields)).await?;
+    let about = AboutEndpoint { application: application_id, endpoint };
+    audit_log::record_of_endpoint(&*api.store, &act, scope.tenant, about, Action::EndpointTest, &Change::done(&fields)).await?;
     Ok(accepted_answer(scope.tenant, accepted))
 }

@@ -279,6 +279,8 @@ pub(crate) static TABLES: &[Table] = &[
             bytes("resource_id"),
             text("before"),
             text("after"),
+            bytes("application_id"),
+            bytes("endpoint_id"),
         ],
     ),
     configured(

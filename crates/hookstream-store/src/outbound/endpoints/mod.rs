@@ -58,7 +58,10 @@ use crate::{
         statement::{Columns, Database, Row, Statement, Value},
         vault::{self, Vault},
     },
-    operations::{audit_log, quotas::Guard},
+    operations::{
+        audit_log::{self, AboutEndpoint},
+        quotas::Guard,
+    },
     outbound::{
         applications::{Created, create_with_response, read_tenant},
         idempotency::NewResponse,
@@ -159,7 +162,8 @@ impl EndpointKey {
 
     /// Returns the statement that stores an audit entry.
     fn entry(self, context: &AuditContext, action: Action, change: &Change) -> Statement {
-        audit_log::entry(self.tenant, context, action, self.id.as_bytes(), change)
+        let about = AboutEndpoint { application: self.application_id, endpoint: self.id };
+        audit_log::entry_of_endpoint(self.tenant, about, context, action, self.id.as_bytes(), change)
     }
 
     /// Runs a statement that changes the endpoint, with its audit entry, and notifies other processes. Returns

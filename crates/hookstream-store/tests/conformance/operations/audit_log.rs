@@ -20,7 +20,7 @@ use hookstream_model::{
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     },
     operations::{
-        audit_log::{Action, Actor, AuditContext, Change},
+        audit_log::{Action, Actor, AuditContext, Change, fields::Fields},
         job::{JobKind, JobRequest},
     },
     outbound::{
@@ -33,7 +33,7 @@ use hookstream_store::{
     Database, Error, PageRequest, Store,
     identity::{api_keys, environments, links, members, organizations, sessions, users},
     operations::{
-        audit_log::{self, Entry, Filter, Reach},
+        audit_log::{self, AboutEndpoint, Entry, Filter, Reach},
         jobs,
     },
     outbound::{
@@ -477,6 +477,49 @@ pub(crate) async fn entries_are_found_by_reach_and_filter(world: &Fixture) {
         after: None,
     };
     assert_eq!(entry, expected);
+}
+
+pub(crate) async fn activity_is_that_of_an_application_with_its_jobs_and_deleted_endpoints(world: &Fixture) {
+    let db = &*world.store;
+    let of =
+        async |tenant: Tenant, page: PageRequest<EntryId>| audit_log::activity(db, tenant, world.application, page).await.expect("read");
+    let words = |entries: &[audit_log::Activity]| entries.iter().map(|entry| entry.action.clone()).collect::<Vec<_>>();
+    assert!(of(world.tenant, ALL).await.items.is_empty(), "changes of the application itself are none of its endpoints");
+    let endpoint = world.endpoint("https://example.com/hooks");
+    let key = EndpointKey::from(&endpoint);
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    let about = AboutEndpoint { application: world.application, endpoint: endpoint.id };
+    audit_log::record_of_endpoint(db, &world.context(), world.tenant, about, Action::EndpointTest, &Change::default())
+        .await
+        .expect("recorded");
+    let job = job(world, JobKind::Recover);
+    jobs::create(db, &world.context(), &job, None).await.expect("stored");
+    jobs::cancel(db, &world.context(), world.tenant, job.id).await.expect("cancelled");
+    // Another application of the environment, and another tenant with the ids of this one.
+    let elsewhere = AboutEndpoint { application: world.new_id(NOON).into(), ..about };
+    for (tenant, about) in [(world.tenant, elsewhere), (world.stranger, about)] {
+        let change = Change::done(&Fields::default().with("description", "of another"));
+        audit_log::record_of_endpoint(db, &world.context(), tenant, about, Action::EndpointUpdate, &change).await.expect("recorded");
+    }
+    let page = of(world.tenant, ALL).await;
+    assert_eq!(words(&page.items), ["job.cancel", "job.recover", "endpoint.test", "endpoint.create"]);
+    let subjects: Vec<_> = page.items.iter().map(|entry| entry.endpoint).collect();
+    assert_eq!(subjects, [job.endpoint_id, job.endpoint_id, endpoint.id, endpoint.id]);
+    assert!(page.items.iter().all(|entry| entry.deleted.is_none() && entry.actor_kind == "system"), "{page:?}");
+    assert_eq!(words(&of(world.stranger, ALL).await.items), ["endpoint.update"]);
+
+    assert!(endpoints::delete(db, &world.context(), key).await.expect("deleted"));
+    let first = of(world.tenant, PageRequest { after: None, limit: 3 }).await;
+    assert_eq!((words(&first.items), first.has_more), (words_of(["endpoint.delete", "job.cancel", "job.recover"]), true));
+    let last = first.items.last().map(|entry| entry.id);
+    let rest = of(world.tenant, PageRequest { after: last, limit: 3 }).await;
+    assert_eq!((words(&rest.items), rest.has_more), (words_of(["endpoint.test", "endpoint.create"]), false));
+    let deleted: Value = serde_json::from_str(rest.items[0].deleted.as_deref().expect("a last state")).expect("JSON");
+    assert_eq!(deleted["url"], "https://example.com/hooks");
+}
+
+fn words_of<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).into()
 }
 
 pub(crate) async fn entries_are_paged_from_both_ends(world: &Fixture) {

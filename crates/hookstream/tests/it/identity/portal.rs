@@ -80,7 +80,7 @@ async fn customer_manages_own_endpoints_and_messages() {
     let customer = Customer::of(sender, "acme").await;
 
     let (_, application) = customer.get("/v1/portal/application").await;
-    let portal = json!({ "theme": {}, "reveals_secrets": true, "max_endpoints": 50 });
+    let portal = json!({ "theme": {}, "reveals_secrets": true, "read_only": false, "max_endpoints": 50 });
     assert_eq!(application, json!({ "application": { "id": theirs["application_id"], "name": "Acme" }, "portal": portal }));
     let (_, types) = customer.get("/v1/portal/event-types").await;
     assert_eq!(types["event_types"][0]["name"], "invoice.paid");

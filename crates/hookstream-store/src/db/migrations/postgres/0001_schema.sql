@@ -419,11 +419,15 @@ create table audit_log (
     resource_id bytea,
     -- JSON objects without secrets.
     before text,
-    after text
+    after text,
+    -- Application and endpoint of entries about an endpoint or its jobs, which the application's portal shows.
+    application_id bytea,
+    endpoint_id bytea
 );
 create index audit_log_by_organization on audit_log (organization_id, id);
 create index audit_log_by_environment on audit_log (organization_id, environment_id, id);
 create index audit_log_by_resource on audit_log (organization_id, resource_id, id);
+create index audit_log_by_application on audit_log (organization_id, application_id, id) where application_id is not null;
 
 -- Entries are deleted when they expire, and never change.
 create function refuse_to_change_the_audit_log() returns trigger language plpgsql as $$
