@@ -7,12 +7,13 @@ import {
   type ColumnDef,
   type ColumnDefTemplate,
   getCoreRowModel,
+  type Row,
   type RowData,
   useReactTable,
 } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useNavigate } from "@tanstack/react-router";
-import { type MouseEvent, type ReactNode, useEffect, useMemo, useRef } from "react";
+import { memo, type MouseEvent, type ReactNode, type RefObject, useEffect, useMemo, useRef } from "react";
 import { Skeletons } from "@/components/feedback/Skeletons";
 import { useKeys } from "@/shell/keys";
 import { indexOfFocus, toggled, useFlashes, withRange } from "./selection";
@@ -137,30 +138,26 @@ export function LiveTable<T>(props: Props<T>) {
   ]);
   const flashes = useFlashes(inView, idOf, props.signatureOf);
 
-  const open = (row: T) => (event: MouseEvent) => {
-    const isOnControl = (event.target as HTMLElement).closest("a,button,input") !== null;
-    if (hrefOf === undefined || isOnControl || getSelection()?.toString()) return;
-    if (event.metaKey || event.ctrlKey) window.open(hrefOf(row), "_blank", "noopener");
-    else void navigate({ href: hrefOf(row) });
+  const currentActs: RowActs<T> = {
+    open: (row, event) => {
+      const isOnControl = (event.target as HTMLElement).closest("a,button,input") !== null;
+      if (hrefOf === undefined || isOnControl || getSelection()?.toString()) return;
+      if (event.metaKey || event.ctrlKey) window.open(hrefOf(row), "_blank", "noopener");
+      else void navigate({ href: hrefOf(row) });
+    },
+    follow: (row, event) => {
+      if (hrefOf === undefined || event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      void navigate({ href: hrefOf(row) });
+    },
+    focus: (row) => onFocusRow?.(row),
+    toggle: (row) => {
+      anchor.current = idOf(row);
+      if (selected) onSelect?.(toggled(selected, idOf(row)));
+    },
   };
-  const link = (row: T, content: ReactNode) =>
-    hrefOf === undefined ? (
-      content
-    ) : (
-      <a
-        className={classes.link}
-        data-row
-        href={hrefOf(row)}
-        onFocus={() => onFocusRow?.(row)}
-        onClick={(event) => {
-          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-          event.preventDefault();
-          void navigate({ href: hrefOf(row) });
-        }}
-      >
-        {content}
-      </a>
-    );
+  const acts = useRef(currentActs);
+  acts.current = currentActs;
 
   const before = items[0]?.start ?? 0;
   const after = virtual.getTotalSize() - (items[items.length - 1]?.end ?? 0);
@@ -182,9 +179,11 @@ export function LiveTable<T>(props: Props<T>) {
                   data-index={item.index}
                   className={classes.card}
                   style={{ height }}
-                  onClick={open(row.original)}
+                  onClick={(event) => acts.current.open(row.original, event)}
                 >
-                  {link(row.original, cardOf(row.original))}
+                  <RowLink row={row.original} href={hrefOf?.(row.original)} acts={acts}>
+                    {cardOf(row.original)}
+                  </RowLink>
                 </div>
               );
             })}
@@ -228,39 +227,17 @@ export function LiveTable<T>(props: Props<T>) {
               {items.map((item) => {
                 const row = shown[item.index - first];
                 return row === undefined ? null : (
-                  <tr
+                  <TableRow
                     key={row.id}
-                    data-index={item.index}
-                    aria-rowindex={item.index + 1}
-                    style={{ height }}
-                    data-link={hrefOf !== undefined || undefined}
-                    data-selected={selected?.has(row.id) || undefined}
-                    data-flash={flashes.get(row.id)}
-                    onClick={open(row.original)}
-                  >
-                    {selected && (
-                      <td className={classes.check}>
-                        <input
-                          type="checkbox"
-                          className="check"
-                          aria-label={`Select row ${item.index + 1}`}
-                          checked={selected.has(row.id)}
-                          onChange={() => {
-                            anchor.current = row.id;
-                            onSelect?.(toggled(selected, row.id));
-                          }}
-                        />
-                      </td>
-                    )}
-                    {row.getVisibleCells().map((cell, index) => {
-                      const content = contentOf(cell.column.columnDef.cell, cell.getContext());
-                      return (
-                        <td key={cell.id} data-number={cell.column.columnDef.meta?.isNumber || undefined}>
-                          {index === 0 ? link(row.original, content) : content}
-                        </td>
-                      );
-                    })}
-                  </tr>
+                    row={row}
+                    columns={visible}
+                    index={item.index}
+                    height={height}
+                    href={hrefOf?.(row.original)}
+                    isSelected={selected?.has(row.id)}
+                    flash={flashes.get(row.id)}
+                    acts={acts}
+                  />
                 );
               })}
               {after > 0 && <tr style={{ height: after }} aria-hidden />}
@@ -270,6 +247,93 @@ export function LiveTable<T>(props: Props<T>) {
       </div>
       {props.footer !== undefined && <footer className={classes.footer}>{props.footer}</footer>}
     </>
+  );
+}
+
+/** What a row does. Rows read it when it is done, so that they are not drawn anew when it changes. */
+interface RowActs<T> {
+  open: (row: T, event: MouseEvent) => void;
+  follow: (row: T, event: MouseEvent) => void;
+  focus: (row: T) => void;
+  toggle: (row: T) => void;
+}
+
+interface RowProps<T> {
+  row: Row<T>;
+  columns: Column<T>[];
+  index: number;
+  height: number;
+  href: string | undefined;
+  /** Undefined if rows cannot be selected. */
+  isSelected: boolean | undefined;
+  flash: number | undefined;
+  acts: RefObject<RowActs<T>>;
+}
+
+/** Row of the table. Scrolling draws only the rows that come into view. */
+const TableRow = memo(RowView, (one, other) =>
+  (["columns", "index", "height", "href", "isSelected", "flash"] as const).every(
+    (name) => one[name] === other[name] && one.row.original === other.row.original,
+  ),
+) as typeof RowView;
+
+function RowView<T>({ row, index, height, href, isSelected, flash, acts }: RowProps<T>) {
+  return (
+    <tr
+      data-index={index}
+      aria-rowindex={index + 1}
+      style={{ height }}
+      data-link={href !== undefined || undefined}
+      data-selected={isSelected || undefined}
+      data-flash={flash}
+      onClick={(event) => acts.current.open(row.original, event)}
+    >
+      {isSelected !== undefined && (
+        <td className={classes.check}>
+          <input
+            type="checkbox"
+            aria-label={`Select row ${index + 1}`}
+            checked={isSelected}
+            onChange={() => acts.current.toggle(row.original)}
+          />
+        </td>
+      )}
+      {row.getVisibleCells().map((cell, place) => {
+        const content = contentOf(cell.column.columnDef.cell, cell.getContext());
+        return (
+          <td key={cell.id} data-number={cell.column.columnDef.meta?.isNumber || undefined}>
+            {place === 0 ? (
+              <RowLink row={row.original} href={href} acts={acts}>
+                {content}
+              </RowLink>
+            ) : (
+              content
+            )}
+          </td>
+        );
+      })}
+    </tr>
+  );
+}
+
+function RowLink<T>(props: {
+  row: T;
+  href: string | undefined;
+  acts: RefObject<RowActs<T>>;
+  children: ReactNode;
+}) {
+  const { row, href, acts, children } = props;
+  if (href === undefined) return children;
+  return (
+    <a
+      className={classes.link}
+      data-row
+      href={href}
+      onFocus={() => acts.current.focus(row)}
+      onClick={(event) => acts.current.follow(row, event)}
+    >
+      {children}
+    </a>
   );
 }
 

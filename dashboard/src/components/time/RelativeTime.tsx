@@ -34,7 +34,7 @@ export function ExactOnHover({ value, children }: { value: string; children: Rea
   return (
     <CopyButton value={value} timeout={1500}>
       {({ copied, copy }) => (
-        <Tooltip label={<span className={classes.exact}>{copied ? "Copied" : exact(new Date(value))}</span>}>
+        <Tooltip label={<Exact value={value} isCopied={copied} />}>
           <span className={classes.hover} onDoubleClick={copy}>
             {children}
           </span>
@@ -42,4 +42,9 @@ export function ExactOnHover({ value, children }: { value: string; children: Rea
       )}
     </CopyButton>
   );
+}
+
+/** Content of the tooltip, which is drawn only while it is shown. */
+function Exact({ value, isCopied }: { value: string; isCopied: boolean }) {
+  return <span className={classes.exact}>{isCopied ? "Copied" : exact(new Date(value))}</span>;
 }

@@ -1,6 +1,7 @@
 /** Cells of a message whose content is read when the row comes into view: the list itself has no deliveries. */
-import { useDebouncedValue } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useState } from "react";
+import { queryClient } from "@/api/client";
 import { type Message, messageQuery } from "@/api/messages";
 import { Countdown } from "@/components/time/Countdown";
 import { count } from "@/lib/words/numbers";
@@ -13,19 +14,40 @@ const SHOWN_PIPS = 6;
 /** Time after which an attempt that is due counts as queued. */
 const QUEUED_AFTER_MS = 5_000;
 
+/**
+ * Shows its children once the row has been in view for a moment, or at once if its message was read before. Rows that are
+ * scrolled past thus cost little.
+ */
+function WhenResting({ message, children }: { message: Message; children: ReactNode }) {
+  const [isResting, setResting] = useState(
+    () => queryClient.getQueryData(messageQuery(message.id).queryKey) !== undefined,
+  );
+  useEffect(() => {
+    if (isResting) return;
+    const timer = setTimeout(() => setResting(true), RESTS_MS);
+    return () => clearTimeout(timer);
+  }, [isResting]);
+  return isResting ? children : <span className={classes.bone} />;
+}
+
 /** Returns what happened to a message, once it is read. A message that is final is read once. */
 function useWhatHappened(message: Message): WhatHappened | null {
-  const [id] = useDebouncedValue(message.id, RESTS_MS);
-  const [isResting] = useDebouncedValue(true, RESTS_MS);
   const { data } = useQuery({
     ...messageQuery(message.id),
-    enabled: isResting && id === message.id,
     staleTime: message.status === "pending" ? 10_000 : Infinity,
   });
   return data ? whatHappened(data) : null;
 }
 
 export function Arrived({ message }: { message: Message }) {
+  return (
+    <WhenResting message={message}>
+      <ArrivedFacts message={message} />
+    </WhenResting>
+  );
+}
+
+function ArrivedFacts({ message }: { message: Message }) {
   const facts = useWhatHappened(message);
   if (facts === null) return <span className={classes.bone} />;
   if (facts.total === 0) return <span className="ink-2">none</span>;
@@ -44,6 +66,14 @@ export function Arrived({ message }: { message: Message }) {
 }
 
 export function Happened({ message }: { message: Message }) {
+  return (
+    <WhenResting message={message}>
+      <HappenedFacts message={message} />
+    </WhenResting>
+  );
+}
+
+function HappenedFacts({ message }: { message: Message }) {
   const facts = useWhatHappened(message);
   if (facts === null) return <span className={classes.bone} />;
   return (
@@ -65,6 +95,14 @@ export function Happened({ message }: { message: Message }) {
 }
 
 export function AttemptCount({ message }: { message: Message }) {
+  return (
+    <WhenResting message={message}>
+      <AttemptCountFacts message={message} />
+    </WhenResting>
+  );
+}
+
+function AttemptCountFacts({ message }: { message: Message }) {
   const facts = useWhatHappened(message);
-  return facts === null ? null : <>{count(facts.attempts)}</>;
+  return facts === null ? <span className={classes.bone} /> : <>{count(facts.attempts)}</>;
 }
