@@ -16,7 +16,7 @@ use utoipa::{
 
 use crate::state::Api;
 
-/// What operations are added to.
+/// Collection of operations: routes, or the document.
 pub(crate) trait Operations: Sized {
     /// Adds an operation, which `P` describes.
     fn add<P, H, T>(self, handler: H) -> Self
@@ -25,7 +25,7 @@ pub(crate) trait Operations: Sized {
         H: Handler<T, Api>,
         T: 'static,
     {
-        self.add_changed::<P, H, T>(handler, Change { path: |path| path, operation: |_| () })
+        self.add_changed::<P, H, T>(handler, Change { path: str::to_owned, operation: |_| () })
     }
 
     /// Adds an operation under another path and with another description.
@@ -39,7 +39,7 @@ pub(crate) trait Operations: Sized {
 /// Differences of an operation from its own description.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
-    pub(crate) path: fn(String) -> String,
+    pub(crate) path: fn(&str) -> String,
     pub(crate) operation: fn(&mut Operation),
 }
 
@@ -51,7 +51,7 @@ impl Operations for Router<Api> {
         T: 'static,
     {
         let on_methods = P::methods().iter().fold(routing::MethodRouter::new(), |all, method| all.on(filter(method), handler.clone()));
-        self.route(&(change.path)(P::path()), on_methods)
+        self.route(&(change.path)(&P::path()), on_methods)
     }
 }
 
@@ -68,7 +68,7 @@ impl Operations for OpenApi {
             operation.tags.get_or_insert_default().extend(tags.iter().map(ToString::to_string));
         }
         (change.operation)(&mut operation);
-        self.paths.add_path_operation((change.path)(P::path()), P::methods(), operation);
+        self.paths.add_path_operation((change.path)(&P::path()), P::methods(), operation);
         let mut schemas = Vec::new();
         P::schemas(&mut schemas);
         self.components.get_or_insert_with(Components::new).schemas.extend(schemas);

@@ -102,7 +102,7 @@ impl<A: Operations> Operations for OfPortal<A> {
     }
 }
 
-fn path_in_portal(path: String) -> String {
+fn path_in_portal(path: &str) -> String {
     let path = path.strip_prefix(OF_APPLICATION).expect("shared operations are on an application");
     format!("/portal{path}")
 }

@@ -96,9 +96,9 @@ impl MessageFilter {
 /// Messages to examine, within a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Candidates {
-    /// All of them.
+    /// All messages.
     All,
-    /// Those with a delivery that ended without success.
+    /// Messages with a delivery that ended without success.
     Undelivered,
 }
 
