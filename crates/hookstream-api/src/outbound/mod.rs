@@ -20,6 +20,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
     let all = endpoints::operations(all);
     operations!(
         all,
+        test_receivers::{create},
         messages::list::{list},
         messages::send::{send},
         messages::read::{get},
@@ -32,24 +33,4 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
         explain::{explain, explain_by_id},
         event_types::{list, create, get, update, delete},
     )
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(applications::list, applications::create))
-        .routes(routes!(applications::get, applications::update, applications::delete))
-        .merge(endpoints::routes())
-        .routes(routes!(test_receivers::create))
-        .routes(routes!(messages::list::list, messages::send::send))
-        .routes(routes!(messages::read::get))
-        .routes(routes!(messages::list::list_all))
-        .routes(routes!(messages::counts::count_all))
-        .routes(routes!(messages::read::get_by_id))
-        .routes(routes!(exchange::get))
-        .routes(routes!(exchange::get_by_message))
-        .routes(routes!(attempts::list))
-        .routes(routes!(attempts::list_all))
-        .routes(routes!(messages::retry::retry))
-        .routes(routes!(explain::explain))
-        .routes(routes!(explain::explain_by_id))
-        .routes(routes!(event_types::list, event_types::create))
-        .routes(routes!(event_types::get, event_types::update, event_types::delete))
 }
