@@ -317,37 +317,37 @@ impl Paths {
     }
 
     fn reset_circuit(&self) -> Value {
-        request("resetCircuit", format!("POST {}/reset-circuit", self.endpoint), None)
+        request("resetCircuit", &format!("POST {}/reset-circuit", self.endpoint), None)
     }
 
     fn retry(&self) -> Value {
-        request("retryMessage", format!("POST {}/retry?endpoint_id={}", self.message, self.endpoint_id), None)
+        request("retryMessage", &format!("POST {}/retry?endpoint_id={}", self.message, self.endpoint_id), None)
     }
 
     fn recover(&self, since: Timestamp) -> Value {
-        request("recoverEndpoint", format!("POST {}/recover", self.endpoint), Some(json!({ "since": since.to_string() })))
+        request("recoverEndpoint", &format!("POST {}/recover", self.endpoint), Some(json!({ "since": since.to_string() })))
     }
 
     /// Change of the endpoint. The body of a change that depends on the present value is left to the caller.
     fn update(&self, body: Option<Value>) -> Value {
-        request("updateEndpoint", format!("PATCH {}", self.endpoint), body)
+        request("updateEndpoint", &format!("PATCH {}", self.endpoint), body)
     }
 
     fn create_endpoint(&self) -> Value {
-        request("createEndpoint", format!("POST {}/endpoints", self.application), None)
+        request("createEndpoint", &format!("POST {}/endpoints", self.application), None)
     }
 
     fn retry_to_another(&self) -> Value {
-        request("retryMessage", format!("POST {}/retry", self.message), None)
+        request("retryMessage", &format!("POST {}/retry", self.message), None)
     }
 
     fn send(&self) -> Value {
-        request("sendMessage", format!("POST {}/messages", self.application), None)
+        request("sendMessage", &format!("POST {}/messages", self.application), None)
     }
 }
 
 /// Returns a request as programs read it: `operationId`, method and path, and the body where it is fixed.
-fn request(operation: &str, request: String, body: Option<Value>) -> Value {
+fn request(operation: &str, request: &str, body: Option<Value>) -> Value {
     let mut value = json!({ "operation": operation, "request": request });
     if let Some(body) = body {
         value["body"] = body;
@@ -395,7 +395,7 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy, hold: Option<WaitRea
         }
         RemedyAction::Wait { until } if until <= now && changes.is_empty() => {
             let sentence = "The attempt starts as soon as a node has capacity. If it is late, check that a node delivers, and its lag.";
-            ("wait_for_turn", sentence.to_owned(), vec![request("listNodes", "GET /v1/nodes".to_owned(), None)])
+            ("wait_for_turn", sentence.to_owned(), vec![request("listNodes", "GET /v1/nodes", None)])
         }
         RemedyAction::Wait { until } if changes.is_empty() => {
             let sentence = format!("The next attempt is automatic, at {until}. To send sooner, retry the message to this endpoint.");
