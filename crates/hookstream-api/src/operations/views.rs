@@ -106,7 +106,7 @@ pub(crate) struct CreateView<'a> {
     filters: &'a RawValue,
     /// Whether everybody in the environment sees the view, or you only: 1 or 0 (the default), `true` or `false`. An API key creates shared
     /// views only.
-    #[schema(value_type = Option<u8>, example = 0)]
+    #[schema(value_type = Option<u8>, example = 1)]
     shared: Option<Flag>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
@@ -120,7 +120,7 @@ pub(crate) struct CreateView<'a> {
 pub(crate) struct UpdateView<'a> {
     /// Name: 1 to 100 characters, unique among the shared views of the page, and among your own.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Failed invoices")]
+    #[schema(value_type = Option<String>, example = "Lost invoices")]
     name: Field<String>,
     /// Filters of the list, in place of all current ones: an object of at most 20 names and text values, together at most 4096 bytes, or
     /// its JSON text.
