@@ -141,6 +141,32 @@ describe("dashboard", { timeout: 300_000 }, () => {
         );
       }
     }
+    // The owner shares a view. The viewer sees it and cannot remove it, but keeps one of their own.
+    await owner.goto(`${server.url}/dashboard/messages?event_type=order.created`);
+    await owner.getByRole("button", { name: "Save…" }).click();
+    await owner.getByLabel("Name of the view").fill("Orders");
+    await owner.getByLabel("Shared in this environment").check();
+    await owner.getByRole("button", { name: "Save view" }).click();
+    await owner.getByRole("button", { name: "Remove the view" }).waitFor();
+    await viewer.goto(`${server.url}/dashboard/messages`);
+    await viewer
+      .getByRole("navigation", { name: "Views" })
+      .getByRole("button", { name: /Orders/ })
+      .click();
+    await viewer.getByText("Shared in this environment").waitFor();
+    assert.equal(await viewer.getByRole("button", { name: "Remove the view" }).count(), 0);
+    await viewer.goto(`${server.url}/dashboard/messages?event_type=order.created&status=failed`);
+    await viewer.getByRole("button", { name: "Save…" }).click();
+    assert.equal(await viewer.getByLabel("Shared in this environment").count(), 0);
+    await viewer.getByLabel("Name of the view").fill("Lost orders");
+    await viewer.getByRole("button", { name: "Save view" }).click();
+    await viewer.getByText("Only you see this view").waitFor();
+    await owner.goto(`${server.url}/dashboard/messages`);
+    await owner
+      .getByRole("navigation", { name: "Views" })
+      .getByRole("button", { name: /Orders/ })
+      .waitFor();
+    assert.equal(await owner.getByText("Lost orders").count(), 0);
     assert.deepEqual(refused, []);
     await viewer.context().close();
   });

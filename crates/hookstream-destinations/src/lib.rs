@@ -1,4 +1,4 @@
-//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`], `test_receiver`), and connections to
+//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`], [`test_receiver`]), and connections to
 //! servers of the operator: a mail server ([`mail`](services::mail)) and OpenID Connect providers
 //! ([`oidc`](services::oidc)).
 //!
@@ -12,7 +12,7 @@ pub mod http;
 pub mod net;
 pub mod rabbitmq;
 pub mod services;
-mod test_receiver;
+pub mod test_receiver;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 

@@ -10,6 +10,7 @@ export type Permission =
   | "messages:write"
   | "jobs:write"
   | "portal:write"
+  | "views:write"
   | "api_keys:write"
   | "api_keys:organization"
   | "environments:write"
@@ -27,6 +28,7 @@ const DEVELOPER: Permission[] = [
   "messages:write",
   "jobs:write",
   "portal:write",
+  "views:write",
   "api_keys:write",
 ];
 const ADMIN: Permission[] = [

@@ -3,6 +3,7 @@
  * darkened or lightened until it can be read, and state colors never change.
  */
 import { clampChroma, converter, formatHex, parse, wcagContrast } from "culori";
+import type { Schemas } from "@/api/client";
 
 export interface PortalTheme {
   primaryColor?: string | undefined;
@@ -14,14 +15,7 @@ export interface PortalTheme {
 }
 
 /** Theme as the API has it. */
-interface StoredTheme {
-  primary_color?: string;
-  primary_color_light?: string;
-  primary_color_dark?: string;
-  color_scheme?: "light" | "dark" | "auto";
-  font_family?: string;
-  icon?: string;
-}
+type StoredTheme = Schemas["PortalTheme"];
 
 const COLOR = /^#?[0-9a-f]{6}$/i;
 const FONT = /^[\p{L}\p{N} -]{1,64}$/u;

@@ -3,6 +3,7 @@
 use hookstream_model::identity::scopes::{
     Resource::{
         ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage,
+        Views,
     },
     Scope,
 };
@@ -41,7 +42,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/applications") | ("PATCH" | "DELETE", "/applications/{appId}") => write(Applications),
         ("GET", "/applications/{appId}/endpoints" | "/applications/{appId}/endpoints/{id}") => read(Endpoints),
         ("GET", "/endpoints" | "/applications/{appId}/endpoints/{id}/health" | "/problems") => read(Endpoints),
-        ("POST", "/applications/{appId}/endpoints") | ("PATCH" | "DELETE", "/applications/{appId}/endpoints/{id}") => write(Endpoints),
+        ("POST", "/applications/{appId}/endpoints" | "/test-receivers") | ("PATCH" | "DELETE", "/applications/{appId}/endpoints/{id}") => {
+            write(Endpoints)
+        }
         ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
         ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
         ("GET", "/applications/{appId}/endpoints/{id}/attempts" | "/attempts") => read(Messages),
@@ -102,6 +105,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/auth/api-keys" | "/auth/api-keys/{id}/rotate") | ("DELETE", "/auth/api-keys/{id}") => write(ApiKeys),
         ("GET", "/jobs" | "/jobs/{id}") => read(Jobs),
         ("POST", "/jobs/{id}/cancel" | "/messages/retry") => write(Jobs),
+        // A viewer keeps own views; the handler asks for `views:write` where a view is shared.
+        ("GET" | "POST", "/views") | ("GET" | "PATCH" | "DELETE", "/views/{id}") => read(Views),
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
         ("GET", "/usage" | "/billing/usage") => read(Usage),
@@ -145,7 +150,8 @@ mod tests {
                 };
                 let is_named = needed == Scope::OPERATOR_NODES || needed == Scope::ENDPOINT_SECRETS;
                 let is_read = needed == Scope::read(needed.resource) || is_named;
-                assert_eq!(is_read, method == Method::GET || id == "removeMember", "{id}");
+                let is_decided_by_handler = ["removeMember", "createView", "updateView", "deleteView"].contains(&id);
+                assert_eq!(is_read, method == Method::GET || is_decided_by_handler, "{id}");
             }
             assert!(item.put.is_none() && item.head.is_none() && item.options.is_none(), "{path} has a method that is not checked");
         }

@@ -51,6 +51,7 @@ fn limit_of(pattern: &str, api: &Api) -> usize {
         "/event-types"
         | "/event-types/{id}"
         | "/applications/{appId}/endpoints"
+        | "/test-receivers"
         | "/applications/{appId}/endpoints/{id}"
         | "/portal/endpoints"
         | "/portal/endpoints/{id}" => CONFIGURED_MAX,

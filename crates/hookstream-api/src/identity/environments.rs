@@ -29,7 +29,7 @@ use crate::{
         error::{ApiError, ErrorCode},
         idempotency,
         params::{PathParams, id},
-        portal_settings::{PortalSettings, json_of},
+        portal_settings::{PortalSettings, PortalThemeFields, json_of},
         shapes::Success,
     },
     state::Api,
@@ -169,11 +169,9 @@ pub(crate) struct UpdateEnvironment<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     portal_frame_origins: Field<&'a RawValue>,
-    /// Appearance of the portal, where an application has none of its own: an object with `primary_color`, `primary_color_light`,
-    /// `primary_color_dark` (six hexadecimal digits), `color_scheme` (`auto`, `light`, `dark`), `font_family` and `icon` (an `https` URL), or
-    /// its JSON text; `null` removes it.
+    /// Appearance of the portal, where an application has none of its own: an object or its JSON text; `null` removes it.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<PortalThemeFields>)]
     portal_theme: Field<&'a RawValue>,
 }
 

@@ -50,6 +50,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         (name = "Portal", description = "Portal: operations for your customers, with a portal token."),
         (name = "Metrics", description = "Metrics: numbers of messages, deliveries and attempts over time."),
         (name = "Usage", description = "Usage: counts of messages and deliveries, storage and quotas."),
+        (name = "Views", description = "Views: saved filters of lists, of one user or shared in the environment."),
         (name = "Audit log", description = "Audit log: changes with their actor, address, and state before and after."),
         (name = "Nodes", description = "Nodes: processes of this installation, and their delivery queues."),
         (name = "Health", description = "Health: checks for load balancers and probes.")

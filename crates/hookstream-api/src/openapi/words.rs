@@ -70,10 +70,11 @@ const REMEDY: Set = Set::open(&[
     "restart_node",
 ]);
 const GRANULARITY: Set = Set::closed(&["minute", "half_hour", "hour", "day"]);
+const VIEW_PAGE: Set = Set::open(&["messages", "attempts", "endpoints", "applications", "event_types", "jobs", "audit_log"]);
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` matches all.
-const FIELDS: [(&str, &str, Set); 49] = [
+const FIELDS: [(&str, &str, Set); 52] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
@@ -123,6 +124,9 @@ const FIELDS: [(&str, &str, Set); 49] = [
     ("Organization", "role", ROLES),
     ("Invitation", "role", ROLES),
     ("CreateInvitation", "role", ROLES),
+    ("PortalTheme", "color_scheme", Set::closed(&["auto", "light", "dark"])),
+    ("View", "page", VIEW_PAGE),
+    ("CreateView", "page", VIEW_PAGE),
 ];
 
 /// Returns the words of a field.
@@ -138,6 +142,7 @@ pub(super) fn of_parameter(path: &str, name: &str) -> Option<Set> {
         "only" => Some(Set::closed(&["failed"])),
         "granularity" => Some(GRANULARITY),
         "status" if path == "/v1/endpoints" => Some(Set::closed(&["active", "paused", "disabled", "expired"])),
+        "page" if path == "/v1/views" => Some(VIEW_PAGE),
         "failing" => Some(Set::closed(&["0", "1"])),
         "status" if path.ends_with("/attempts") => Some(ATTEMPT),
         "status" if path.ends_with("/messages") => Some(MESSAGE),
@@ -154,7 +159,8 @@ pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
         | ("Message", "channels")
         | ("Job", "statuses" | "event_types")
         | ("ApiKey" | "NewApiKey", "networks") => texts(),
-        ("Endpoint", "headers") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        ("Application" | "Environment", "portal_theme") => json!({ "$ref": "#/components/schemas/PortalTheme" }),
+        ("View", "filters") | ("Endpoint", "headers") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         ("Endpoint", "retry_schedule") => json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }),
         ("EventType", "json_schema") => json!({ "type": ["object", "boolean"], "description": "A JSON Schema." }),
         _ => return None,
@@ -170,6 +176,10 @@ pub(super) fn example(schema: &str, field: &str) -> Option<Value> {
         ("CreateEndpoint", "headers") => json!({ "x-tenant": "acme" }),
         ("CreateEndpoint", "retry_schedule") => json!([5, 300, 1800, 7200]),
         ("CreateEventType" | "UpdateEventType", "json_schema") => json!({ "type": "object", "required": ["invoice_id"] }),
+        ("CreateApplication" | "UpdateApplication" | "UpdateEnvironment", "portal_theme") => {
+            json!({ "primary_color": "2f55e0", "color_scheme": "auto" })
+        }
+        ("CreateView" | "UpdateView", "filters") => json!({ "status": "failed", "event_type": "invoice.paid" }),
         ("SendMessage" | "TestEndpoint", "payload") => json!({ "invoice_id": 42 }),
         ("SendMessage", "channels") => json!(["project_42"]),
         ("CreateApiKey", "scopes") => json!("messages:write"),

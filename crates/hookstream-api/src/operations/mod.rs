@@ -1,4 +1,4 @@
-//! Operations for operators of the server; each resource has a file.
+//! Operations for operators of the server, and saved views of the dashboard; each resource has a file.
 
 pub(crate) mod audit_log;
 pub(crate) mod billing;
@@ -10,10 +10,11 @@ pub(crate) mod nodes;
 pub(crate) mod problems;
 pub(crate) mod retry_messages;
 pub(crate) mod usage;
+pub(crate) mod views;
 
 use crate::operation::{Operations, operations};
 
-/// Operations on jobs, the audit log, metrics, usage, nodes and health.
+/// Operations on jobs, the audit log, metrics, usage, views, nodes and health.
 pub(crate) fn operations<A: Operations>(all: A) -> A {
     operations!(
         all,
@@ -28,6 +29,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
         metrics::errors::{errors},
         usage::{get},
         problems::{list},
+        views::{list, create, get, update, delete},
         billing::{usage},
         health::{live, ready},
     )

@@ -256,7 +256,9 @@ async fn create(api: &Api, audited: &AuditedCaller, job: Model) -> Result<Model,
         match jobs::create(&*api.store, &audited.act(api), &job, None).await? {
             Created::Stored => return Ok(job),
             Created::NameTaken => {}
-            Created::KeyTaken => return Err(ApiError::panicked("a job without a key met a key".to_owned())),
+            Created::KeyTaken | Created::TooManyViews(_) => {
+                return Err(ApiError::panicked("a job without a key met a key or a limit of views".to_owned()));
+            }
             Created::QuotaReached(reached) => return Err(reached.into()),
         }
     }

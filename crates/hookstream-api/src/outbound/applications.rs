@@ -19,7 +19,7 @@ use crate::{
         error::{ApiError, ErrorCode},
         idempotency, page,
         params::{PathParams, QueryParams},
-        portal_settings::{json_of, portal_theme},
+        portal_settings::{PortalThemeFields, json_of, portal_theme},
         shapes::{ListQuery, Success},
     },
     state::Api,
@@ -117,10 +117,9 @@ pub(crate) struct CreateApplication<'a> {
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
     #[schema(value_type = Option<u32>, example = 0)]
     rate_limit: Option<Whole<u32>>,
-    /// Appearance of the portal: an object as in an environment's `portal_theme`, or its JSON text. Fields without a value are the
-    /// environment's.
+    /// Appearance of the portal: an object or its JSON text. Fields without a value are the environment's.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<PortalThemeFields>)]
     portal_theme: Option<&'a RawValue>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
@@ -156,10 +155,9 @@ pub(crate) struct UpdateApplication<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u32>, example = 0)]
     rate_limit: Field<Whole<u32>>,
-    /// Appearance of the portal: an object as in an environment's `portal_theme`, or its JSON text. Fields without a value are the
-    /// environment's; `null` removes it.
+    /// Appearance of the portal: an object or its JSON text. Fields without a value are the environment's; `null` removes it.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<PortalThemeFields>)]
     portal_theme: Field<&'a RawValue>,
 }
 

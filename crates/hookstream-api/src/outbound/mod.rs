@@ -7,6 +7,7 @@ pub(crate) mod event_types;
 pub(crate) mod exchange;
 pub(crate) mod explain;
 pub(crate) mod messages;
+pub(crate) mod test_receivers;
 
 use crate::operation::{Operations, operations};
 
@@ -19,6 +20,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
     let all = endpoints::operations(all);
     operations!(
         all,
+        test_receivers::{create},
         messages::list::{list},
         messages::send::{send},
         messages::read::{get},

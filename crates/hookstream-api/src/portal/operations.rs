@@ -14,6 +14,7 @@ use crate::{
     http::{
         error::ApiError,
         params::{OfId, PathParams, QueryParams},
+        portal_settings::PortalThemeFields,
         shapes::ListQuery,
     },
     operations::jobs::{self, JobAnswer},
@@ -39,7 +40,7 @@ impl PortalApplication {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PortalView {
     /// Appearance: the application's `portal_theme`, and the environment's where it has no value.
-    #[schema(value_type = Object, example = json!({ "primary_color": "2f55e0", "color_scheme": "auto" }))]
+    #[schema(value_type = PortalThemeFields, example = json!({ "primary_color": "2f55e0", "color_scheme": "auto" }))]
     theme: PortalTheme,
     /// Whether the customer may see signing secrets again.
     reveals_secrets: bool,

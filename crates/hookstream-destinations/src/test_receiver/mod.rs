@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hookstream_model::{InvalidField, delivery::outcome::Outcome};
 
 use self::settings::Behaviour;
+pub use self::settings::{DELAYS_MS, STATUSES};
 use crate::{
     AddressRefused, Destination, Envelope, RenderedRequest, Sent, Settings, Target,
     http::{classify::HttpResponse, settings::HttpTarget},

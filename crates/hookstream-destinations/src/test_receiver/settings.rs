@@ -7,9 +7,9 @@ use hookstream_model::InvalidField;
 use crate::Settings;
 
 /// Statuses that a receiver can respond with: final ones (RFC 9110 section 15).
-const STATUSES: RangeInclusive<u16> = 200..=599;
+pub const STATUSES: RangeInclusive<u16> = 200..=599;
 /// Delays of a response, in milliseconds.
-const DELAYS: RangeInclusive<u64> = 0..=60_000;
+pub const DELAYS_MS: RangeInclusive<u32> = 0..=60_000;
 /// Names of the settings.
 const FIELDS: [&str; 2] = ["status", "delay_ms"];
 
@@ -35,9 +35,9 @@ impl Behaviour {
         }
         let status = number(config.get("status"), 200, &STATUSES)
             .ok_or_else(|| InvalidField::new("config.status", "must be a status code from 200 to 599, as text"))?;
-        let delay = number(config.get("delay_ms"), 0, &DELAYS)
+        let delay = number(config.get("delay_ms"), 0, &DELAYS_MS)
             .ok_or_else(|| InvalidField::new("config.delay_ms", "must be from 0 to 60000 milliseconds, as text"))?;
-        Ok(Self { status, delay: Duration::from_millis(delay) })
+        Ok(Self { status, delay: Duration::from_millis(delay.into()) })
     }
 
     /// Returns the delay for a message: the mean, and up to half of it more or less, by the message's id.

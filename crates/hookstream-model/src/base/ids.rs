@@ -112,6 +112,8 @@ id_types! {
     JobId
     /// Id of a user.
     UserId
+    /// Id of a saved view.
+    ViewId
     /// Id of a user's session.
     SessionId
     /// Id of an invitation into an organization.

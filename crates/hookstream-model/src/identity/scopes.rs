@@ -36,13 +36,15 @@ pub enum Resource {
     Engine,
     /// Audit log; read only.
     Audit,
+    /// Saved views; writing concerns the shared ones.
+    Views,
     /// Whole installation. All its scopes must be named: [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
     Operator,
 }
 
 impl Resource {
     /// All resources with a read or write scope.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Applications,
         Self::Endpoints,
         Self::EventTypes,
@@ -56,6 +58,7 @@ impl Resource {
         Self::Usage,
         Self::Engine,
         Self::Audit,
+        Self::Views,
     ];
 
     /// Word in scopes.
@@ -74,6 +77,7 @@ impl Resource {
             Self::Usage => "usage",
             Self::Engine => "engine",
             Self::Audit => "audit",
+            Self::Views => "views",
             Self::Operator => "operator",
         }
     }

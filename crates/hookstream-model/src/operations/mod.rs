@@ -1,4 +1,4 @@
-//! Background work, quotas, metrics, problems, the live stream and the audit log.
+//! Background work, quotas, metrics, problems, saved views, the live stream and the audit log.
 
 pub mod audit_log;
 pub mod job;
@@ -6,3 +6,4 @@ pub mod metrics;
 pub mod problems;
 pub mod quota;
 pub mod stream;
+pub mod view;

@@ -45,6 +45,9 @@ const CHANGE: &str = "update members set role = $4 where organization_id = $1 an
 const REMOVE: &str = "delete from members where organization_id = $1 and user_id = $2 and role = $3
     and ($3 <> 'owner' or (select count(*) from members where organization_id = $1 and role = 'owner') > 1)";
 
+/// Deletes the views that only a member saw; those that the member shared stay.
+const DELETE_OWN_VIEWS: &str = "delete from views where organization_id = $1 and owner_id = $2 and shared = 0";
+
 const INVITE: &str = "insert into invitations (id, organization_id, email, role, hash, invited_by, created_at, expires_at, sent_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const DELETE_INVITATION_OF_ADDRESS: &str = "delete from invitations where organization_id = $1 and email = $2";
@@ -225,7 +228,8 @@ pub async fn remove(
     let values = vec![organization.as_bytes().into(), user.id.as_bytes().into(), from.as_str().into()];
     let change = Change { before: Some(fields_of(user, from).shown()), after: None };
     let entry = audit_log::entry_of_organization(organization, context, Action::MemberRemove, user.id.as_bytes(), &change);
-    write(db, "remove a member", vec![queue(organization), Statement::new(REMOVE, values).required(), entry], from).await
+    let own_views = Statement::new(DELETE_OWN_VIEWS, vec![organization.as_bytes().into(), user.id.as_bytes().into()]);
+    write(db, "remove a member", vec![queue(organization), Statement::new(REMOVE, values).required(), own_views, entry], from).await
 }
 
 fn queue(organization: OrganizationId) -> Statement {

@@ -1,6 +1,7 @@
-//! Background work, quotas, metrics and the audit log, in portable SQL.
+//! Background work, quotas, metrics, saved views and the audit log, in portable SQL.
 
 pub mod audit_log;
 pub mod jobs;
 pub mod metrics;
 pub mod quotas;
+pub mod views;

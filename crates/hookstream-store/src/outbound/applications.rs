@@ -11,6 +11,7 @@ use hookstream_model::{
     operations::{
         audit_log::{Action, AuditContext, Change},
         quota::Quota,
+        view::TooManyViews,
     },
     outbound::application::{Application, ApplicationStatus},
 };
@@ -88,6 +89,8 @@ pub enum Created {
     KeyTaken,
     /// The organization's quota is used up.
     QuotaReached(Reached),
+    /// There is no room for one more view.
+    TooManyViews(TooManyViews),
 }
 
 /// Runs the statements that create a resource, together with its response, if the quota allows one more.

@@ -16,7 +16,7 @@ mod text_index;
 mod transfer;
 mod vault;
 
-use operations::{audit_log, jobs, metrics, quotas};
+use operations::{audit_log, jobs, metrics, quotas, views};
 
 /// Generates one test per database and behaviour. After each test the counts must equal the rows.
 macro_rules! suite {
@@ -169,6 +169,13 @@ suite! {
     portal_keys:
         newest_key_signs_and_replaced_key_is_valid_for_an_hour
         manual_rotation_can_end_former_keys_at_once;
+    views:
+        view_is_stored_changed_and_deleted
+        views_are_listed_for_their_user
+        name_is_unique_among_own_and_among_shared_views
+        limit_is_exact_under_concurrent_creation
+        changes_of_shared_views_are_audited
+        own_views_end_with_the_membership_and_all_with_the_environment;
     quotas:
         quota_is_exact_under_concurrent_creation
         organization_quotas_are_stored_and_audited

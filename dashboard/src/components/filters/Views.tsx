@@ -1,5 +1,6 @@
 /** Views of a list as tabs with their counts. What stands at the right belongs to the selected one. */
 import { UnstyledButton } from "@mantine/core";
+import { IconUsers } from "@tabler/icons-react";
 import type { ReactNode } from "react";
 import { count } from "@/lib/words/numbers";
 import classes from "./Views.module.css";
@@ -9,6 +10,8 @@ export interface ViewTab {
   label: string;
   /** A text where counting may have stopped early. */
   count?: number | string | undefined;
+  /** Whether others see the view too. */
+  isShared?: boolean;
 }
 
 interface Props {
@@ -31,6 +34,7 @@ export function Views({ label, views, selected, onSelect, aside }: Props) {
             aria-current={view.name === selected || undefined}
             onClick={() => onSelect(view.name)}
           >
+            {view.isShared && <IconUsers size={14} stroke={1.7} role="img" aria-label="Shared" />}
             {view.label}
             {view.count !== undefined && (
               <span className={classes.count}>

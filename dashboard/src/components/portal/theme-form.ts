@@ -1,4 +1,5 @@
 /** Appearance of the portal as a form has it: texts by field. */
+import type { Schemas } from "@/api/client";
 
 export const THEME_FIELDS = [
   "primary_color",
@@ -23,13 +24,12 @@ export function themeForm(stored: string | null | undefined): ThemeForm {
 }
 
 /** Returns the theme as the API takes it: fields with a value, or null without one. */
-export function themeBody(form: ThemeForm): Record<string, never> | null {
+export function themeBody(form: ThemeForm): Schemas["PortalTheme"] | null {
   const entries = THEME_FIELDS.flatMap((field) => {
     const text = form[field].trim();
     return text === "" ? [] : [[field, field.startsWith("primary") ? text.replace(/^#/, "") : text]];
   });
-  // The generated type is that of an object without known fields.
-  return entries.length === 0 ? null : (Object.fromEntries(entries) as Record<string, never>);
+  return entries.length === 0 ? null : (Object.fromEntries(entries) as Schemas["PortalTheme"]);
 }
 
 /** Returns a color that a swatch can show, or null. */

@@ -26,6 +26,7 @@ const RESOURCES = [
   "organization",
   "members",
   "api_keys",
+  "views",
 ];
 const SCOPES = [
   ...RESOURCES.flatMap((resource) => [`${resource}:read`, `${resource}:write`]),

@@ -60,6 +60,7 @@ codes! {
         Forbidden => "forbidden",
         NoOrganization => "no_organization",
         NotInvited => "not_invited",
+        NotViewOwner => "not_view_owner",
         OrganizationKeyNeeded => "organization_key_needed",
         OrganizationsNotAllowed => "organizations_not_allowed",
         OtherDomain => "other_domain",
@@ -106,6 +107,7 @@ codes! {
         TooManyJobs => "too_many_jobs",
         TooManySecrets => "too_many_secrets",
         TooManySubscriptions => "too_many_subscriptions",
+        TooManyViews => "too_many_views",
         UidTaken => "uid_taken",
     }
     GONE: {

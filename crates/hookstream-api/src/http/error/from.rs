@@ -1,7 +1,13 @@
 //! Errors of the model, the store and the engine, as errors for the client.
 
 use hookstream_engine::{JobError, RetryError, SendError};
-use hookstream_model::{InvalidField, operations::quota::Quota};
+use hookstream_model::{
+    InvalidField,
+    operations::{
+        quota::Quota,
+        view::{TooManyViews, VIEWS_MAX},
+    },
+};
 use hookstream_store::operations::quotas::Reached;
 use serde_json::json;
 
@@ -131,6 +137,17 @@ impl From<Reached> for ApiError {
         };
         let message = format!("{what}, or ask the operator of this installation to raise the quota {}.", quota.as_str());
         Self::new(ErrorCode::QuotaReached, message).with_details(json!({ "quota": quota.as_str(), "limit": most }))
+    }
+}
+
+impl From<TooManyViews> for ApiError {
+    fn from(TooManyViews { shared }: TooManyViews) -> Self {
+        let message = if shared {
+            format!("The environment has {VIEWS_MAX} shared views, which is the limit. Delete one first.")
+        } else {
+            format!("You have {VIEWS_MAX} views of your own in this environment, which is the limit. Delete one first.")
+        };
+        Self::new(ErrorCode::TooManyViews, message).with_details(json!({ "limit": VIEWS_MAX }))
     }
 }
 

@@ -49,9 +49,10 @@ const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Operations that store their response in their own commit.
-const KEPT_BY_OPERATION: [&str; 15] = [
+const KEPT_BY_OPERATION: [&str; 17] = [
     "/v1/applications",
     "/v1/applications/{appId}/endpoints",
+    "/v1/test-receivers",
     "/v1/applications/{appId}/endpoints/{id}/rotate-secret",
     "/v1/applications/{appId}/endpoints/{id}/test",
     "/v1/applications/{appId}/endpoints/{id}/recover",
@@ -63,6 +64,7 @@ const KEPT_BY_OPERATION: [&str; 15] = [
     "/v1/portal/endpoints/{id}/recover",
     "/v1/event-types",
     "/v1/environments",
+    "/v1/views",
     "/v1/auth/api-keys",
     "/v1/auth/api-keys/{id}/rotate",
 ];
@@ -203,6 +205,7 @@ pub(crate) async fn create_once<B: Serialize>(
             Created::Stored | Created::KeyTaken => Ok(answer(StatusCode::CREATED, body)),
             Created::NameTaken => Err(taken()),
             Created::QuotaReached(reached) => Err(reached.into()),
+            Created::TooManyViews(too_many) => Err(too_many.into()),
         };
     };
     if let Some(earlier) = idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
@@ -213,6 +216,7 @@ pub(crate) async fn create_once<B: Serialize>(
     match create(Some(kept)).await? {
         Created::Stored => Ok(answer(status, body)),
         Created::QuotaReached(reached) => Err(reached.into()),
+        Created::TooManyViews(too_many) => Err(too_many.into()),
         Created::NameTaken => {
             // A concurrent request with the same key may have created the name; then its response is repeated.
             match idempotency::find(&*api.store, tenant, &key.key, window_start).await? {

@@ -6,7 +6,7 @@ mod fields;
 pub(crate) mod health;
 pub(crate) mod list_all;
 pub(crate) mod read;
-mod requests;
+pub(crate) mod requests;
 pub(crate) mod reset;
 pub(crate) mod secrets;
 mod settings;

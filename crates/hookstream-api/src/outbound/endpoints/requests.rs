@@ -8,7 +8,7 @@ use super::fields::Batch;
 use crate::http::body::{Field, OrText, Whole};
 
 /// New endpoint.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEndpoint<'a> {
     /// Kind of target: `http` (the default), `rabbitmq`, or `test_receiver`: a receiver inside of the server, which opens no connection.

@@ -1,5 +1,5 @@
-//! Statements of an explanation: each as a sentence for users, and as a code with parameters for programs. Sentences
-//! name operations of the API that the caller may use.
+//! Statements of an explanation: each as a sentence for users, and as a code with parameters for programs. A sentence
+//! says an act in words; the parameter `requests` names the operations of the API that do it.
 
 use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
@@ -30,7 +30,8 @@ pub(crate) struct Statement {
     /// Sentence for people.
     #[schema(example = "Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z.")]
     pub(super) sentence: String,
-    /// Values in the sentence, depending on `code`.
+    /// Values in the sentence, depending on `code`. Advice has `requests`: the operations that follow it, each with `operation` (its
+    /// id), `request` (method and path) and, where it does not depend on the present state, `body`.
     #[schema(value_type = Object)]
     pub(super) params: Value,
 }
@@ -204,11 +205,11 @@ fn why_waiting(Subject { message, endpoint, now }: Subject<'_>, hold: WaitReason
             Statement::new("endpoint_paused", "The endpoint is paused: its deliveries stay pending until it is active again.", json!({}))
         }
         WaitReason::Failing { until } if until > now => {
-            let reset = format!("POST /v1/applications/{}/endpoints/{endpoint}/reset-circuit", message.origin_id);
             let sentence = format!(
-                "The endpoint's circuit breaker is open after repeated failures: nothing is sent before {until}, unless you {reset}."
+                "The endpoint's circuit breaker is open after repeated failures: nothing is sent before {until}, unless you reset it."
             );
-            Statement::new("circuit_open", sentence, json!({ "until": until.to_string(), "operation": reset }))
+            let requests = [Paths::of(message, endpoint).reset_circuit()];
+            Statement::new("circuit_open", sentence, json!({ "until": until.to_string(), "requests": requests }))
         }
         WaitReason::Failing { .. } => {
             let sentence = "The endpoint's circuit breaker is half open: one delivery is sent at a time until one succeeds.";
@@ -296,23 +297,85 @@ fn named(words: &[String]) -> String {
     if rest.is_empty() { first } else { format!("{first} and {} more", rest.len()) }
 }
 
-/// Returns the action for a delivery that is due and waits for this reason: a word, and what a user can do.
-fn remedy_of_wait(hold: WaitReason, endpoint: &str, now: Timestamp) -> (&'static str, String) {
-    match hold {
-        WaitReason::Failing { until } if until > now => (
-            "reset_circuit",
-            format!(
-                "when the receiver works again, POST {endpoint}/reset-circuit sends at once; otherwise one delivery is tried at {until}."
-            ),
-        ),
-        WaitReason::Failing { .. } => ("wait_for_probe", "the delivery is sent after one that is tried now has succeeded.".to_owned()),
-        WaitReason::RetryAfter { until } => ("wait_for_receiver", format!("the attempt is automatic, after {until}.")),
-        WaitReason::Order => ("wait_for_order", "the attempt is automatic, after the messages before it.".to_owned()),
-        WaitReason::Rate => {
-            ("wait_for_rate", format!("the attempt is automatic; a higher rate_limit_per_second (PATCH {endpoint}) sends sooner."))
+/// Paths of the operations that statements name.
+struct Paths {
+    application: String,
+    endpoint: String,
+    message: String,
+    endpoint_id: String,
+}
+
+impl Paths {
+    fn of(message: &Message, endpoint: EndpointId) -> Self {
+        let application = format!("/v1/applications/{}", message.origin_id);
+        Self {
+            endpoint: format!("{application}/endpoints/{endpoint}"),
+            message: format!("{application}/messages/{}", message.id),
+            endpoint_id: endpoint.to_string(),
+            application,
         }
-        WaitReason::Batch => ("wait_for_batch", "the attempt is automatic, with the next batch.".to_owned()),
-        WaitReason::Paused => ("resume", format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}).")),
+    }
+
+    fn reset_circuit(&self) -> Value {
+        request("resetCircuit", &format!("POST {}/reset-circuit", self.endpoint), None)
+    }
+
+    fn retry(&self) -> Value {
+        request("retryMessage", &format!("POST {}/retry?endpoint_id={}", self.message, self.endpoint_id), None)
+    }
+
+    fn recover(&self, since: Timestamp) -> Value {
+        request("recoverEndpoint", &format!("POST {}/recover", self.endpoint), Some(json!({ "since": since.to_string() })))
+    }
+
+    /// Change of the endpoint. The body of a change that depends on the present value is left to the caller.
+    fn update(&self, body: Option<Value>) -> Value {
+        request("updateEndpoint", &format!("PATCH {}", self.endpoint), body)
+    }
+
+    fn create_endpoint(&self) -> Value {
+        request("createEndpoint", &format!("POST {}/endpoints", self.application), None)
+    }
+
+    fn retry_to_another(&self) -> Value {
+        request("retryMessage", &format!("POST {}/retry", self.message), None)
+    }
+
+    fn send(&self) -> Value {
+        request("sendMessage", &format!("POST {}/messages", self.application), None)
+    }
+}
+
+/// Returns a request as programs read it: `operationId`, method and path, and the body where it is fixed.
+fn request(operation: &str, request: &str, body: Option<Value>) -> Value {
+    let mut value = json!({ "operation": operation, "request": request });
+    if let Some(body) = body {
+        value["body"] = body;
+    }
+    value
+}
+
+/// Returns the action for a delivery that is due and waits for this reason: a word, what a user can do, and the requests
+/// that do it.
+fn remedy_of_wait(hold: WaitReason, paths: &Paths, now: Timestamp) -> (&'static str, String, Vec<Value>) {
+    match hold {
+        WaitReason::Failing { until } if until > now => {
+            let sentence = format!(
+                "when the receiver works again, reset the circuit breaker to send at once; otherwise one delivery is tried at {until}."
+            );
+            ("reset_circuit", sentence, vec![paths.reset_circuit()])
+        }
+        WaitReason::Failing { .. } => {
+            ("wait_for_probe", "the delivery is sent after one that is tried now has succeeded.".to_owned(), vec![])
+        }
+        WaitReason::RetryAfter { until } => ("wait_for_receiver", format!("the attempt is automatic, after {until}."), vec![]),
+        WaitReason::Order => ("wait_for_order", "the attempt is automatic, after the messages before it.".to_owned(), vec![]),
+        WaitReason::Rate => {
+            let sentence = "the attempt is automatic; a higher rate limit of the endpoint sends sooner.".to_owned();
+            ("wait_for_rate", sentence, vec![paths.update(None)])
+        }
+        WaitReason::Batch => ("wait_for_batch", "the attempt is automatic, with the next batch.".to_owned(), vec![]),
+        WaitReason::Paused => ("resume", "resume the endpoint.".to_owned(), vec![request_of(EndpointChange::Resume, paths)]),
     }
 }
 
@@ -320,51 +383,53 @@ fn remedy_of_wait(hold: WaitReason, endpoint: &str, now: Timestamp) -> (&'static
 /// waits.
 pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy, hold: Option<WaitReason>) -> Option<Statement> {
     let Subject { message, endpoint: id, now } = subject;
-    let application = format!("/v1/applications/{}", message.origin_id);
-    let endpoint = format!("{application}/endpoints/{id}");
-    let retry = format!("POST {application}/messages/{}/retry?endpoint_id={id}", message.id);
-    let recover = format!("POST {endpoint}/recover with {{\"since\":\"{}\"}}", message.id.timestamp());
-    let changes: Vec<_> = remedy.changes.iter().map(|change| describe(*change, &endpoint, message)).collect();
+    let paths = Paths::of(message, id);
+    let since = message.id.timestamp();
+    let changes: Vec<_> = remedy.changes.iter().map(|change| describe(*change, message)).collect();
     let changes = changes.join(" and ");
     let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
-    let (code, sentence) = match remedy.action {
+    let (code, sentence, acts) = match remedy.action {
         RemedyAction::Nothing => return None,
         RemedyAction::Wait { until } if until <= now && changes.is_empty() && hold.is_some() => {
-            hold.map(|hold| remedy_of_wait(hold, &endpoint, now))?
+            hold.map(|hold| remedy_of_wait(hold, &paths, now))?
         }
-        RemedyAction::Wait { until } if until <= now && changes.is_empty() => (
-            "wait_for_turn",
-            "The attempt starts as soon as a node has capacity. If it is late, GET /v1/nodes shows whether a node delivers, and its lag."
-                .to_owned(),
-        ),
+        RemedyAction::Wait { until } if until <= now && changes.is_empty() => {
+            let sentence = "The attempt starts as soon as a node has capacity. If it is late, check that a node delivers, and its lag.";
+            ("wait_for_turn", sentence.to_owned(), vec![request("listNodes", "GET /v1/nodes", None)])
+        }
         RemedyAction::Wait { until } if changes.is_empty() => {
-            ("wait", format!("The next attempt is automatic, at {until}; {retry} sends the message to this endpoint now."))
+            let sentence = format!("The next attempt is automatic, at {until}. To send sooner, retry the message to this endpoint.");
+            ("wait", sentence, vec![paths.retry()])
         }
         RemedyAction::Wait { .. } if remedy.changes == [EndpointChange::Resume] => {
-            ("resume", format!("{changes}: the delivery is sent then."))
+            ("resume", format!("{changes}: the delivery is sent then."), vec![])
         }
-        RemedyAction::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
-        RemedyAction::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
-        RemedyAction::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
-        RemedyAction::RetryOrRecover => (
-            "retry_or_recover",
-            format!(
-                "{first}{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."
-            ),
-        ),
+        RemedyAction::Wait { until } => {
+            ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then."), vec![])
+        }
+        RemedyAction::Retry => ("retry", format!("{first}retry the message to this endpoint."), vec![paths.retry()]),
+        RemedyAction::Recover => {
+            let sentence = format!("{first}recover the endpoint from {since} on, which resends everything that it has missed since then.");
+            ("recover", sentence, vec![paths.recover(since)])
+        }
+        RemedyAction::RetryOrRecover => {
+            let sentence = format!(
+                "{first}retry the message to this endpoint, or recover the endpoint from {since} on, which resends everything that it has \
+                 missed since then."
+            );
+            ("retry_or_recover", sentence, vec![paths.retry(), paths.recover(since)])
+        }
         RemedyAction::SendAnew => {
-            ("send_anew", format!("The payload has expired and was removed: send a new message with POST {application}/messages."))
+            ("send_anew", "The payload has expired and was removed: send a new message.".to_owned(), vec![paths.send()])
         }
-        RemedyAction::MakeEndpoint => (
-            "create_endpoint",
-            format!(
-                "The endpoint was deleted: create another one, then POST {application}/messages/{}/retry with its endpoint_id sends the message to it.",
-                message.id
-            ),
-        ),
+        RemedyAction::MakeEndpoint => {
+            let sentence = "The endpoint was deleted: create another one, then retry the message to it.".to_owned();
+            ("create_endpoint", sentence, vec![paths.create_endpoint(), paths.retry_to_another()])
+        }
     };
+    let requests: Vec<_> = remedy.changes.iter().map(|change| request_of(*change, &paths)).chain(acts).collect();
     let changes: Vec<_> = remedy.changes.iter().map(|change| code_of(*change)).collect();
-    let params = json!({ "changes": changes, "endpoint_id": id.to_string(), "message_id": message.id.to_string() });
+    let params = json!({ "changes": changes, "requests": requests, "endpoint_id": id.to_string(), "message_id": message.id.to_string() });
     Some(Statement::new(code, capitalized(&sentence), params))
 }
 
@@ -378,17 +443,23 @@ const fn code_of(change: EndpointChange) -> &'static str {
     }
 }
 
-fn describe(change: EndpointChange, endpoint: &str, message: &Message) -> String {
+fn describe(change: EndpointChange, message: &Message) -> String {
     match change {
-        EndpointChange::Enable => format!("enable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
-        EndpointChange::Resume => format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
-        EndpointChange::Extend => format!("move or remove its expires_at (PATCH {endpoint} with {{\"expires_at\":null}})"),
-        EndpointChange::WidenFilter => format!("add {} to its filter_types (PATCH {endpoint})", message.event_type),
-        EndpointChange::AddChannel if message.channels.is_empty() => {
-            format!("remove its channels (PATCH {endpoint} with {{\"channels\":null}})")
-        }
-        EndpointChange::AddChannel => format!("add one of {} to its channels (PATCH {endpoint})", named(&message.channels)),
+        EndpointChange::Enable => "enable the endpoint".to_owned(),
+        EndpointChange::Resume => "resume the endpoint".to_owned(),
+        EndpointChange::Extend => "move or remove the endpoint's expiry".to_owned(),
+        EndpointChange::WidenFilter => format!("add {} to the endpoint's event types", message.event_type),
+        EndpointChange::AddChannel if message.channels.is_empty() => "remove the endpoint's channels".to_owned(),
+        EndpointChange::AddChannel => format!("add one of {} to the endpoint's channels", named(&message.channels)),
     }
+}
+
+fn request_of(change: EndpointChange, paths: &Paths) -> Value {
+    paths.update(match change {
+        EndpointChange::Enable | EndpointChange::Resume => Some(json!({ "status": "active" })),
+        EndpointChange::Extend => Some(json!({ "expires_at": null })),
+        EndpointChange::WidenFilter | EndpointChange::AddChannel => None,
+    })
 }
 
 fn capitalized(sentence: &str) -> String {
@@ -525,24 +596,26 @@ mod tests {
         check(NOW, WaitReason::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives messages in order");
         check(NOW, WaitReason::Rate, "rate limit");
         check(NOW, WaitReason::RetryAfter { until: NOW + MINUTE }, "nothing is sent before 2026-05-28T20:27:40.000Z.");
-        check(NOW, WaitReason::Failing { until: NOW + MINUTE }, "0202/reset-circuit.");
+        check(NOW, WaitReason::Failing { until: NOW + MINUTE }, "nothing is sent before 2026-05-28T20:27:40.000Z, unless you reset it.");
         check(NOW, WaitReason::Failing { until: NOW }, "half open");
         check(NOW + MINUTE, WaitReason::Paused, "is due at 2026-05-28T20:27:40.000Z. The endpoint is paused");
     }
 
     #[test]
-    fn remedy_names_the_operation() {
+    fn remedy_says_the_act_and_names_its_requests() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let application = format!("/v1/applications/{}", "01".repeat(16));
         let retry = format!("POST {application}/messages/{}/retry?endpoint_id={}", "00".repeat(16), "02".repeat(16));
         let endpoint = format!("{application}/endpoints/{}", "02".repeat(16));
-        let recover = format!("POST {endpoint}/recover with {{\"since\":\"1970-01-01T00:00:00.000Z\"}}");
-        let enable = format!("nable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})");
-        let check = |changes: &[EndpointChange], action, code: &str, expected: &str| {
+        let (update, recover) = (format!("PATCH {endpoint}"), format!("POST {endpoint}/recover"));
+        let check = |changes: &[EndpointChange], action, code: &str, expected: &str, requests: &[&str]| {
             let found = remedy(subject, &Remedy { changes: changes.to_vec(), action }, None).expect("a remedy");
             assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {action:?}");
+            assert!(!found.sentence.contains("/v1/"), "{}", found.sentence);
             assert_eq!(found.params["endpoint_id"], "02".repeat(16));
+            let named: Vec<_> = found.params["requests"].as_array().expect("a list").iter().map(|one| &one["request"]).collect();
+            assert_eq!(named, requests, "{changes:?} {action:?}");
         };
         assert_eq!(remedy(subject, &Remedy { changes: vec![], action: RemedyAction::Nothing }, None), None);
         let until = NOW + MINUTE;
@@ -550,43 +623,50 @@ mod tests {
             &[],
             RemedyAction::Wait { until },
             "wait",
-            &format!("The next attempt is automatic, at 2026-05-28T20:27:40.000Z; {retry} sends the message to this endpoint now."),
+            "The next attempt is automatic, at 2026-05-28T20:27:40.000Z. To send sooner, retry the message to this endpoint.",
+            &[&retry],
         );
         check(
             &[EndpointChange::Enable],
             RemedyAction::Wait { until },
             "change_before",
-            &format!("E{enable} before 2026-05-28T20:27:40.000Z; otherwise the delivery is skipped then."),
+            "Enable the endpoint before 2026-05-28T20:27:40.000Z; otherwise the delivery is skipped then.",
+            &[&update],
         );
         check(
             &[EndpointChange::Resume],
             RemedyAction::Wait { until },
             "resume",
-            &format!("Resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}): the delivery is sent then."),
+            "Resume the endpoint: the delivery is sent then.",
+            &[&update],
         );
         check(
             &[EndpointChange::Enable, EndpointChange::WidenFilter],
             RemedyAction::Retry,
             "retry",
-            &format!(
-                "E{enable} and add invoice.paid to its filter_types (PATCH {endpoint}); then {retry} sends the message to this endpoint."
-            ),
+            "Enable the endpoint and add invoice.paid to the endpoint's event types; then retry the message to this endpoint.",
+            &[&update, &update, &retry],
         );
-        check(
-            &[],
-            RemedyAction::RetryOrRecover,
-            "retry_or_recover",
-            &format!("{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."),
-        );
-        check(&[], RemedyAction::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
-        check(
-            &[],
-            RemedyAction::SendAnew,
-            "send_anew",
-            &format!("The payload has expired and was removed: send a new message with POST {application}/messages."),
-        );
-        let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message to it.", "00".repeat(16));
-        check(&[], RemedyAction::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
+        let missed = "recover the endpoint from 1970-01-01T00:00:00.000Z on, which resends everything that it has missed since then.";
+        let either = format!("Retry the message to this endpoint, or {missed}");
+        check(&[], RemedyAction::RetryOrRecover, "retry_or_recover", &either, &[&retry, &recover]);
+        check(&[], RemedyAction::Recover, "recover", &capitalized(missed), &[&recover]);
+        let send = format!("POST {application}/messages");
+        check(&[], RemedyAction::SendAnew, "send_anew", "The payload has expired and was removed: send a new message.", &[&send]);
+        let (create, again) = (format!("POST {application}/endpoints"), format!("POST {application}/messages/{}/retry", "00".repeat(16)));
+        let another = "The endpoint was deleted: create another one, then retry the message to it.";
+        check(&[], RemedyAction::MakeEndpoint, "create_endpoint", another, &[&create, &again]);
+    }
+
+    #[test]
+    fn fixed_body_is_part_of_a_request() {
+        let message = message();
+        let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
+        let found = remedy(subject, &Remedy { changes: vec![EndpointChange::Extend], action: RemedyAction::Recover }, None);
+        let requests = found.expect("a remedy").params["requests"].clone();
+        let bodies = (&requests[0]["body"], &requests[1]["body"]);
+        assert_eq!(bodies, (&json!({ "expires_at": null }), &json!({ "since": "1970-01-01T00:00:00.000Z" })));
+        assert_eq!((&requests[0]["operation"], &requests[1]["operation"]), (&json!("updateEndpoint"), &json!("recoverEndpoint")));
     }
 
     #[test]

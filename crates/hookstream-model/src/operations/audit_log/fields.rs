@@ -14,6 +14,7 @@ use crate::{
     operations::{
         job::Job,
         quota::{Quota, QuotaLimit, QuotaLimits},
+        view::View,
     },
     outbound::{application::Application, endpoint::Endpoint, event_type::EventType, target::TargetConfig},
 };
@@ -213,6 +214,17 @@ impl Audited for Job {
             .with("event_types", self.selection.event_types.clone())
             .with("max_messages", self.selection.max_messages)
             .with("rate_limit", self.rate_limit)
+    }
+}
+
+impl Audited for View {
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .with("name", self.name.as_str())
+            .with("page", self.page.as_str())
+            .with("filters", json!(self.filters))
+            .with("shared", self.shared)
+            .with("owner_id", self.owner_id.map(|owner| owner.to_string()))
     }
 }
 

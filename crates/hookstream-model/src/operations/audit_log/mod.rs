@@ -183,6 +183,12 @@ actions! {
     JobCancel = "job.cancel"
     /// A message was retried by hand.
     MessageRetry = "message.retry"
+    /// A shared view was created.
+    ViewCreate = "view.create"
+    /// A shared view was changed, or a view became shared or its owner's own.
+    ViewUpdate = "view.update"
+    /// A shared view was deleted.
+    ViewDelete = "view.delete"
     /// A user signed in.
     PersonSignIn = "person.sign_in"
     /// A user ended sessions, or signed out.
@@ -326,7 +332,7 @@ mod tests {
         let problem = parse_resource_type("thing").expect_err("unknown word").problem;
         assert_eq!(
             problem,
-            "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
+            "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, view, person, installation"
         );
     }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use hookstream_model::{
     base::{
-        ids::{ApiKeyId, ApplicationId, EndpointId, EnvironmentId, EventTypeId, JobId, MessageId, OrganizationId},
+        ids::{ApiKeyId, ApplicationId, EndpointId, EnvironmentId, EventTypeId, JobId, MessageId, OrganizationId, UserId, ViewId},
         time::Timestamp,
     },
     delivery::{ordering::OnFailure, retry::RetrySchedule},
     identity::portal::PortalTheme,
-    operations::job::JobKind,
+    operations::{job::JobKind, view::ViewPage},
     outbound::{
         application::ApplicationStatus, endpoint::EndpointStatus, event_type::EventTypeStatus, signature::SigningAlgorithm,
         target::TargetKind,
@@ -121,7 +121,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { ApiKeyId ApplicationId EndpointId EnvironmentId EventTypeId JobId MessageId OrganizationId }
+ids! { ApiKeyId ApplicationId EndpointId EnvironmentId EventTypeId JobId MessageId OrganizationId UserId ViewId }
 
 /// Implements [`Stored`] for enums that are stored as their word: type, parser.
 macro_rules! words {
@@ -149,6 +149,7 @@ words! {
     OnFailure: |word| Self::parse(word).ok();
     SigningAlgorithm: |word| Self::parse(word).ok();
     TargetKind: |word| Self::parse(word).ok();
+    ViewPage: |word| Self::parse(word).ok();
 }
 
 impl Stored for Vec<String> {

@@ -9,7 +9,7 @@ use hookstream_model::base::time::Day;
 pub(crate) use crate::db::resource::table::{Column, ColumnKind};
 use crate::{
     identity::{api_keys, environments, organizations},
-    operations::jobs,
+    operations::{jobs, views},
     outbound::{applications, endpoints, event_types},
 };
 
@@ -172,6 +172,7 @@ pub(crate) static TABLES: &[Table] = &[
     configured("applications", &["id"], applications::COLUMNS),
     configured("endpoints", &["id"], endpoints::COLUMNS),
     configured("event_types", &["id"], event_types::COLUMNS),
+    configured("views", &["id"], views::COLUMNS),
     configured(
         "users",
         &["id"],

@@ -1,6 +1,7 @@
-//! Background work, quotas, metrics and the audit log.
+//! Background work, quotas, metrics, saved views and the audit log.
 
 pub(crate) mod audit_log;
 pub(crate) mod jobs;
 pub(crate) mod metrics;
 pub(crate) mod quotas;
+pub(crate) mod views;

@@ -70,6 +70,10 @@ async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Opt
         let event_type = created("/v1/event-types", json!({ "name": format!("a.type-{number}") })).await;
         target = target.replace("{id}", &id(&event_type, "event_type"));
     }
+    if path.contains("/views/{id}") {
+        let view = json!({ "name": format!("view {number}"), "page": "messages", "filters": {}, "shared": 1 });
+        target = target.replace("{id}", &id(&created("/v1/views", view).await, "view"));
+    }
     if path.contains("/api-keys/{id}") {
         let key = created("/v1/auth/api-keys", json!({ "name": "a key" })).await;
         target = target.replace("{id}", key["id"].as_str().expect("an id"));

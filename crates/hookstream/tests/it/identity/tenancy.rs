@@ -21,6 +21,9 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "rotateSigningSecret" | "rotatePortalSecret" | "retryMessage" | "retryPortalMessage" => json!({}),
         "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" | "retryMessages" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
+        "createTestReceiver" => json!({ "application_id": "acme" }),
+        "createView" => json!({ "name": "Theirs", "page": "messages", "filters": {}, "shared": 1 }),
+        "updateView" => json!({ "name": "taken over" }),
         "createEventType" => json!({ "name": "theirs.made" }),
         "updateEventType" => json!({ "description": "taken over" }),
         "createApiKey" => json!({ "name": "theirs" }),
@@ -42,6 +45,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "deleteEndpoint"
         | "deletePortalEndpoint"
         | "deleteEventType"
+        | "deleteView"
         | "revokeApiKey"
         | "resetCircuit"
         | "createCheckout"
@@ -158,6 +162,8 @@ impl Victim {
         .await;
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "mine.made" })).await;
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "mine" })).await;
+        let mine = json!({ "name": "Mine", "page": "messages", "filters": { "status": "failed" }, "shared": 1 });
+        let (_, view) = client.post("/v1/views", mine).await;
         let path = format!("/v1/applications/acme/endpoints/{}/recover", id(&endpoint));
         let (status, job) = client.post(&path, json!({ "since": "2020-01-01T00:00:00Z" })).await;
         assert_eq!(status, 201, "{job}");
@@ -179,6 +185,7 @@ impl Victim {
             ("event-types", id(&event_type["event_type"])),
             ("api-keys", id(&key)),
             ("jobs", id(&job["job"])),
+            ("views", id(&view["view"])),
             ("environments", text("env_id")),
         ]);
         let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
@@ -211,6 +218,7 @@ impl Victim {
             "/v1/applications",
             &endpoints,
             "/v1/event-types",
+            "/v1/views",
             "/v1/environments",
             "/v1/auth/api-keys",
             "/v1/jobs",
@@ -277,7 +285,7 @@ async fn foreign_resource_is_reported_as_absent() {
         }
         if method == Method::POST
             && body.is_object()
-            && matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey" | "sendMessage")
+            && matches!(id.as_str(), "createApplication" | "createEventType" | "createView" | "createApiKey" | "sendMessage")
         {
             for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
                 let mut body = body.clone();
@@ -315,6 +323,7 @@ async fn key_without_the_scope_is_rejected() {
         "usage",
         "engine",
         "audit",
+        "views",
     ];
     let mut keys = BTreeMap::new();
     for operation in of_callers(owner).await {
@@ -426,7 +435,10 @@ async fn user_cannot_reach_foreign_resources() {
                 assert_eq!(status, 404, "{id}: {response}");
             }
         }
-        if matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey" | "createEnvironment" | "turnSession") {
+        if matches!(
+            id.as_str(),
+            "createApplication" | "createEventType" | "createView" | "createApiKey" | "createEnvironment" | "turnSession"
+        ) {
             for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
                 if id == "createEnvironment" && field == "env_id" {
                     continue;

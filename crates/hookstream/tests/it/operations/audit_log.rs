@@ -59,6 +59,7 @@ struct Fixture {
     endpoint: String,
     message: String,
     event_type: String,
+    view: String,
     key: String,
     job: String,
     environment: String,
@@ -93,6 +94,8 @@ impl Fixture {
         assert_eq!(status, 201, "{job}");
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "made.before" })).await;
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "made before" })).await;
+        let made = json!({ "name": "Made before", "page": "messages", "filters": {}, "shared": 1 });
+        let view = id(&client.post("/v1/views", made).await.1["view"]);
         let environment = created["application"]["env_id"].as_str().expect("an id").to_owned();
         let environment_called = async |slug: &str| {
             let (status, created) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
@@ -107,13 +110,14 @@ impl Fixture {
         let (_, invitation) = owner.post(&format!("/v1/organizations/{organization}/invitations"), invited).await;
         let (event_type, job) = (id(&event_type["event_type"]), id(&job["job"]));
         let invitation = id(&invitation["invitation"]);
-        Self { endpoint, message, event_type, key: id(&key), job, environment, staging, deleted, organization, member, invitation }
+        Self { endpoint, message, event_type, view, key: id(&key), job, environment, staging, deleted, organization, member, invitation }
     }
 
     fn path(&self, pattern: &str) -> String {
         let last = match pattern {
             pattern if pattern.starts_with("/v1/event-types") => &self.event_type,
             pattern if pattern.starts_with("/v1/auth/api-keys") => &self.key,
+            pattern if pattern.starts_with("/v1/views") => &self.view,
             pattern if pattern.starts_with("/v1/jobs") => &self.job,
             pattern if pattern.starts_with("/v1/organizations") => &self.invitation,
             _ => &self.endpoint,
@@ -134,6 +138,9 @@ fn body_of(operation: &str) -> Value {
         "recoverEndpoint" => json!({ "since": "2020-01-02T00:00:00Z" }),
         "replayEndpoint" => json!({ "since": "2020-01-03T00:00:00Z", "statuses": ["delivered"] }),
         "sendMessage" => json!({ "event_type": "a.b", "payload": 1 }),
+        "createTestReceiver" => json!({ "application_id": "acme" }),
+        "createView" => json!({ "name": "New", "page": "messages", "filters": {}, "shared": 1 }),
+        "updateView" => json!({ "name": "Renamed" }),
         "createEventType" => json!({ "name": "made.new" }),
         "updateEventType" => json!({ "description": "changed" }),
         "createApiKey" => json!({ "name": "new" }),

@@ -102,7 +102,13 @@ async fn each_endpoint_is_explained_with_its_next_step() {
     );
     says(&about["next_step"], next["due_at"].as_str().expect("a time"));
     let failing_id = failing.rsplit('/').next().expect("an id");
-    says(&about["next_step"], &format!("/messages/{id}/retry?endpoint_id={failing_id} "));
+    let advice = about["statements"].as_array().and_then(|statements| statements.last()).expect("advice");
+    assert!(
+        advice["params"]["requests"][0]["request"]
+            .as_str()
+            .is_some_and(|request| request.ends_with(&format!("/messages/{id}/retry?endpoint_id={failing_id}"))),
+        "{advice}"
+    );
     for statement in about["statements"].as_array().expect("statements") {
         assert!(statement["code"].is_string() && statement["params"].is_object(), "{statement}");
         let is_in = |text: &Value| text.as_str().is_some_and(|text| text.contains(statement["sentence"].as_str().expect("a sentence")));
@@ -114,10 +120,9 @@ async fn each_endpoint_is_explained_with_its_next_step() {
 
     let about = check(&off, true, "skipped", Some("endpoint_disabled"), ": the endpoint was disabled.");
     assert_eq!(about["endpoint_status"], "disabled");
-    says(&about["next_step"], "Enable the endpoint (PATCH /v1/applications/");
-    says(&about["next_step"], "/recover with {\"since\":");
+    says(&about["next_step"], "Enable the endpoint; then retry the message to this endpoint, or recover the endpoint from ");
     let about = check(&expired, true, "skipped", Some("endpoint_expired"), ": the endpoint had expired.");
-    says(&about["next_step"], "Move or remove its expires_at");
+    says(&about["next_step"], "Move or remove the endpoint's expiry");
     let about = check(
         &other,
         false,
@@ -125,9 +130,9 @@ async fn each_endpoint_is_explained_with_its_next_step() {
         Some("type_not_wanted"),
         "Not subscribed to invoice.paid: the endpoint's filter_types are [user.created].",
     );
-    says(&about["next_step"], "Add invoice.paid to its filter_types");
+    says(&about["next_step"], "Add invoice.paid to the endpoint's event types");
     let about = check(&later, false, "unmatched", Some("endpoint_created_later"), ", after the message was accepted.");
-    says(&about["next_step"], "sends the message to this endpoint.");
+    says(&about["next_step"], "etry the message to this endpoint.");
     assert_eq!(about["attempts"], json!([]));
 
     // Following the suggested steps delivers the message.

@@ -4,10 +4,13 @@ import { messageCountsQuery } from "@/api/messages";
 import { totalOf } from "../counts";
 import { filtersOf, type MessageView } from "./views";
 
+/** Counts that are asked for at most; further views have none, so that many views cost the server no more. */
+const MAX_COUNTS = 20;
+
 /** Returns the counts by the name of the view. Views that differ in the status only share a count. */
 export function useViewCounts(views: MessageView[]): Map<string, string> {
   const keyOf = (view: MessageView) => JSON.stringify(messageCountsQuery(filtersOf(view)).queryKey);
-  const keys = [...new Set(views.map(keyOf))];
+  const keys = [...new Set(views.map(keyOf))].slice(0, MAX_COUNTS);
   return useQueries({
     queries: keys.flatMap((key) => {
       const view = views.find((one) => keyOf(one) === key);

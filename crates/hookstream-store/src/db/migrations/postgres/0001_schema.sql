@@ -156,6 +156,27 @@ create table event_types (
 );
 create index event_types_by_environment on event_types (environment_id, id);
 
+-- Named filters of lists in the dashboard: a user's own, or shared in the environment.
+create table views (
+    id bytea not null primary key,
+    organization_id bytea not null,
+    environment_id bytea not null,
+    -- User who created it; null if an API key did.
+    owner_id bytea,
+    name text not null,
+    page text not null,
+    -- JSON.
+    filters text not null,
+    shared bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    version bigint not null,
+    check (shared = 1 or owner_id is not null)
+);
+create index views_by_environment on views (environment_id, id);
+create unique index views_shared on views (environment_id, page, name) where shared = 1;
+create unique index views_own on views (environment_id, owner_id, page, name) where shared = 0;
+
 -- Background jobs that requeue sets of deliveries.
 create table jobs (
     id bytea not null primary key,

@@ -156,6 +156,27 @@ create table event_types (
 ) strict;
 create index event_types_by_environment on event_types (environment_id, id);
 
+-- Named filters of lists in the dashboard: a user's own, or shared in the environment.
+create table views (
+    id blob not null primary key,
+    organization_id blob not null,
+    environment_id blob not null,
+    -- User who created it; null if an API key did.
+    owner_id blob,
+    name text not null,
+    page text not null,
+    -- JSON.
+    filters text not null,
+    shared integer not null,
+    created_at integer not null,
+    updated_at integer not null,
+    version integer not null,
+    check (shared = 1 or owner_id is not null)
+) strict;
+create index views_by_environment on views (environment_id, id);
+create unique index views_shared on views (environment_id, page, name) where shared = 1;
+create unique index views_own on views (environment_id, owner_id, page, name) where shared = 0;
+
 -- Background jobs that requeue sets of deliveries.
 create table jobs (
     id blob not null primary key,
