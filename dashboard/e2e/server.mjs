@@ -1,6 +1,6 @@
 // What the browser tests need: a server of the real binary, receivers, and Chromium.
 import { chromium } from "playwright-core";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -11,11 +11,26 @@ const BINARY = process.env.HOOKSTREAM ?? new URL("../../target/debug/hookstream"
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const PASSWORD = "plum teapot gravel seven";
 
+let databases = 0;
+
+/** Creates an empty database on the PostgreSQL server of HOOKSTREAM_E2E_DATABASE, if that is set. */
+function createDatabase() {
+  const server = process.env.HOOKSTREAM_E2E_DATABASE;
+  if (!server) return null;
+  databases += 1;
+  const name = `hookstream_e2e_${process.pid}_${databases}`;
+  const run = (sql) => execFileSync("psql", ["-qw", "-v", "ON_ERROR_STOP=1", "-d", server, "-c", sql]);
+  run(`create database ${name} encoding 'UTF8' template template0`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => run(`drop database ${name} with (force)`) };
+}
+
 /** Starts a server with an empty store, and returns its addresses and the way to end it. */
 export async function startServer() {
   const data = mkdtempSync(join(tmpdir(), "hookstream-e2e-"));
-  const database = process.env.HOOKSTREAM_E2E_DATABASE;
-  const store = database ? ["--database-url", database] : ["--data-dir", data];
+  const database = createDatabase();
+  const store = database ? ["--database-url", database.url] : ["--data-dir", data];
   const child = spawn(
     BINARY,
     ["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8", "--log", "warn", ...store],
@@ -55,6 +70,7 @@ export async function startServer() {
       const ended = new Promise((resolve) => child.on("exit", resolve));
       child.kill("SIGTERM");
       await ended;
+      database?.drop();
       rmSync(data, { recursive: true, force: true });
     },
   };
