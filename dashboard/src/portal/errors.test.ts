@@ -4,7 +4,7 @@ import { ApiError } from "@/api/errors";
 import { errorSentence } from "./errors";
 import { loadCatalogue, LOCALES, wordsOf } from "./i18n";
 
-/** Codes of the API that no operation of the portal answers: accounts, organizations, jobs of the sender, the live stream. */
+/** Codes of the API that no operation of the portal answers: accounts, organizations, views and jobs of the sender, the live stream. */
 const ELSEWHERE = `
   access_denied authorization_pending expired_token slow_down second_factor_required wrong_code wrong_credentials
   address_not_verified cross_origin forbidden no_organization not_invited organization_key_needed
@@ -12,7 +12,7 @@ const ELSEWHERE = `
   duplicate_event_id identity_taken is_member job_ended last_environment last_owner name_taken no_mail
   no_second_factor none_to_confirm not_connected not_deleted second_factor_exists sign_in_first slug_taken
   too_many_subscriptions uid_taken link_over sign_in_over websocket_needed too_many_attempts too_many_streams
-  mail_failed provider_failed
+  mail_failed provider_failed not_view_owner too_many_views
 `
   .trim()
   .split(/\s+/);
