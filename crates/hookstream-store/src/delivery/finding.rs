@@ -2,8 +2,10 @@
 //!
 //! The hot path has no index for searches. Messages are read in the order of their ids, for one application or for
 //! all of an environment, and filtered here; attempts are found through their messages. Messages that failed are
-//! read from the deliveries that ended without success. A call examines at most [`EXAMINED`] messages. A page may therefore
-//! be short, and then names the position at which to continue.
+//! read from the deliveries that ended without success. A call examines at most [`EXAMINED`] messages, for at most
+//! [`EXAMINED_WITHIN`]. A page may therefore be short, and then names the position at which to continue.
+
+use std::time::Duration;
 
 use hookstream_model::{
     base::{
@@ -14,11 +16,16 @@ use hookstream_model::{
     identity::tenancy::Tenant,
     outbound::message::MessageStatus,
 };
+use tokio::time::Instant;
 
 use crate::delivery::messages::Message;
 
 /// Maximum number of messages that one call examines.
 pub const EXAMINED: usize = 5_000;
+/// Time after which a call examines no more messages.
+const EXAMINED_WITHIN: Duration = Duration::from_millis(80);
+/// Number of messages after which a call looks at the time.
+const CHECKED_EVERY: usize = 250;
 /// Messages read at once, over all applications.
 pub(crate) const CHUNK: usize = 256;
 /// Messages read at once together with their attempts.
@@ -226,11 +233,12 @@ pub(crate) struct Collector<T, Position> {
     has_more: bool,
     /// Messages that may still be examined.
     budget: usize,
+    begun: Instant,
 }
 
 impl<T, Position: Copy> Collector<T, Position> {
-    pub(crate) const fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), limit, taken: None, has_more: false, budget: EXAMINED }
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), limit, taken: None, has_more: false, budget: EXAMINED, begun: Instant::now() }
     }
 
     /// Adds a row and the position behind it. Returns whether the page has room for another.
@@ -245,9 +253,9 @@ impl<T, Position: Copy> Collector<T, Position> {
     }
 
     /// Counts an examined message. Returns whether another may be examined.
-    pub(crate) const fn examine(&mut self) -> bool {
+    pub(crate) fn examine(&mut self) -> bool {
         self.budget = self.budget.saturating_sub(1);
-        self.budget > 0
+        self.budget > 0 && (!self.budget.is_multiple_of(CHECKED_EVERY) || self.begun.elapsed() < EXAMINED_WITHIN)
     }
 
     /// Returns the page. `examined` is the position behind the last examined message, unless the search reached its end.

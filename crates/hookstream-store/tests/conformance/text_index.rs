@@ -54,6 +54,7 @@ on_both! {
     large_index_loses_its_oldest_days
     words_of_an_environment_are_forgotten
     dropped_index_is_built_again
+    searches_succeed_while_the_index_comes_and_goes
 }
 
 /// Publishes a message with a body.
@@ -293,6 +294,27 @@ mod behaviour {
         assert_eq!(found_by(&*world.store, world.tenant, "needle").await, []);
         assert_eq!(index(&*world.store, NOON + SECOND * 30).await, 1);
         assert_eq!(found_by(&*world.store, world.tenant, "needle").await, [id]);
+    }
+
+    pub(super) async fn searches_succeed_while_the_index_comes_and_goes(world: &Fixture) {
+        let id = publish(world, NOON, "\"needle\"").await;
+        let rounds = async {
+            for _ in 0..20 {
+                index(&*world.store, NOON + SECOND * 30).await;
+                world.store.drop_text_index().await.expect("dropped");
+            }
+        };
+        let searches = async {
+            loop {
+                let found = found_by(&*world.store, world.tenant, "needle").await;
+                assert!(found.is_empty() || found == [id], "{found:?}");
+                world.store.text_index_state().await.expect("read");
+            }
+        };
+        tokio::select! {
+            () = rounds => {}
+            () = searches => {}
+        }
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) async fn messages(pool: &Pool, search: &MessageSearch, query: &TextQu
     let mut found = Collector::new(search.limit);
     let mut stopped = None;
     for day in days {
-        stopped = of_day(&connection, day, &expression, search, &mut found).await?;
+        let of_day = of_day(&connection, day, &expression, search, &mut found).await;
+        stopped = tables::if_there(of_day)?.flatten();
         if stopped.is_some() {
             break;
         }

@@ -2,7 +2,7 @@
 //! derived, so no migration has them and no transfer copies them; the indexing node creates them.
 
 use hookstream_model::base::time::Day;
-use tokio_postgres::types::Type;
+use tokio_postgres::{error::SqlState, types::Type};
 use uuid::Uuid;
 
 use crate::{
@@ -63,7 +63,21 @@ pub(super) async fn state(connection: &Connection) -> Result<Option<IndexState>,
         return Ok(None);
     }
     let id = |row: &tokio_postgres::Row, column| -> IdBytes { row.get::<_, Uuid>(column).into_bytes() };
-    Ok(connection.query(PROGRESS, &[]).await?.first().map(|row| IndexState { since: id(row, 0), until: id(row, 1) }))
+    let rows = if_there(connection.query(PROGRESS, &[]).await)?.unwrap_or_default();
+    Ok(rows.first().map(|row| IndexState { since: id(row, 0), until: id(row, 1) }))
+}
+
+/// Returns `None` if a table of the statement is gone: another node may drop it at any time.
+pub(super) fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    let is_gone = |error: &Error| {
+        let Error::Failed { cause, .. } = error else { return false };
+        cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code) == Some(&SqlState::UNDEFINED_TABLE)
+    };
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Moves the beginning of the interval.

@@ -16,8 +16,10 @@ use crate::{
 };
 
 /// Words without positions, and without their text. Deleting a row needs no text. The tokenizer splits what the model has
-/// split, and nothing else: letters beyond ASCII belong to words.
-const SCHEMA: &str = "create table if not exists entries (
+/// split, and nothing else: letters beyond ASCII belong to words. One transaction creates all of it, so a reader finds all or
+/// nothing.
+const SCHEMA: &str = "begin immediate;
+create table if not exists entries (
     number integer primary key,
     message_id blob not null unique,
     origin_id blob not null
@@ -26,7 +28,9 @@ create virtual table if not exists words using fts5 (
     body, content = '', contentless_delete = 1, detail = none, tokenize = \"ascii tokenchars '_~'\"
 );
 -- Lowest id and highest id, exclusive, of the index when this file was last written; the lowest one is that of its first file.
-create table if not exists progress (since blob not null, until blob not null) strict;";
+create table if not exists progress (since blob not null, until blob not null) strict;
+commit";
+const IS_CREATED: &str = "select exists (select 1 from sqlite_schema where name = 'progress')";
 const PROGRESS: &str = "select since, until from progress";
 
 /// Returns the path of a day's index.
@@ -50,11 +54,14 @@ pub(super) fn open(directory: &Path, day: Day) -> Result<Connection, Error> {
     open_derived(&path(directory, day), SCHEMA)
 }
 
-/// Opens a day's index for reading; `None` if it was removed.
+/// Opens a day's index for reading; `None` if it was removed or is not created yet.
 pub(super) fn read(directory: &Path, day: Day) -> Result<Option<Connection>, Error> {
     let path = path(directory, day);
     match open_reader(&path) {
-        Ok(connection) => Ok(Some(connection)),
+        Ok(connection) => {
+            let is_created: bool = connection.query_row(IS_CREATED, [], |row| row.get(0)).map_err(failed("read a day of the index"))?;
+            Ok(is_created.then_some(connection))
+        }
         Err(_) if !path.exists() => Ok(None),
         Err(error) => Err(error),
     }

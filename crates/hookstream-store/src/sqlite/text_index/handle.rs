@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use super::write::{Indexer, Reached};
@@ -12,16 +12,23 @@ use super::write::{Indexer, Reached};
 pub(crate) struct Index {
     indexer: Arc<Mutex<Indexer>>,
     pub(super) state: Arc<Reached>,
+    files: Arc<RwLock<()>>,
 }
 
 impl Index {
     pub(crate) fn of(directory: &Path) -> Self {
-        let state = Arc::<Reached>::default();
-        Self { indexer: Arc::new(Mutex::new(Indexer::new(directory.to_owned(), Arc::clone(&state)))), state }
+        let (state, files) = (Arc::<Reached>::default(), Arc::<RwLock<()>>::default());
+        let indexer = Indexer::new(directory.to_owned(), Arc::clone(&state), Arc::clone(&files));
+        Self { indexer: Arc::new(Mutex::new(indexer)), state, files }
     }
 
     /// Locks the indexer, for a slice at most.
     pub(super) fn lock(&self) -> MutexGuard<'_, Indexer> {
         self.indexer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps files from being created and removed, for a search at most.
+    pub(super) fn hold_files(&self) -> RwLockReadGuard<'_, ()> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         messages::Message,
         text_index::{IndexSlice, IndexState, Indexed, TextIndex},
     },
-    sqlite::SqliteStore,
+    sqlite::{SqliteStore, db::readers::Days},
 };
 
 impl SqliteStore {
@@ -65,7 +65,13 @@ impl TextIndex for SqliteStore {
     }
 
     async fn find_indexed(&self, search: MessageSearch, query: TextQuery) -> Result<Found<Message, IdBytes>, Error> {
-        let Some(directory) = self.directory.clone() else { return Ok(Found { items: Vec::new(), next: None }) };
-        self.readers.days(move |days| find::messages(days, &directory, &search, &query)).await
+        let (Some(directory), Some(index)) = (self.directory.clone(), self.text_index.clone()) else {
+            return Ok(Found { items: Vec::new(), next: None });
+        };
+        let find = move |days: &Days<'_>| {
+            let _files = index.hold_files();
+            find::messages(days, &directory, &search, &query)
+        };
+        self.readers.days(find).await
     }
 }

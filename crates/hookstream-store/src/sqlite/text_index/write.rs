@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use hookstream_model::base::{
@@ -48,6 +48,8 @@ pub(crate) struct Indexer {
     /// Open index, usually of the current day.
     open: Option<(Day, Connection)>,
     state: Arc<Reached>,
+    /// Locked while a file is created or removed: SQLite would mix the files of one path.
+    files: Arc<RwLock<()>>,
 }
 
 /// Indexed interval, once known. It may be ahead of the files when there was nothing to index. Searches read it while a
@@ -66,8 +68,8 @@ impl Reached {
 }
 
 impl Indexer {
-    pub(crate) const fn new(directory: PathBuf, state: Arc<Reached>) -> Self {
-        Self { directory, open: None, state }
+    pub(crate) const fn new(directory: PathBuf, state: Arc<Reached>, files: Arc<RwLock<()>>) -> Self {
+        Self { directory, open: None, state, files }
     }
 
     /// Returns the indexed interval.
@@ -127,6 +129,7 @@ impl Indexer {
 
     fn connection(&mut self, day: Day) -> Result<&mut Connection, Error> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
+            let _files = self.files.write().unwrap_or_else(PoisonError::into_inner);
             self.open = Some((day, file::open(&self.directory, day)?));
         }
         let (_, connection) = self.open.as_mut().expect("opened above");
@@ -170,6 +173,7 @@ impl Indexer {
     }
 
     fn remove(&mut self, day: Day) -> Result<(), Error> {
+        let _files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         self.open.take_if(|(open, _)| *open == day);
         file::remove(&self.directory, day)
     }
