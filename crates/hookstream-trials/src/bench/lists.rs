@@ -143,7 +143,7 @@ async fn lists(client: &ApiClient) -> anyhow::Result<Vec<(&'static str, String)>
             format!("/applications/{well}/endpoints/{well_endpoint}/attempts?limit=100&status=failed"),
         ),
         ("endpoints", "/endpoints?limit=100".to_owned()),
-        ("endpoints, failing", "/endpoints?limit=100&failing=true".to_owned()),
+        ("endpoints, failing", "/endpoints?limit=100&failing=1".to_owned()),
         ("health of an endpoint", format!("/applications/{gone}/endpoints/{gone_endpoint}/health")),
         ("problems", "/problems".to_owned()),
         ("lanes", "/engine/lanes".to_owned()),

@@ -53,8 +53,10 @@ async fn failing_endpoint_shows_circuit_backlog_and_date_of_disabling() {
     let client = &installation.client;
     let receiver = Receiver::responding(|_| CannedResponse::status(503)).await;
     client.acme(json!({ "uid": "main", "retry_schedule": [] }), &receiver.url()).await;
+    // One after the other: those that wait when the circuit opens would stay pending.
     for number in 0..5 {
-        client.message(json!(number)).await;
+        let id = client.message(json!(number)).await;
+        client.until(&id, "failed").await;
     }
     let path = "/v1/applications/acme/endpoints/main/health";
     eventually("an open circuit", async || (health(client, path).await["circuit_state"] == "open").then_some(())).await;
