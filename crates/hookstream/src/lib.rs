@@ -49,6 +49,8 @@ enum Command {
     Explain(commands::explain::ExplainArgs),
     /// List what is wrong now, and what helps
     Problems(commands::problems::ProblemsArgs),
+    /// Check whether a server is ready
+    Health(commands::health::HealthArgs),
     /// List and show applications
     Applications(commands::resources::applications::ApplicationsArgs),
     /// List and show endpoints, and resend what they missed
@@ -109,6 +111,7 @@ fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> 
         Command::Logout(arguments) => Box::pin(async move { commands::login::logout(&arguments) }),
         Command::Whoami(arguments) => Box::pin(commands::login::whoami(arguments)),
         Command::Problems(arguments) => Box::pin(commands::problems::run(arguments)),
+        Command::Health(arguments) => Box::pin(commands::health::run(arguments)),
         Command::Applications(arguments) => Box::pin(commands::resources::applications::run(arguments)),
         Command::Endpoints(arguments) => Box::pin(commands::resources::endpoints::run(arguments)),
         Command::Messages(arguments) => Box::pin(commands::resources::messages::run(arguments)),

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 mod existing;
 pub(crate) mod explain;
+pub(crate) mod health;
 pub(crate) mod login;
 pub(crate) mod migrate;
 pub(crate) mod problems;

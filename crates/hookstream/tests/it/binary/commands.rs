@@ -91,6 +91,24 @@ async fn sink_verifies_and_responds_as_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn health_tells_whether_a_server_is_ready() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let ask = |url: &str| hookstream().args(["health", "--url", url, "--timeout", "20s"]).output().expect("the command runs");
+    let output = ask(&server.url);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{} is ready\n", server.url));
+    // A server that is gone, and one that is another program.
+    let url = server.url.clone();
+    drop(server);
+    assert_eq!(ask(&url).status.code(), Some(1));
+    let mut sink = Running::start(&["sink", "--listen", "127.0.0.1:0", "--status", "503"]);
+    let output = ask(first_url(&sink.line()).expect("the sink's URL").trim_end_matches('/'));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is it a Hookstream server?"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn send_explains_errors() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);

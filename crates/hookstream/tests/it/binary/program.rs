@@ -146,6 +146,7 @@ fn every_command_has_help_with_an_example() {
         "quickstart",
         "send",
         "explain",
+        "health",
         "sink",
         "bench",
         "torture",
