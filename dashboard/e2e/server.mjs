@@ -11,6 +11,10 @@ const BINARY = process.env.HOOKSTREAM ?? new URL("../../target/debug/hookstream"
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const PASSWORD = "plum teapot gravel seven";
 
+/** Environment without the variables of these tests: the server refuses settings that it does not know. */
+const OTHER_ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("HOOKSTREAM")),
+);
 let databases = 0;
 
 /** Creates an empty database on the PostgreSQL server of HOOKSTREAM_E2E_DATABASE, if that is set. */
@@ -35,7 +39,7 @@ export async function startServer() {
     BINARY,
     ["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8", "--log", "warn", ...store],
     {
-      env: { ...process.env, HOOKSTREAM_ENCRYPTION_KEY: "11".repeat(32) },
+      env: { ...OTHER_ENVIRONMENT, HOOKSTREAM_ENCRYPTION_KEY: "11".repeat(32) },
       stdio: ["ignore", "pipe", "pipe"],
     },
   );
