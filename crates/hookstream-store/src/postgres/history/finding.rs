@@ -59,6 +59,9 @@ macro_rules! undelivered_chunk {
 }
 const OLDER_UNDELIVERED: &str = undelivered_chunk!(" desc");
 const NEWER_UNDELIVERED: &str = undelivered_chunk!("");
+/// Makes the planner read rows in the order of the index. The table of the current day may have no statistics yet: the planner
+/// then expects one row, and reads and sorts all of an origin.
+const IN_ORDER: &str = "set local enable_bitmapscan = off";
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 /// Days on which these applications have messages, with the applications of each.
 const DAYS: &str = "select day, array_agg(distinct origin_id) from message_counts
@@ -87,14 +90,21 @@ pub(crate) async fn origin_of(pool: &Pool, tenant: Tenant, id: MessageId) -> Res
 }
 
 pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+    let read = async |connection: &Connection| {
+        connection.batch(IN_ORDER).await?;
+        page_of_messages(connection, search).await
+    };
+    connect(pool, OPERATION).await?.transaction(read, |_| true).await
+}
+
+async fn page_of_messages(connection: &Connection, search: &MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
     let direction = search.range.direction;
-    let connection = connect(pool, OPERATION).await?;
-    let mut walk = Walk::begin(&connection, &search.range, search.filter.candidates(), CHUNK).await?;
+    let mut walk = Walk::begin(connection, &search.range, search.filter.candidates(), CHUNK).await?;
     let mut found = Collector::new(search.limit);
     let mut examined = None;
-    'pages: while let Some(messages) = walk.next(&connection).await? {
+    'pages: while let Some(messages) = walk.next(connection).await? {
         let ids: Vec<_> = messages.iter().map(|message| *message.id.as_bytes()).collect();
-        let matching = complete(&connection, messages, search).await?;
+        let matching = complete(connection, messages, search).await?;
         let mut matching: HashMap<MessageId, Message> = matching.into_iter().map(|message| (message.id, message)).collect();
         for id in ids {
             examined = Some(behind(id, direction));
@@ -111,7 +121,7 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     }
     let mut found = found.finish(examined, direction);
     if search.payloads.are_included() {
-        add_payloads(&connection, &mut found.items).await?;
+        add_payloads(connection, &mut found.items).await?;
     }
     Ok(found)
 }
@@ -129,17 +139,24 @@ pub(crate) async fn complete(connection: &Connection, messages: Vec<Message>, se
 }
 
 pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
+    let read = async |connection: &Connection| {
+        connection.batch(IN_ORDER).await?;
+        page_of_attempts(connection, search).await
+    };
+    connect(pool, "find attempts").await?.transaction(read, |_| true).await
+}
+
+async fn page_of_attempts(connection: &Connection, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let direction = search.range.direction;
-    let connection = connect(pool, "find attempts").await?;
-    let mut walk = Walk::begin(&connection, &search.range, Candidates::All, CHUNK_OF_ATTEMPTS).await?;
+    let mut walk = Walk::begin(connection, &search.range, Candidates::All, CHUNK_OF_ATTEMPTS).await?;
     let mut found = Collector::new(search.limit);
     let mut examined = None;
-    'pages: while let Some(messages) = walk.next(&connection).await? {
+    'pages: while let Some(messages) = walk.next(connection).await? {
         let types = &search.filter.event_types;
         let matches = |message: &&Message| types.is_empty() || types.contains(&message.event_type);
         let matching: Vec<_> = messages.iter().filter(matches).map(|message| uuid(message.id.as_bytes())).collect();
         let mut attempts: HashMap<MessageId, Vec<Attempt>> = HashMap::new();
-        for attempt in read_attempts(&connection, &matching, search).await? {
+        for attempt in read_attempts(connection, &matching, search).await? {
             attempts.entry(attempt.message_id).or_default().push(attempt);
         }
         for message in messages {
