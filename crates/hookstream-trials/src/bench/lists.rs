@@ -20,6 +20,9 @@ const APPLICATIONS: [u32; 2] = [100, 10];
 /// One message of this number goes to an endpoint that refuses connections.
 const FAILING_SHARE: u32 = 50;
 
+/// Time limit of indexing.
+const INDEXED_WITHIN: Duration = Duration::from_secs(1_800);
+
 /// Arguments of `hookstream bench lists`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ListsArgs {
@@ -74,11 +77,17 @@ pub(super) async fn run(arguments: &ListsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the newest message is found by a word of it.
+/// Waits until the index has reached the newest message.
 async fn until_indexed(client: &ApiClient) -> anyhow::Result<()> {
     let newest = client.get("/messages?limit=1").await?.accepted()?;
     let at = newest["messages"][0]["created_at"].as_str().context("the newest message has a time")?.to_owned();
+    let deadline = Instant::now() + INDEXED_WITHIN;
     loop {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the text index has not reached the newest message within {} s",
+            INDEXED_WITHIN.as_secs()
+        );
         let answer = client.get("/messages?limit=1&search=load.message").await?.accepted()?;
         match answer["search"]["indexed_until"].as_str() {
             Some(until) if until >= at.as_str() => return Ok(()),

@@ -59,9 +59,9 @@ macro_rules! undelivered_chunk {
 }
 const OLDER_UNDELIVERED: &str = undelivered_chunk!(" desc");
 const NEWER_UNDELIVERED: &str = undelivered_chunk!("");
-/// Makes the planner read rows in the order of the index. The table of the current day may have no statistics yet: the planner
-/// then expects one row, and reads and sorts all of an origin. Or it expects so many that it compiles a statement for 130 ms,
-/// which runs for one.
+/// Makes the planner read rows in the order of the index, and compile nothing. The table of the current day may have no statistics
+/// yet: the planner then expects one row, and reads and sorts all of an origin. Where it expects too many rows, it compiles for
+/// 130 ms what runs for one.
 const IN_ORDER: &str = "set local enable_bitmapscan = off; set local jit = off";
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 /// Days on which these applications have messages, with the applications of each.
