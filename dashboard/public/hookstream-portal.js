@@ -1,5 +1,5 @@
 // <hookstream-portal url="…"> shows a customer's portal in a frame: it grows with its content, and when its token ends it
-// asks the page for another address. Attributes: url (of portal access), theme parameters as in docs/portal.md.
+// asks the page for another address. Attributes: url (of portal access), theme parameters as in docs/guides/portal.md.
 // Property `renew`: a function that returns a new `url` or a promise of one.
 (function () {
   var PARAMETERS = [

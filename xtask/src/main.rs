@@ -1,6 +1,6 @@
 //! Project tasks: `cargo run -p xtask -- <task>`.
 //!
-//! - `tidy` checks rules that the compiler does not: prose, the place of SQL and connections, folders, imports and crate dependencies.
+//! - `tidy` checks rules that the compiler does not: prose, the place of SQL and connections, folders, imports, crate dependencies and links.
 //! - `openapi` writes `docs/openapi.json`; `openapi --check` fails if it is not current.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task prints its result for the user or script that runs it")]

@@ -25,7 +25,7 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// Checks the bounds of docs/configuration.md.
+/// Checks the bounds of docs/reference/configuration.md.
 fn check(config: &Config) {
     let engine = &config.engine;
     assert!((1..=3_650).contains(&engine.retention_days) && (1..=engine.retention_days).contains(&engine.payload_retention_days));

@@ -29,7 +29,7 @@ enum Command {
         HOOKSTREAM_BOOTSTRAP_API_KEY  adds this API key: hs_live_ and 64 hexadecimal characters\n\
         HOOKSTREAM_ENCRYPTION_KEY     encrypts secrets in the store: 64 hexadecimal characters (openssl rand -hex 32)\n\
         HOOKSTREAM_SMTP_URL           the mail server: smtp://user:password@mail.example.com:587\n\
-        HOOKSTREAM_OIDC_PROVIDERS     identity providers for sign-in: a JSON list, see docs/configuration.md")]
+        HOOKSTREAM_OIDC_PROVIDERS     identity providers for sign-in: a JSON list, see docs/reference/configuration.md")]
     Serve(Box<commands::serve::ServeArgs>),
     /// Check the schema version or apply migrations
     Migrate(commands::migrate::MigrateArgs),

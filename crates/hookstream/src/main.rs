@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use log as _;
 
 /// Messages are allocated on one thread and freed on another, which costs glibc's allocator a sixth more CPU under
-/// load (docs/benchmarks.md). Huge pages are off: they double the memory of an idle server.
+/// load (docs/explanation/benchmarks.md). Huge pages are off: they double the memory of an idle server.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-/** Roles and what they may do, as docs/security.md states it. The server decides; the interface leaves out the rest. */
+/** Roles and what they may do, as docs/reference/security.md states it. The server decides; the interface leaves out the rest. */
 
 export type Role = "viewer" | "developer" | "admin" | "owner";
 

@@ -5,9 +5,11 @@
 //!   error codes of the API.
 //! - Crates use only lower floors; no two files of a crate import each other ([`imports`]).
 //! - A folder has at most 16 files ([`layout`]).
+//! - Relative links in Markdown lead to files and headings that exist ([`links`]).
 
 mod imports;
 mod layout;
+mod links;
 mod prose;
 
 use std::{
@@ -61,6 +63,7 @@ pub(crate) fn run(root: &Path) -> Vec<String> {
         }
     }
     faults.extend(layout::check(root, &files));
+    faults.extend(links::check(root));
     for name in FLOORS.concat().into_iter().filter(|name| *name != "xtask") {
         let source = root.join("crates").join(name).join("src");
         faults.extend(imports::check(name, &source, &rust_files(&source)));

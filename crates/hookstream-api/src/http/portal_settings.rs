@@ -106,9 +106,9 @@ mod tests {
         let of_model = names(&serde_json::to_value(theme).expect("JSON"));
         let document = crate::document_json();
         assert_eq!(names(&document["components"]["schemas"]["PortalTheme"]["properties"]), of_model);
-        let page = include_str!("../../../../docs/portal.md");
+        let page = include_str!("../../../../docs/guides/portal.md");
         for name in of_model {
-            assert!(page.contains(&format!("`{name}`")), "docs/portal.md does not name {name}");
+            assert!(page.contains(&format!("`{name}`")), "docs/guides/portal.md does not name {name}");
         }
     }
 }

@@ -40,7 +40,7 @@ use crate::torture::faults::fault::Fault;
     Faults on SQLite: kill, pause, receivers, jobs, disk-full, power, clock. On any PostgreSQL: kill, pause, receivers,\n\
     jobs, terminate, connections, locks, clock.\n\
     On new clusters (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
-    docs/reliability.md describes each. disk-full needs root to mount a small disk; power and clock need --shim.\n\n\
+    docs/explanation/reliability.md describes each. disk-full needs root to mount a small disk; power and clock need --shim.\n\n\
     Columns: accepted messages; duplicates and their limit; accounted: not delivered, with a recorded reason.\n\
     The command fails if an accepted message is lost or accepted twice, if there are more duplicates than attempts in flight, if an\n\
     order is broken, if a node needs a restart, or if `hookstream doctor` finds a problem at the end.")]

@@ -42,7 +42,8 @@ pub(super) fn check(environment: &[(String, String)]) -> anyhow::Result<()> {
             let own = |name: &'_ str| name.strip_prefix("HOOKSTREAM_").map(str::to_owned).unwrap_or_default();
             let names: Vec<_> = settings.iter().map(|name| own(name)).collect();
             let nearest = nearest(&own(unknown), names.iter().map(String::as_str));
-            let hint = nearest.map_or_else(|| "see docs/configuration.md".to_owned(), |name| format!("did you mean HOOKSTREAM_{name}?"));
+            let hint =
+                nearest.map_or_else(|| "see docs/reference/configuration.md".to_owned(), |name| format!("did you mean HOOKSTREAM_{name}?"));
             bail!("there is no setting {unknown}; {hint}")
         }
         None => Ok(()),

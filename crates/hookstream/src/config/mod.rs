@@ -272,7 +272,7 @@ mod tests {
             &[("HOOKSTREAM_RETENTION_DAY", "7")],
             "there is no setting HOOKSTREAM_RETENTION_DAY; did you mean HOOKSTREAM_RETENTION_DAYS?",
         );
-        check(&[], None, &[("HOOKSTREAM_ZZZ", "7")], "there is no setting HOOKSTREAM_ZZZ; see docs/configuration.md");
+        check(&[], None, &[("HOOKSTREAM_ZZZ", "7")], "there is no setting HOOKSTREAM_ZZZ; see docs/reference/configuration.md");
         check(&[], None, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", "secret")], "HOOKSTREAM_BOOTSTRAP_API_KEY must be");
         check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is missing");
         check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is missing");

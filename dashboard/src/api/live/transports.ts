@@ -1,4 +1,4 @@
-/** Connections that carry the frames of the live stream (docs/realtime.md): a WebSocket and server-sent events. */
+/** Connections that carry the frames of the live stream (docs/reference/realtime.md): a WebSocket and server-sent events. */
 
 /** Frame of the live stream, as far as it is used. */
 export interface Frame {

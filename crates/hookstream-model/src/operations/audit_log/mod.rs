@@ -338,9 +338,13 @@ mod tests {
 
     #[test]
     fn every_action_is_documented() {
-        let page = include_str!("../../../../../docs/security.md");
+        let page = include_str!("../../../../../docs/reference/security.md");
         for action in Action::ALL {
-            assert!(page.contains(&format!("| `{}` |", action.as_str())), "docs/security.md does not document {}", action.as_str());
+            assert!(
+                page.contains(&format!("| `{}` |", action.as_str())),
+                "docs/reference/security.md does not document {}",
+                action.as_str()
+            );
         }
     }
 
