@@ -4,12 +4,14 @@
 //! extractor authenticates it, and a handler answers it. Each resource has a file of handlers, in the folder of its
 //! domain. Handlers return [`http::error::ApiError`].
 
+mod access_log;
 mod auth;
 mod background;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod http;
 mod identity;
+mod instruments;
 mod metrics;
 mod openapi;
 mod operation;
@@ -25,17 +27,23 @@ mod tests;
 use axum::{Router, middleware, routing};
 
 pub use self::{
+    instruments::Instruments,
     openapi::{document, document_json},
+    operations::exposition::METRICS_TYPE,
     realtime::open_streams::StreamLimits,
     state::{AllowOrganizations, Api, Options, Parts, RateLimits},
 };
 pub use crate::auth::providers::IdentityProvider;
-use crate::{http::error::ApiError, operation::Operations};
+use crate::{
+    http::error::ApiError,
+    operation::{Operations, operations},
+};
 
 /// Returns the whole HTTP service.
 pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .nest("/v1", versioned(Router::new()))
+        .merge(unversioned(Router::new()))
         .route("/v1/openapi.json", routing::get(openapi::serve))
         .route("/v1/billing/checkout", routing::post(crate::operations::billing::no_billing))
         .route("/v1/billing/portal", routing::post(crate::operations::billing::no_billing))
@@ -49,6 +57,7 @@ pub fn probes(api: Api) -> Router {
     let routes = Router::new()
         .route("/v1/health", routing::get(crate::operations::health::live))
         .route("/v1/health/ready", routing::get(crate::operations::health::ready));
+    let routes = unversioned(routes);
     serve(routes, api)
 }
 
@@ -58,6 +67,11 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), crate::http::request::handle))
         .with_state(api)
+}
+
+/// Adds the operations outside of `/v1`.
+fn unversioned<A: Operations>(all: A) -> A {
+    operations!(all, crate::operations::exposition::{metrics})
 }
 
 /// Adds the operations under `/v1`.

@@ -15,6 +15,7 @@ use hookstream_engine::Handle;
 use hookstream_model::{
     base::{
         ids::ApiKeyId,
+        line_budget::LineBudget,
         secret::Secret,
         time::{Clock, Timestamp},
     },
@@ -36,12 +37,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access_log::AccessLog,
     auth::{
         passwords::Passwords,
         providers::{Flows, IdentityProvider},
     },
     background::mail_queue::MailQueue,
     http::{idempotency::keys_in_use::KeysInUse, in_flight::InFlight, limits::Limiter, request_id::RequestId},
+    instruments::Instruments,
     realtime::open_streams::{OpenStreams, StreamLimits},
 };
 
@@ -67,6 +70,10 @@ pub struct Parts {
     pub mailer: Option<Arc<Mailer>>,
     /// Identity providers.
     pub providers: Vec<IdentityProvider>,
+    /// Instruments of the API.
+    pub instruments: Instruments,
+    /// Returns the metrics of this node as text.
+    pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
     /// Signal that the server stops, which ends the live streams.
     pub stopping: CancellationToken,
 }
@@ -96,6 +103,8 @@ pub struct Options {
     pub allow_organizations: AllowOrganizations,
     /// Limits of live streams.
     pub streams: StreamLimits,
+    /// Lines of the access log in a second, at most; `None` for no limit.
+    pub log_lines_per_second: Option<NonZeroU32>,
     /// True if the server itself speaks TLS. Responses then ask browsers to use HTTPS only.
     pub is_secure: bool,
 }
@@ -161,6 +170,9 @@ pub struct Inner {
     /// Makes check-and-increment of sign-in counters atomic, so that parallel guesses cannot bypass the limit.
     pub(crate) sign_ins: tokio::sync::Mutex<()>,
     pub(crate) streams: OpenStreams,
+    pub(crate) instruments: Instruments,
+    pub(crate) access_log: AccessLog,
+    pub(crate) exposition: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -175,9 +187,10 @@ impl std::ops::Deref for Api {
 impl Api {
     /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, stopping } = parts;
+        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, instruments, exposition, stopping } = parts;
         let random = engine.random_bytes();
         let in_flight = InFlight::new(body_limit(engine.options().payload_limit));
+        let access_log = AccessLog::new(LineBudget::new(options.log_lines_per_second));
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
         Self(Arc::new(Inner {
             engine,
@@ -199,6 +212,9 @@ impl Api {
             provider_permits: Semaphore::new(PROVIDER_REQUESTS),
             sign_ins: tokio::sync::Mutex::default(),
             streams: OpenStreams::default(),
+            instruments,
+            access_log,
+            exposition,
             stopping,
         }))
     }

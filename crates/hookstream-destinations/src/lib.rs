@@ -9,6 +9,7 @@
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod http;
+mod instruments;
 pub mod net;
 pub mod rabbitmq;
 pub mod services;
@@ -40,7 +41,10 @@ use crate::{
     test_receiver::TestReceiverDestination,
 };
 
-pub use crate::net::guard::{AddressPolicy, Rule};
+pub use crate::{
+    instruments::Instruments,
+    net::guard::{AddressPolicy, Rule},
+};
 
 /// Kind of target.
 pub trait Destination: Send + Sync + 'static {
@@ -174,6 +178,11 @@ impl Registry {
     /// the reason, so that one endpoint does not stop the others of its application.
     pub fn target(&self, settings: &Settings<'_>) -> Arc<dyn Target> {
         self.check(settings).unwrap_or_else(|invalid| Arc::new(Unusable(invalid)))
+    }
+
+    /// Returns the instruments of the network; empty ones for a registry without one.
+    pub fn instruments(&self) -> Instruments {
+        self.network.as_ref().map(|network| network.shared.instruments.clone()).unwrap_or_default()
     }
 
     /// Replaces the trust settings for new connections; existing ones are unchanged.

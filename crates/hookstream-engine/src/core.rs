@@ -28,8 +28,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options, Parts,
-    attempts::pending_record::PendingRecord,
+    attempts::{attempt_log::AttemptLog, pending_record::PendingRecord},
     cluster::lease::Lease,
+    instruments::Instruments,
     intake::schemas::Checks,
     queues::lanes::{LanePolicy, Lanes, Now},
     realtime::Realtime,
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Metrics,
+    pub(crate) instruments: Instruments,
+    pub(crate) attempt_log: AttemptLog,
     pub(crate) realtime: Realtime,
     pub(crate) checks: Arc<Checks>,
     /// Outcomes to record.
@@ -109,6 +112,8 @@ impl Core {
             checks,
             budgets: Budgets::default(),
             metrics: Metrics::default(),
+            instruments: Instruments::of(&options),
+            attempt_log: AttemptLog::new(options.log_lines_per_second),
             realtime: Realtime::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             backlog_claims: tokio::sync::Mutex::new(()),

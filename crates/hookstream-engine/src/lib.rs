@@ -8,6 +8,7 @@
 mod attempts;
 mod cluster;
 mod core;
+mod instruments;
 mod intake;
 mod options;
 mod queues;
@@ -41,6 +42,7 @@ pub use crate::{
         jobs::{Forecast, JobError},
         redeliver::{RetryError, RetrySelection},
     },
+    instruments::Instruments,
     intake::accept::{Accepted, Draft, SendError},
     queues::lanes::LaneView,
     realtime::{
@@ -121,6 +123,7 @@ impl Handle {
         core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::instruments::installation_task::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::metrics_writer::run(Arc::clone(&core)));
         Ok(Self { core })
     }
@@ -147,6 +150,17 @@ impl Handle {
     pub fn lanes(&self, environment: EnvironmentId) -> Vec<LaneView> {
         let now = self.core.both_clocks();
         self.core.lanes().views(environment, |delivery| delivery.due_at, now)
+    }
+
+    /// Returns the engine's instruments, with current gauges of this node.
+    pub fn instruments(&self) -> Instruments {
+        let core = &self.core;
+        let census = core.lanes().census(|delivery| delivery.due_at, core.both_clocks());
+        let lease = core.lease();
+        let node = &core.instruments.node;
+        node.show(&census, core.lag_ms());
+        node.show_lease(lease.valid_until, lease.shards().iter().count());
+        core.instruments.clone()
     }
 
     /// Returns whether an application belongs to a tenant.

@@ -1,6 +1,6 @@
 //! Engine options and their defaults.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use hookstream_model::{
     delivery::{hold::BreakerPolicy, retry::RetrySchedule},
@@ -78,6 +78,10 @@ pub struct Options {
     pub search_index_bytes: u64,
     /// Time in which a deleted environment or organization can be restored.
     pub deletion_grace: Duration,
+    /// Number of applications with metrics of their own at `/metrics`; the others count together.
+    pub metrics_per_application: usize,
+    /// Lines of the log about attempts in a second, at most so many of successes and of failures; `None` for no limit.
+    pub log_lines_per_second: Option<NonZeroU32>,
     /// Interval between claims if no due time is known.
     pub poll_period: Duration,
 }
@@ -120,6 +124,8 @@ impl Default for Options {
             // Some two million messages of 500 bytes.
             search_index_bytes: 1 << 30,
             deletion_grace: Duration::from_secs(7 * 24 * 3600),
+            metrics_per_application: 0,
+            log_lines_per_second: None,
             poll_period: Duration::from_secs(1),
         }
     }

@@ -18,6 +18,7 @@
 pub mod db;
 pub mod delivery;
 pub mod identity;
+mod instruments;
 pub mod operations;
 pub mod outbound;
 pub mod postgres;
@@ -30,6 +31,7 @@ pub use crate::{
         statement::Database,
     },
     delivery::{cluster::Cluster, history::History, hot_path::Deliveries, retention::Retention, text_index::TextIndex},
+    instruments::Instruments,
 };
 
 use async_trait::async_trait;
@@ -37,6 +39,9 @@ use async_trait::async_trait;
 /// Whole store: plain resources and the hot path.
 #[async_trait]
 pub trait Store: Database + Cluster + Deliveries + History + Retention + TextIndex {
+    /// Returns the instruments of the store, with current gauges.
+    fn instruments(&self) -> Instruments;
+
     /// Finishes running operations and closes the store. Later operations fail.
     async fn close(&self);
 }

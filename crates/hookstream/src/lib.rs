@@ -7,6 +7,7 @@ mod config;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod server;
+mod telemetry;
 
 use std::{pin::Pin, process::ExitCode};
 

@@ -37,6 +37,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
     let (read_of_organization, write_of_organization) = of_organization;
     // HEAD is answered like GET (RFC 9110 section 9.3.2).
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    if (method, path) == ("GET", "/metrics") {
+        return Some(Need::Scope(Scope::OPERATOR_METRICS));
+    }
     Some(match (method, path.strip_prefix("/v1")?) {
         ("GET", "/applications" | "/applications/{appId}") => read(Applications),
         ("POST", "/applications") | ("PATCH" | "DELETE", "/applications/{appId}") => write(Applications),
@@ -148,7 +151,7 @@ mod tests {
                     assert!(is_listed && !path.starts_with("/v1/auth/api-keys"), "{id} is for callers without a scope");
                     continue;
                 };
-                let is_named = needed == Scope::OPERATOR_NODES || needed == Scope::ENDPOINT_SECRETS;
+                let is_named = [Scope::OPERATOR_NODES, Scope::OPERATOR_METRICS].contains(&needed) || needed == Scope::ENDPOINT_SECRETS;
                 let is_read = needed == Scope::read(needed.resource) || is_named;
                 let is_decided_by_handler = ["removeMember", "createView", "updateView", "deleteView"].contains(&id);
                 assert_eq!(is_read, method == Method::GET || is_decided_by_handler, "{id}");

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, Request, request::Parts};
 use ipnet::IpNet;
 
 /// Returns the client address of a request: the peer's, or, if the peer is a trusted proxy, the last address in
@@ -11,6 +11,12 @@ use ipnet::IpNet;
 pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
     let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
     Some(behind_proxies(peer.ip().to_canonical(), &parts.headers, trusted))
+}
+
+/// Returns the client address of a request that is not taken apart yet, by the same rules.
+pub(crate) fn client_address_of<B>(request: &Request<B>, trusted: &[IpNet]) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(behind_proxies(peer.ip().to_canonical(), request.headers(), trusted))
 }
 
 /// Returns the network of a request's client, by which clients without credentials are counted.

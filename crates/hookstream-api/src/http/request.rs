@@ -1,7 +1,7 @@
 //! Layers around every request: its id, its caller and rate limit, panics, the rendering and logging of errors, and
 //! the security headers.
 
-use std::{num::NonZeroU32, panic::AssertUnwindSafe};
+use std::{fmt, num::NonZeroU32, panic::AssertUnwindSafe};
 
 use axum::{
     body::Body,
@@ -14,12 +14,13 @@ use http::{HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
 use crate::{
+    access_log::Answered,
     auth::{
         credentials::{Credentials, CredentialsError, Principal},
         portal_token,
     },
     http::{
-        address::client_network,
+        address::{client_address_of, client_network},
         body,
         error::ApiError,
         headers, idempotency,
@@ -44,7 +45,12 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     // Control characters are escaped, because terminals and log viewers obey them. Formatting is lazy, because it
     // takes time.
     let path = || uri.path().escape_debug();
-    let (rate_limit, answered) = match admit(&api, number, request).await {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let client = client_address_of(&request, &api.options.trusted_proxies);
+    api.instruments.used(request.headers());
+    let mut credentials = None;
+    let (rate_limit, answered) = match admit(&api, number, request, &mut credentials).await {
         Ok((rate_limit, request)) => (rate_limit, AssertUnwindSafe(idempotency::answer_once(&api, request, next)).catch_unwind().await),
         Err((rate_limit, error)) => (rate_limit, Ok(error.into_response())),
     };
@@ -54,11 +60,16 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
             let cause = error.cause().unwrap_or("unknown");
             tracing::error!(request.id = %id, %method, path = %path(), cause, "request failed");
         }
+        if let Some(quota) = error.quota() {
+            api.instruments.quota_refused(quota);
+        }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = error.render(&id);
         response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
     }
-    tracing::debug!(request.id = %id, %method, path = %path(), status = response.status().as_u16(), "request");
+    let (status, took) = (response.status(), began.elapsed());
+    api.instruments.answered(&method, route.as_ref().map(MatchedPath::as_str), status, took);
+    api.access_log.note(&Answered { id: &id, method: &method, uri: &uri, status, took, caller: &Caller(credentials.as_ref()), client });
     headers::write(response.headers_mut(), api.options.is_secure);
     if let Some(rate_limit) = rate_limit {
         rate_limit.write(response.headers_mut());
@@ -67,11 +78,26 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     response
 }
 
+/// Caller of a request, as the log names it.
+struct Caller<'a>(Option<&'a Credentials>);
+
+impl fmt::Display for Caller<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.map(Credentials::principal) {
+            Some(Principal::Key(key)) => write!(f, "key {}", key.id),
+            Some(Principal::Session(signed_in)) => write!(f, "user {}", signed_in.user.id),
+            Some(Principal::Portal(claims)) => write!(f, "portal {}", claims.application),
+            Some(Principal::Nothing) | None => f.write_str("none"),
+        }
+    }
+}
+
 /// Finds the caller and counts the request. A request over the limit is refused before anything is read of it.
 async fn admit(
     api: &Api,
     number: RequestId,
     request: Request,
+    known: &mut Option<Credentials>,
 ) -> Result<(Option<RateLimitStatus>, Request), (Option<RateLimitStatus>, ApiError)> {
     let (mut parts, mut body) = request.into_parts();
     let limits = &api.options.rate_limits;
@@ -113,6 +139,7 @@ async fn admit(
     if let Some((subject, _)) = counted {
         parts.extensions.insert(subject);
     }
+    *known = Some(credentials.clone());
     parts.extensions.insert(credentials);
     Ok((rate_limit, Request::from_parts(parts, body)))
 }

@@ -84,6 +84,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.merge(utoipa::openapi::OpenApi::default().nest("/v1", operations));
+    document.merge(crate::unversioned(utoipa::openapi::OpenApi::default()));
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {

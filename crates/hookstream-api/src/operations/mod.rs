@@ -2,6 +2,7 @@
 
 pub(crate) mod audit_log;
 pub(crate) mod billing;
+pub(crate) mod exposition;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod lanes;

@@ -88,6 +88,8 @@ impl Installation {
             sign_in_key: Secret::new("key of cookies"),
             mailer: None,
             providers: Vec::new(),
+            instruments: crate::Instruments::default(),
+            exposition: Arc::new(|| "# EOF\n".to_owned()),
             stopping: CancellationToken::new(),
         };
         let router = crate::router(Api::new(parts, options));
@@ -147,6 +149,7 @@ impl Installation {
 fn options() -> Options {
     let many = NonZeroU32::new(1_000_000).expect("not 0");
     Options {
+        log_lines_per_second: None,
         public_url: URL.to_owned(),
         secret_grace: HOUR * 24,
         reveal_secrets: true,

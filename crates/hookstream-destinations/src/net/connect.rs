@@ -29,7 +29,7 @@ use super::{
     resolve::{self, DnsError, Resolve},
     steps::{self, Phase},
 };
-use crate::AddressRefused;
+use crate::{AddressRefused, Instruments};
 
 /// Maximum number of a name's addresses that are used, so that each has at least a second of the usual limit.
 const ADDRESSES_MAX: usize = 8;
@@ -61,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) tls: RwLock<TlsConnector>,
     /// Time limit for the whole connection: the name, its addresses one after another, TLS.
     pub(crate) connect_timeout: Duration,
+    pub(crate) instruments: Instruments,
 }
 
 impl Service<Uri> for Connector {
@@ -79,6 +80,11 @@ impl Service<Uri> for Connector {
 }
 
 impl Shared {
+    /// Checks all addresses of a host, and counts a refusal.
+    pub(crate) fn judge(&self, host: &str, addresses: &[IpAddr]) -> Result<(), AddressRefused> {
+        self.policy.judge_all(host, addresses).inspect_err(|refused| self.instruments.refused(refused.rule))
+    }
+
     /// Opens a connection. Each step has its own limit besides that of the exchange: if another connection becomes
     /// free first, the pool finishes this one in the background, which must end.
     async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
@@ -108,7 +114,7 @@ impl Shared {
         if resolve::literal(host).is_none() {
             steps::done(Phase::Dns);
         }
-        self.policy.judge_all(host, &addresses)?;
+        self.judge(host, &addresses)?;
         let tcp = self.connect_to(&addresses, port, deadline).await?;
         steps::done(Phase::Connect);
         let Some(connector) = tls else {

@@ -22,6 +22,13 @@ pub struct AddressPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule(&'static str);
 
+impl Rule {
+    /// Kind of address.
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)

@@ -15,7 +15,7 @@ use super::{
     resolve::{self, Resolve, SystemResolver},
     trust::{self, Trust},
 };
-use crate::AddressRefused;
+use crate::{AddressRefused, Instruments};
 
 /// Network that all kinds of destinations share.
 pub(crate) struct Network {
@@ -39,7 +39,8 @@ impl Network {
     pub(crate) fn with_resolver(mut options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
         let tls = RwLock::new(TlsConnector::from(Arc::new(trust::client(std::mem::take(&mut options.trust))?)));
         let policy = std::mem::take(&mut options.policy);
-        let shared = Arc::new(Shared { policy, resolver, tls, connect_timeout: options.connect_timeout });
+        let connect_timeout = options.connect_timeout;
+        let shared = Arc::new(Shared { policy, resolver, tls, connect_timeout, instruments: Instruments::default() });
         let client = client::build(&shared, &options);
         Ok(Self {
             client,
@@ -68,7 +69,7 @@ impl Network {
     pub(crate) async fn check_host(&self, host: &str) -> Result<(), AddressRefused> {
         let resolving = resolve::addresses(&*self.shared.resolver, host);
         match tokio::time::timeout(self.check_timeout, resolving).await {
-            Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
+            Ok(Ok(addresses)) => self.shared.judge(host, &addresses),
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! Attempts and their record, retries by hand and jobs.
 
 pub(crate) mod attempt;
+pub(crate) mod attempt_log;
 pub(crate) mod jobs;
 pub(crate) mod pending_record;
 pub(crate) mod record;

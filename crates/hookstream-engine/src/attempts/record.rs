@@ -19,7 +19,10 @@ use hookstream_store::{
 use tokio::sync::mpsc;
 
 use crate::{
-    attempts::pending_record::{Effect, PendingRecord},
+    attempts::{
+        attempt_log::AttemptLog,
+        pending_record::{Effect, PendingRecord},
+    },
     core::Core,
     queues::schedule::{self, Finished},
     realtime::event::Event,
@@ -184,7 +187,13 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
         }
     };
     let rows = settled.iter().zip(&effects).zip(is_counted).filter_map(|(row, is_counted)| is_counted.then_some(row));
+    if AttemptLog::is_on() {
+        for (settled, (target, _, message, _)) in rows.clone() {
+            settled.attempt.iter().for_each(|attempt| core.attempt_log.note(*target, message, attempt, settled.next));
+        }
+    }
     let rows = rows.map(|(settled, (_, _, message, _))| (settled, &**message));
+    core.instruments.recorded(rows.clone().map(|(settled, message)| counted(settled, message)));
     core.metrics.recorded(rows.clone().map(|(settled, message)| counted(settled, message)), core.now());
     for (settled, message) in rows.filter(|(settled, _)| core.realtime.wants(settled.environment_id)) {
         Event::of_settled(settled, message).into_iter().for_each(|event| core.realtime.publish(event));

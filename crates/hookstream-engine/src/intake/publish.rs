@@ -99,6 +99,8 @@ pub(crate) async fn publish(
         reservation.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
         let (origin, event_type) = (message.origin_id, message.event_type.as_str());
+        let skipped = deliveries.iter().filter(|(_, is_skipped)| *is_skipped).count();
+        core.instruments.accepted(origin, deliveries.len(), skipped);
         let subject = Subject { environment: environment_id, origin, event_type, message: message.id };
         core.metrics.accepted(subject, deliveries.into_iter());
         // Before the deliveries start, so that no event of a delivery precedes that of its message.

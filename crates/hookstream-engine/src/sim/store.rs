@@ -28,7 +28,7 @@ use hookstream_store::{
     },
     delivery::{
         cluster::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
-        consistency::ConsistencyReport,
+        consistency::{ConsistencyReport, PendingBalance},
         counts::DayCounts,
         deliveries::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, NewState, Next, Owner, Publication, Published,
@@ -432,6 +432,10 @@ impl hookstream_store::History for NodeStore {
         self.call("measure days", false, self.inner.day_sizes()).await
     }
 
+    async fn pending_balance(&self) -> Result<PendingBalance, Error> {
+        self.call("compare pending deliveries", false, self.inner.pending_balance()).await
+    }
+
     async fn check_consistency(&self) -> Result<ConsistencyReport, Error> {
         self.call("check consistency", false, self.inner.check_consistency()).await
     }
@@ -472,5 +476,9 @@ impl Retention for NodeStore {
 
 #[async_trait]
 impl Store for NodeStore {
+    fn instruments(&self) -> hookstream_store::Instruments {
+        self.inner.instruments()
+    }
+
     async fn close(&self) {}
 }

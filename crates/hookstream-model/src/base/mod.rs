@@ -2,6 +2,7 @@
 
 pub mod ids;
 pub mod json;
+pub mod line_budget;
 pub mod secret;
 pub mod steady_clock;
 pub mod text;

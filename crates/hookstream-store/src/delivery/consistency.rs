@@ -48,6 +48,28 @@ impl Balance {
     }
 }
 
+/// Number of pending deliveries, counted in two ways.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PendingBalance {
+    /// Pending deliveries by the counts that the commits keep.
+    pub counted: i64,
+    /// Difference to the rows, summed over the days without sign.
+    pub unaccounted: i64,
+}
+
+impl PendingBalance {
+    /// Pending deliveries by the counts, and by the rows.
+    pub(crate) const SQL: &str =
+        "select cast(coalesce((select sum(accepted - succeeded - exhausted - skipped - cancelled) from delivery_counts), 0) as bigint),
+        (select count(*) from all_pending)";
+
+    /// Adds what was read at one moment.
+    pub(crate) fn add(&mut self, counted: i64, found: i64) {
+        self.counted += counted;
+        self.unaccounted += (counted - found).abs();
+    }
+}
+
 /// Rows that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {

@@ -15,7 +15,7 @@ use crate::{
         page::{Page, PageRequest},
     },
     delivery::{
-        consistency::ConsistencyReport,
+        consistency::{ConsistencyReport, PendingBalance},
         counts::DayCounts,
         finding::{AttemptPosition, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Payloads, Range},
         messages::{Message, MessageDetail},
@@ -66,6 +66,10 @@ pub trait History {
 
     /// Returns the disk usage of each day in bytes, oldest first.
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error>;
+
+    /// Returns the number of pending deliveries by the counts, and how far the rows differ from it: 0 unless a change was not
+    /// counted. Each day is read at one moment.
+    async fn pending_balance(&self) -> Result<PendingBalance, Error>;
 
     /// Compares the counts with the rows and looks for rows that contradict each other, each day at one moment. Reads
     /// everything except the contents of payloads and changes nothing.

@@ -26,7 +26,7 @@ use crate::{
     },
     delivery::{
         cluster::{Audience, LeaseRenewal, Node, NodeReport, NodeSelf, Nudge, Relayed},
-        consistency::ConsistencyReport,
+        consistency::{ConsistencyReport, PendingBalance},
         counts::DayCounts,
         deliveries::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
@@ -196,6 +196,10 @@ impl History for NonDurableStore {
         self.0.day_sizes().await
     }
 
+    async fn pending_balance(&self) -> Result<PendingBalance, Error> {
+        self.0.pending_balance().await
+    }
+
     async fn check_consistency(&self) -> Result<ConsistencyReport, Error> {
         self.0.check_consistency().await
     }
@@ -237,6 +241,10 @@ impl Retention for NonDurableStore {
 
 #[async_trait]
 impl Store for NonDurableStore {
+    fn instruments(&self) -> crate::Instruments {
+        self.0.instruments()
+    }
+
     async fn close(&self) {
         self.0.close().await;
     }

@@ -98,6 +98,7 @@ static LIST_OF_STATUS: LazyLock<String> =
 static OWNED: LazyLock<String> = LazyLock::new(|| TABLE.select("", "status = 'running' and owner = $1 order by id limit $2"));
 const WAITING: &str = "select id from jobs where status = 'running' and owner <> $1 limit 1";
 const COUNT_RUNNING: &str = "select count(*) from jobs where environment_id = $1 and status = 'running'";
+const COUNT_OPEN: &str = "select count(*) from jobs where status = 'running'";
 const CANCEL: &str = "update jobs set status = 'cancelled', completed_at = $3, updated_at = $3
     where environment_id = $1 and id = $2 and status = 'running'";
 const END: &str = "update jobs set status = $3, error = $4, completed_at = $5, updated_at = $5, total = $6, skipped = $7
@@ -213,6 +214,16 @@ pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Err
     let rows = db.read(Statement::new(COUNT_RUNNING, vec![tenant.environment.as_bytes().into()])).await?;
     let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
     row.columns().stored("count")
+}
+
+/// Returns the numbers of jobs of the installation that have not ended, by status.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn count_open(db: &dyn Database) -> Result<Vec<(&'static str, i64)>, Error> {
+    let rows = db.read(Statement::new(COUNT_OPEN, Vec::new())).await?;
+    let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
+    Ok(vec![("running", row.columns().integer("count")?)])
 }
 
 /// Cancels a job, if it runs: after that it requeues nothing more. Returns the job.

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Store,
+    Instruments, Store,
     db::{
         error::Error,
         installation_quotas::InstallationQuotas,
@@ -35,6 +35,7 @@ use crate::{
         statement::{Database, Row, Statement, Written, announced},
         vault::Vault,
     },
+    instruments::{Commits, Connections},
     postgres::{
         db::{
             connection::{Connector, Pool},
@@ -58,6 +59,8 @@ pub struct PostgresStore {
     /// Connections for the engine's work, which requests must not delay.
     hot: Pool,
     publisher: Publisher,
+    instruments: Instruments,
+    settles: Commits,
     floor: crate::postgres::deliveries::claim::Floor,
     /// Held while packed rows are settled: two statements that clear different bits of one row at the same moment could
     /// each leave the row to the other.
@@ -87,11 +90,14 @@ impl PostgresStore {
         let plain = connector.pool(options.max_connections)?;
         let hot = connector.hot_pool()?;
         crate::postgres::db::migrate::apply(&plain).await?;
-        let (publisher, publishing) = Publisher::new(hot.clone());
+        let instruments = Instruments::default();
+        let (publisher, publishing) = Publisher::new(hot.clone(), instruments.commits("publish"));
         let store = Self {
             plain,
             hot,
             publisher,
+            settles: instruments.commits("settle"),
+            instruments,
             floor: crate::postgres::deliveries::claim::Floor::default(),
             settling: tokio::sync::Mutex::default(),
             lease: options.lease,
@@ -181,6 +187,16 @@ impl Database for PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn instruments(&self) -> Instruments {
+        for (pool, connections) in [("requests", &self.plain), ("engine", &self.hot)] {
+            for (state, number) in connections.usage() {
+                let number = i64::try_from(number).unwrap_or(i64::MAX);
+                self.instruments.connections.get_or_create(&Connections { pool, state }).set(number);
+            }
+        }
+        self.instruments.clone()
+    }
+
     async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    Store,
+    Instruments, Store,
     db::{
         error::Error,
         installation_quotas::InstallationQuotas,
@@ -72,6 +72,7 @@ pub struct SqliteStore {
     listeners: Listeners,
     /// Index of words, if there is a directory.
     text_index: Option<Index>,
+    instruments: Instruments,
     /// State of the free disk space, if there is a directory.
     space: Option<Arc<Space>>,
     /// Background thread and lock of the directory, if there is one.
@@ -94,8 +95,10 @@ impl SqliteStore {
         let space = Arc::new(Space::prepare(directory));
         let known = KnownDays::find(directory)?;
         let files = Files::open(directory, Arc::clone(&known))?;
+        let instruments = Instruments::default();
         Ok(Self {
-            writer: Writer::start(files)?,
+            writer: Writer::start(files, instruments.commits("write"))?,
+            instruments,
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
             _guards: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known), Arc::clone(&space))?, lock)),
             space: Some(space),
@@ -148,6 +151,10 @@ impl Database for SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn instruments(&self) -> Instruments {
+        self.instruments.clone()
+    }
+
     async fn close(&self) {
         self.writer.stop().await;
         self.readers.close();

@@ -48,12 +48,12 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let (keeps_data, wants_address) = (data_dir.is_some(), listen.is_some());
     let settings = Settings {
         server: ServerSettings { listen, ..ServerSettings::default() },
-        telemetry: TelemetrySettings { log },
+        telemetry: TelemetrySettings { log, ..TelemetrySettings::default() },
         ..StorageSettings { data_dir, ..StorageSettings::default() }.into()
     };
     // Variables of a server do not apply here; those of this command were read.
     let mut config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
-    lifecycle::start_logging(&config.log)?;
+    lifecycle::start_logging(&config.telemetry)?;
     let scratch = tempfile::tempdir().context("could not create a scratch directory")?;
     if !keeps_data {
         config.storage.data_dir = scratch.path().to_owned();

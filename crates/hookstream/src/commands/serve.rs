@@ -15,6 +15,7 @@ use crate::{
         lifecycle,
         wire::{Parts, Server},
     },
+    telemetry::logs,
 };
 
 /// Settings of the server.
@@ -31,7 +32,7 @@ pub(crate) struct ServeArgs {
 /// Serves until the process is asked to stop.
 pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(arguments.sources, &crate::environment())?;
-    lifecycle::start_logging(&config.log)?;
+    lifecycle::start_logging(&config.telemetry)?;
     if config.storage.ignores_data_dir {
         tracing::warn!("data_dir is ignored, because database_url is set");
     }
@@ -55,6 +56,7 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     hookstream_cli::signals::until_stop_signal_from(signals).await;
     server.stop().await;
     tracing::info!("stopped");
+    logs::finish();
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(crate) use self::{
     providers::ProviderConfig,
     server::{ServerSettings, host_name},
     storage::StorageSettings,
-    telemetry::TelemetrySettings,
+    telemetry::{TelemetryConfig, TelemetrySettings},
     values::{KeyText, listen_address, whole},
 };
 
@@ -93,8 +93,7 @@ pub(crate) struct Config {
     pub(crate) identity: IdentityConfig,
     /// Outgoing email, if configured.
     pub(crate) mail: Option<MailConfig>,
-    /// Filter of the log.
-    pub(crate) log: String,
+    pub(crate) telemetry: TelemetryConfig,
     /// Options of the engine, from several sections.
     pub(crate) engine: EngineOptions,
     pub(crate) restored: bool,
@@ -139,7 +138,7 @@ impl Settings {
             limits: self.limits.complete(&mut engine),
             identity: self.identity.complete()?,
             mail: self.mail.complete()?,
-            log: self.telemetry.complete()?,
+            telemetry: self.telemetry.complete(&mut engine)?,
             engine,
             restored: false,
             forget: false,
@@ -208,7 +207,7 @@ mod tests {
             database_pooler = true\nallow_targets = \"10.0.0.0/8, ::1\"";
         let config = load(&[], Some(file), &[]).expect("settings");
         assert_eq!((config.server.listen.to_string(), config.identity.setup_link), ("0.0.0.0:9000".to_owned(), false));
-        assert_eq!((config.engine.retention_days, config.log.as_str()), (7, "info"));
+        assert_eq!((config.engine.retention_days, config.telemetry.log.as_str()), (7, "info"));
         assert!(config.engine.retry_schedule.as_seconds().is_empty());
         assert_eq!(config.delivery.allow_targets.to_string(), "10.0.0.0/8,::1/128");
         assert_eq!(load(&["--max-in-flight", "10"], None, &[]).expect("settings").engine.max_in_flight_per_target, 10);

@@ -1,8 +1,8 @@
 //! Logging, limits of the operating system, and the stop signal.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
+
+use crate::{config::TelemetryConfig, telemetry::logs};
 
 /// Number of open files below which a busy server may run out: each attempt has a connection, and idle ones are kept.
 const OPEN_FILES: u64 = 8_192;
@@ -25,17 +25,9 @@ pub(crate) fn allow_open_files() {
 ///
 /// # Errors
 /// `filter` is neither a level nor a filter.
-pub(crate) fn start_logging(filter: &str) -> anyhow::Result<()> {
-    let filter = log_filter(filter).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
-    // Only tests start logging twice in one process; the first start stays in effect.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // The library's report about a closed standard error would panic.
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+pub(crate) fn start_logging(telemetry: &TelemetryConfig) -> anyhow::Result<()> {
+    let filter = log_filter(&telemetry.log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
+    logs::start(filter, telemetry.log_format);
     Ok(())
 }
 

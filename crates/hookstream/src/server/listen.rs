@@ -70,8 +70,8 @@ pub(crate) struct Listen {
     pub(crate) listener: TcpListener,
     pub(crate) router: Router,
     pub(crate) tls: Option<Tls>,
-    /// Maximum number of concurrent connections; further ones wait to be accepted.
-    pub(crate) max_connections: usize,
+    /// Permits of concurrent connections; further ones wait to be accepted.
+    pub(crate) room: Arc<Semaphore>,
     /// Maximum number of connections from one address (or one /64 of IPv6); further ones are closed at once.
     pub(crate) max_connections_per_address: usize,
     /// Trusted proxies. They carry the connections of many clients, so the limit per address does not apply.
@@ -83,9 +83,8 @@ pub(crate) struct Listen {
 impl Listen {
     /// Serves until it is stopped and open requests have been answered.
     pub(crate) async fn run(self) {
-        let Self { listener, router, tls, max_connections, max_connections_per_address, trusted_proxies, stop } = self;
+        let Self { listener, router, tls, room, max_connections_per_address, trusted_proxies, stop } = self;
         let shares = Arc::new(Shares { most: max_connections_per_address, trusted_proxies, open: Mutex::default() });
-        let room = Arc::new(Semaphore::new(max_connections));
         let connections = TaskTracker::new();
         loop {
             let permit = tokio::select! {

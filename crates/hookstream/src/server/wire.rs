@@ -33,7 +33,7 @@ use hookstream_store::{
     sqlite::SqliteStore,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -43,10 +43,13 @@ use crate::{
         keys,
         listen::{Listen, Tls},
     },
+    telemetry::{self, Exposition},
 };
 
 /// Part of the shutdown grace that requests in progress may use.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+/// Connections of the listener of the metrics, at most: a few Prometheus servers.
+const METRICS_CONNECTIONS: usize = 32;
 /// Validity of the link for the first owner; each start creates another.
 const SETUP_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -119,6 +122,18 @@ impl Server {
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
         let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
+        let metrics_listener = listen_for_metrics(config).await?;
+        let room = Arc::new(Semaphore::new(config.server.max_connections));
+        let api_instruments = hookstream_api::Instruments::default();
+        let exposition = Exposition::new(telemetry::Sources {
+            store: store.clone(),
+            destinations: destinations.clone(),
+            engine: engine.clone(),
+            api: api_instruments.clone(),
+            connections: (Arc::clone(&room), config.server.max_connections),
+            database: if config.storage.database.is_some() { "postgresql" } else { "sqlite" },
+        });
+        let shown = exposition.clone();
         let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let stop = CancellationToken::new();
         let api = Api::new(
@@ -130,6 +145,8 @@ impl Server {
                 sign_in_key,
                 mailer,
                 providers,
+                instruments: api_instruments,
+                exposition: Arc::new(move || shown.text()),
                 stopping: stop.clone(),
             },
             ApiOptions {
@@ -144,6 +161,7 @@ impl Server {
                 sessions: config.identity.sessions,
                 allow_organizations: config.identity.allow_organizations,
                 streams: config.server.streams,
+                log_lines_per_second: config.engine.log_lines_per_second,
                 is_secure,
             },
         );
@@ -181,11 +199,24 @@ impl Server {
             #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
             tokio::spawn(tls.watch(stop.clone()));
         }
+        if let Some(listener) = metrics_listener {
+            let listen = Listen {
+                listener,
+                router: exposition.routes(),
+                tls: None,
+                room: Arc::new(Semaphore::new(METRICS_CONNECTIONS)),
+                max_connections_per_address: METRICS_CONNECTIONS,
+                trusted_proxies: Vec::new(),
+                stop: stop.clone(),
+            };
+            #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
+            tokio::spawn(listen.run());
+        }
         let listen = Listen {
             listener,
             router,
             tls,
-            max_connections: config.server.max_connections,
+            room,
             max_connections_per_address: config.server.max_connections_per_address,
             trusted_proxies: config.server.trusted_proxies.0.clone(),
             stop: stop.clone(),
@@ -272,6 +303,14 @@ impl Server {
         let _ = self.keeping.await;
         self.store.close().await;
     }
+}
+
+/// Opens the listener of `metrics_listen`, if it is set.
+async fn listen_for_metrics(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.telemetry.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| format!("could not listen on {address} (setting metrics_listen)"))?;
+    tracing::info!(address = %listener.local_addr()?, "metrics are served at /metrics");
+    Ok(Some(listener))
 }
 
 async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {

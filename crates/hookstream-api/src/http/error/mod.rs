@@ -107,6 +107,11 @@ impl ApiError {
         Self::new(ErrorCode::RateLimited, message)
     }
 
+    /// Returns the quota that refused the request, if one did.
+    pub(crate) fn quota(&self) -> Option<&str> {
+        self.details.as_ref()?.get("quota")?.as_str()
+    }
+
     /// Stores an error and its causes for the operator's log.
     pub(crate) fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
         self.cause = Some(chain(error));

@@ -20,7 +20,7 @@ use url::{Url, form_urlencoded};
 
 use super::ProviderError;
 use crate::{
-    AddressPolicy,
+    AddressPolicy, Instruments,
     net::{
         connect::{Connector, Shared},
         error::Error,
@@ -59,6 +59,7 @@ impl ProviderClient {
             resolver: Box::new(SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?),
             tls: RwLock::new(TlsConnector::from(Arc::new(trust::client(trust)?))),
             connect_timeout: CONNECT_TIMEOUT,
+            instruments: Instruments::default(),
         };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

@@ -17,7 +17,7 @@ use super::{
     concurrency::{Bearing, Concurrency},
     invariants::{BacklogBook, LaneBook},
     pace::Pace,
-    policy::{Gather, LanePolicy, LaneView},
+    policy::{Census, Gather, LanePolicy, LaneView},
     rate::Window,
 };
 
@@ -427,6 +427,29 @@ impl<D> Lane<D> {
     /// Returns whether it is worth asking the store for more.
     pub(super) fn runs_low(&self, most: usize) -> bool {
         self.has_more && self.queued <= most.min(self.policy.useful_queue()) / 2
+    }
+
+    /// Counts the lane in a census.
+    pub(super) fn count_in(&self, census: &mut Census, due_of: &impl Fn(&D) -> Timestamp, now: Now) {
+        if self.in_flight > 0 {
+            census.sending += 1;
+        }
+        let hold = self.hold.filter(|(_, until)| *until > now.monotonic).map(|(hold, _)| hold.reason);
+        match (self.policy.is_paused, hold) {
+            (true, _) => census.paused += 1,
+            (false, Some(HoldReason::Failing)) => census.circuits_open += 1,
+            (false, Some(HoldReason::RetryAfter)) => census.retry_after += 1,
+            (false, None) if self.queued > 0 => {
+                if self.in_flight == 0 {
+                    census.waiting += 1;
+                }
+                let in_backlogs = self.backlogs.values().map(|of_backlog| &of_backlog.queue);
+                let fronts = self.queues.iter().chain(in_backlogs).filter_map(|queue| queue.front());
+                let oldest = fronts.map(|(delivery, _)| due_of(delivery)).min();
+                census.oldest_due = census.oldest_due.max(oldest.map_or(Duration::ZERO, |due| now.wall.since(due)));
+            }
+            (false, None) => {}
+        }
     }
 
     /// Returns the public view of the lane; `due_of` returns a delivery's due time.

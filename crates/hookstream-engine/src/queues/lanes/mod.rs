@@ -41,7 +41,7 @@ use crate::Options;
 pub use self::policy::LaneView;
 pub(crate) use self::{
     lane::{Batch, Now, Slot},
-    policy::{Gather, LanePolicy},
+    policy::{Census, Gather, LanePolicy},
 };
 
 /// Maximum number of empty queues kept for reuse.
@@ -475,6 +475,21 @@ impl<D> Lanes<D> {
         let lanes = self.lanes.iter().filter(|(_, lane)| lane.policy.environment == environment);
         let views = lanes.map(|(target, lane)| lane.view(*target, &due_of, now));
         views.filter(|view| view.queued > 0 || view.in_flight > 0 || view.hold.is_some()).collect()
+    }
+
+    /// Counts the lanes by state, and finds the delivery that waits longest without a hold.
+    pub(crate) fn census(&self, due_of: impl Fn(&D) -> Timestamp, now: Now) -> Census {
+        let mut census = Census {
+            in_flight: self.in_flight,
+            in_flight_limit: self.limits.open,
+            queued: self.queued,
+            queued_limit: self.limits.queued,
+            ..Census::default()
+        };
+        for lane in self.lanes.values() {
+            lane.count_in(&mut census, &due_of, now);
+        }
+        census
     }
 
     /// Returns the number of waiting deliveries.

@@ -66,6 +66,31 @@ pub(crate) struct Gather {
     pub(crate) wait: Duration,
 }
 
+/// Numbers of all lanes of a process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Lanes with an attempt under way.
+    pub(crate) sending: usize,
+    /// Lanes whose deliveries wait for a turn, a rate or a free attempt.
+    pub(crate) waiting: usize,
+    /// Lanes of targets that are paused.
+    pub(crate) paused: usize,
+    /// Lanes held by an open circuit breaker.
+    pub(crate) circuits_open: usize,
+    /// Lanes held by a `Retry-After`.
+    pub(crate) retry_after: usize,
+    /// Deliveries in flight or not yet recorded.
+    pub(crate) in_flight: usize,
+    /// Greatest number of attempts under way.
+    pub(crate) in_flight_limit: usize,
+    /// Deliveries that wait.
+    pub(crate) queued: usize,
+    /// Greatest number of deliveries that wait.
+    pub(crate) queued_limit: usize,
+    /// Time for which the oldest due delivery has waited that nothing holds back.
+    pub(crate) oldest_due: Duration,
+}
+
 /// Public view of a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneView {

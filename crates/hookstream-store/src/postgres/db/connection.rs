@@ -152,6 +152,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Returns the numbers of connections: open, idle, and the limit.
+    pub(crate) fn usage(&self) -> [(&'static str, usize); 3] {
+        let status = self.pool.status();
+        [("open", status.size), ("idle", status.available), ("limit", status.max_size)]
+    }
+
     /// Closes the pool; callers that wait for a connection get an error.
     pub(crate) fn close(&self) {
         self.pool.close();

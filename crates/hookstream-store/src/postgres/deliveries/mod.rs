@@ -78,7 +78,10 @@ impl Deliveries for PostgresStore {
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
         let has_packed = batch.iter().any(|settled| settled.packed.is_some());
         let _settling = if has_packed { Some(self.settling.lock().await) } else { None };
-        settle::settle(&self.hot, owner, &batch).await
+        let begun = Instant::now();
+        let settled = settle::settle(&self.hot, owner, &batch).await;
+        self.settles.note(batch.len(), begun.elapsed());
+        settled
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {

@@ -9,7 +9,7 @@ use crate::{
         error::Error,
         statement::{Row, Value},
     },
-    delivery::consistency::{ConsistencyReport, DayRows, Finding, Query},
+    delivery::consistency::{ConsistencyReport, DayRows, Finding, PendingBalance, Query},
     postgres::{
         db::connection::{Connection, Pool, connect},
         retention::days,
@@ -35,6 +35,18 @@ pub(crate) async fn check(pool: &Pool) -> Result<ConsistencyReport, Error> {
         report.findings.push(Finding::OwnerGone { owner: row.get(0), deliveries: row.get(1) });
     }
     Ok(report)
+}
+
+/// Compares the numbers of pending deliveries in one statement, which sees one moment.
+pub(crate) async fn pending_balance(pool: &Pool) -> Result<PendingBalance, Error> {
+    let count = async |connection: &Connection| {
+        connection.batch(ONE_MOMENT).await?;
+        connection.query_without_timeout(PendingBalance::SQL, &[]).await
+    };
+    let rows = connect(pool, OPERATION).await?.transaction(count, |_| true).await?;
+    let mut balance = PendingBalance::default();
+    rows.iter().for_each(|row| balance.add(row.get(0), row.get(1)));
+    Ok(balance)
 }
 
 async fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {

@@ -17,7 +17,7 @@ use hookstream_model::{
 use crate::{
     db::error::Error,
     delivery::{
-        consistency::ConsistencyReport,
+        consistency::{ConsistencyReport, PendingBalance},
         counts::DayCounts,
         finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         history::History,
@@ -59,6 +59,10 @@ impl History for PostgresStore {
 
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
         crate::postgres::retention::days::sizes(&self.plain).await
+    }
+
+    async fn pending_balance(&self) -> Result<PendingBalance, Error> {
+        crate::postgres::history::consistency::pending_balance(&self.plain).await
     }
 
     async fn check_consistency(&self) -> Result<ConsistencyReport, Error> {

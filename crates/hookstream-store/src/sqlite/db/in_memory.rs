@@ -56,6 +56,7 @@ impl SqliteStore {
             readers: Arc::new(Readers::in_memory(files, Arc::clone(&known))),
             known,
             node: Mutex::default(),
+            instruments: crate::Instruments::default(),
             directory: None,
             text_index: None,
             nudges: broadcast::channel(1).0,

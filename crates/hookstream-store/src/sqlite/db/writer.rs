@@ -2,12 +2,12 @@
 //!
 //! There is no timer. Operations that arrive during a commit go into the next one: the fsync is the window.
 
-use std::{collections::BTreeSet, sync::Mutex, thread::JoinHandle};
+use std::{collections::BTreeSet, sync::Mutex, thread::JoinHandle, time::Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::{Files, Key};
-use crate::db::error::Error;
+use crate::{db::error::Error, instruments::Commits};
 
 /// Maximum number of operations in the queue; further callers wait.
 const QUEUE: usize = 8_192;
@@ -73,9 +73,9 @@ where
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(files: Files) -> Result<Self, Error> {
+    pub(crate) fn start(files: Files, commits: Commits) -> Result<Self, Error> {
         let (operations, queue) = mpsc::channel(QUEUE);
-        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || work(files, queue));
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || work(files, queue, &commits));
         let thread = thread.map_err(|cause| Error::Open { what: "the writer's thread".to_owned(), cause: cause.into() })?;
         Ok(Self { executor: Executor::Thread { operations, thread: Mutex::new(Some(thread)) } })
     }
@@ -151,7 +151,7 @@ impl Executor {
     }
 }
 
-fn work(mut files: Files, mut queue: mpsc::Receiver<Message>) {
+fn work(mut files: Files, mut queue: mpsc::Receiver<Message>, commits: &Commits) {
     let mut batch: Vec<Box<dyn Operation>> = Vec::new();
     let mut stopping = false;
     while !stopping {
@@ -173,7 +173,11 @@ fn work(mut files: Files, mut queue: mpsc::Receiver<Message>) {
                 next = queue.try_recv().ok();
             }
         }
+        let (size, begun) = (batch.len(), Instant::now());
         commit(&mut files, std::mem::take(&mut batch));
+        if size > 0 {
+            commits.note(size, begun.elapsed());
+        }
     }
 }
 

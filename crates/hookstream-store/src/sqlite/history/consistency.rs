@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::{
     db::{error::Error, statement::Statement},
-    delivery::consistency::{ConsistencyReport, DayRows, Query},
+    delivery::consistency::{ConsistencyReport, DayRows, PendingBalance, Query},
     sqlite::db::{connection::failed, plain, readers::Days},
 };
 
@@ -20,6 +20,21 @@ pub(crate) fn check(days: &Days<'_>) -> Result<ConsistencyReport, Error> {
         }
     }
     Ok(report)
+}
+
+/// Compares the numbers of pending deliveries, one file at a time.
+pub(crate) fn pending_balance(days: &Days<'_>) -> Result<PendingBalance, Error> {
+    let mut balance = PendingBalance::default();
+    for day in days.newest_first() {
+        let read = |connection: &Connection| {
+            let count = connection.query_row(PendingBalance::SQL, [], |row| Ok((row.get(0)?, row.get(1)?)));
+            count.map_err(failed("compare pending deliveries"))
+        };
+        if let Some((counted, found)) = days.read(day, read)? {
+            balance.add(counted, found);
+        }
+    }
+    Ok(balance)
 }
 
 fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {

@@ -22,7 +22,7 @@ use crate::{
         statement::{Database, Statement},
     },
     delivery::{
-        consistency::ConsistencyReport,
+        consistency::{ConsistencyReport, PendingBalance},
         counts::DayCounts,
         finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
         history::History,
@@ -83,6 +83,10 @@ impl History for SqliteStore {
 
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
         self.readers.days(|days| Ok(days.sizes())).await
+    }
+
+    async fn pending_balance(&self) -> Result<PendingBalance, Error> {
+        self.readers.days(crate::sqlite::history::consistency::pending_balance).await
     }
 
     async fn check_consistency(&self) -> Result<ConsistencyReport, Error> {

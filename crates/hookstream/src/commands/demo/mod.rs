@@ -62,11 +62,11 @@ pub(crate) async fn run(arguments: DemoArgs) -> anyhow::Result<()> {
     anyhow::ensure!(is_empty, "{} is not empty; a demonstration needs a directory of its own (--data-dir)", directory.display());
     let settings = Settings {
         server: ServerSettings { listen, ..ServerSettings::default() },
-        telemetry: TelemetrySettings { log: Some(log) },
+        telemetry: TelemetrySettings { log: Some(log), ..TelemetrySettings::default() },
         ..StorageSettings { data_dir: Some(directory), ..StorageSettings::default() }.into()
     };
     let mut config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
-    lifecycle::start_logging(&config.log)?;
+    lifecycle::start_logging(&config.telemetry)?;
     if !keeps_data {
         config.storage.encryption = KeySource::Given(keys::temporary()?);
     }

@@ -34,6 +34,7 @@ use crate::{
         deliveries::{Owner, Publication, Published},
         payloads::Sealed,
     },
+    instruments::Commits,
     postgres::{
         db::connection::{Connection, Pool, connect, is_transient, lacks_partition},
         retention::days,
@@ -81,9 +82,9 @@ impl Submission {
 
 impl Publisher {
     /// Creates a publisher and its task.
-    pub(crate) fn new(pool: Pool) -> (Self, impl Future<Output = ()>) {
+    pub(crate) fn new(pool: Pool, commits: Commits) -> (Self, impl Future<Output = ()>) {
         let (submissions, queue) = mpsc::channel(QUEUE);
-        (Self { submissions, owner: Arc::default() }, work(pool, queue))
+        (Self { submissions, owner: Arc::default() }, work(pool, queue, commits))
     }
 
     /// Counts messages under this number from now on, so that no node waits for another one's counts.
@@ -103,7 +104,7 @@ impl Publisher {
 }
 
 /// Publishes until every handle is dropped.
-async fn work(pool: Pool, mut queue: mpsc::Receiver<Submission>) {
+async fn work(pool: Pool, mut queue: mpsc::Receiver<Submission>, commits: Commits) {
     let mut waiting = Vec::new();
     loop {
         if waiting.is_empty() && queue.recv_many(&mut waiting, BATCH).await == 0 {
@@ -118,11 +119,12 @@ async fn work(pool: Pool, mut queue: mpsc::Receiver<Submission>) {
         let is_keyed = |submission: &Submission| submission.publication.idempotency.is_some() || submission.publication.event_id.is_some();
         let (keyed, plain): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_keyed);
         let mut retries = Vec::new();
-        if !plain.is_empty() {
-            retries.extend(publish(&pool, plain, false).await);
-        }
-        if !keyed.is_empty() {
-            retries.extend(publish(&pool, keyed, true).await);
+        for (batch, is_keyed) in [(plain, false), (keyed, true)] {
+            if !batch.is_empty() {
+                let (size, begun) = (batch.len(), Instant::now());
+                retries.extend(publish(&pool, batch, is_keyed).await);
+                commits.note(size, begun.elapsed());
+            }
         }
         if !retries.is_empty() {
             tokio::time::sleep(RETRY_PAUSE).await;

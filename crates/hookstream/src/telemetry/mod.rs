@@ -1,0 +1,9 @@
+//! Telemetry of the server for its operator: metrics and logs.
+
+mod exposition;
+pub(crate) mod logs;
+mod process;
+#[cfg(test)]
+mod reference;
+
+pub(crate) use self::exposition::{Exposition, Sources};
