@@ -57,7 +57,7 @@ const APPLICATIONS: [Application; 2] = [
             "website/.vitepress/config.mts",
             "website/.vitepress/code.mts",
             "website/.vitepress/inline.mts",
-            "website/.vitepress/links.mts",
+            "website/.vitepress/markdown.mts",
             "website/.vitepress/sidebar.mts",
             "website/.vitepress/tokens.mts",
             "website/.vitepress/theme",
