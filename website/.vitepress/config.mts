@@ -6,7 +6,7 @@ import { defineConfig } from "vitepress";
 
 import { theme, transformer } from "./code.mts";
 import { moveInline } from "./inline.mts";
-import { headingId, linkRules } from "./links.mts";
+import { headingId, rules } from "./markdown.mts";
 import { sidebar } from "./sidebar.mts";
 import { tokens } from "./tokens.mts";
 
@@ -30,7 +30,7 @@ export default defineConfig({
     theme,
     codeTransformers: [transformer],
     anchor: { slugify: headingId },
-    config: linkRules,
+    config: rules,
   },
   vite: {
     plugins: [tokens()],

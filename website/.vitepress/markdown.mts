@@ -1,4 +1,4 @@
-// Links and headings: fragments as GitHub forms them, and links that lead out of the site.
+// Markdown of the pages: fragments as GitHub forms them, links that lead out of the site, braces in code spans.
 
 import { posix } from "node:path";
 
@@ -16,7 +16,7 @@ export function headingId(title: string): string {
     .replace(/ /g, "-");
 }
 
-export function linkRules(md: MarkdownRenderer): void {
+export function rules(md: MarkdownRenderer): void {
   // A link to a file of the repository that is no page keeps its text only: the site is read without the repository.
   md.core.ruler.push("links-to-the-repository", (state) => {
     const folder = posix.dirname(state.env.relativePath ?? "");
@@ -32,6 +32,11 @@ export function linkRules(md: MarkdownRenderer): void {
       }
     }
   });
+
+  // Two braces in a code span are text, as in a code block.
+  const code = md.renderer.rules.code_inline!;
+  md.renderer.rules.code_inline = (tokens, index, options, env, self) =>
+    code(tokens, index, options, env, self).replace(/^<code/, "<code v-pre");
 
   // A page of the program itself is no page of the site: the browser loads it.
   const inner = md.renderer.rules.link_open!;
