@@ -1,8 +1,8 @@
-//! Builds the web application under `dashboard/` and writes a table of its files, compressed.
+//! Builds the web applications under `dashboard/` and `website/`, and writes a table of the files of each, compressed.
 //!
-//! The application is built from its lock file if Node.js 20.19 or newer is present, and only when its sources changed.
+//! An application is built from its lock file if Node.js 20.19 or newer is present, and only when its sources changed.
 //! Without Node.js, or if the dependencies cannot be fetched, a warning says so and the table is empty.
-//! `HOOKSTREAM_DASHBOARD=skip` leaves the application out, and `HOOKSTREAM_DASHBOARD=require` fails the build if it cannot
+//! `HOOKSTREAM_DASHBOARD=skip` leaves both applications out, and `HOOKSTREAM_DASHBOARD=require` fails the build if one cannot
 //! be built.
 
 use std::{
@@ -17,37 +17,85 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-/// Oldest Node.js that builds the application: major and minor version.
+/// Oldest Node.js that builds the applications: major and minor version.
 const OLDEST_NODE: (u32, u32) = (20, 19);
 
-/// Files and folders of `dashboard/` that the application is built from.
-const SOURCES: [&str; 8] =
-    ["src", "public", "index.html", "portal.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
+/// Application that npm builds.
+struct Application {
+    /// What a warning calls it.
+    title: &'static str,
+    /// Folder with its `package.json`.
+    folder: &'static str,
+    /// Name of its output folder and of its table.
+    name: &'static str,
+    /// Files and folders that it is built from.
+    sources: &'static [&'static str],
+}
+
+const APPLICATIONS: [Application; 2] = [
+    Application {
+        title: "dashboard",
+        folder: "dashboard",
+        name: "assets",
+        sources: &[
+            "dashboard/src",
+            "dashboard/public",
+            "dashboard/index.html",
+            "dashboard/portal.html",
+            "dashboard/package.json",
+            "dashboard/package-lock.json",
+            "dashboard/tsconfig.json",
+            "dashboard/vite.config.ts",
+            "docs/openapi.json",
+        ],
+    },
+    Application {
+        title: "documentation site",
+        folder: "website",
+        name: "guide",
+        sources: &[
+            "website/.vitepress/config.mts",
+            "website/.vitepress/code.mts",
+            "website/.vitepress/inline.mts",
+            "website/.vitepress/markdown.mts",
+            "website/.vitepress/sidebar.mts",
+            "website/.vitepress/tokens.mts",
+            "website/.vitepress/theme",
+            "website/public",
+            "website/package.json",
+            "website/package-lock.json",
+            "dashboard/src/theme/tokens.css",
+            "docs",
+        ],
+    },
+];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let sources = root.join("dashboard");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-env-changed=HOOKSTREAM_DASHBOARD");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed={}", root.join("docs/openapi.json").display());
-    for source in SOURCES {
-        println!("cargo::rerun-if-changed={}", sources.join(source).display());
-    }
-
     let wish = env::var("HOOKSTREAM_DASHBOARD").unwrap_or_default();
-    let built = if wish == "skip" { Err("HOOKSTREAM_DASHBOARD is skip".into()) } else { build(&sources, &out.join("dist")) };
-    let files = match built {
-        Ok(()) => files_in(&out.join("dist"))?,
-        Err(problem) if wish == "require" => return Err(problem),
-        Err(problem) => {
-            println!("cargo::warning=the dashboard is left out: {problem}");
-            Vec::new()
+    for application in &APPLICATIONS {
+        for source in application.sources {
+            println!("cargo::rerun-if-changed={}", root.join(source).display());
         }
-    };
-    write_table(&files, &out)
+        let target = out.join(application.name);
+        let built =
+            if wish == "skip" { Err("HOOKSTREAM_DASHBOARD is skip".into()) } else { build(&root.join(application.folder), &target) };
+        let files = match built {
+            Ok(()) => files_in(&target)?,
+            Err(problem) if wish == "require" => return Err(problem),
+            Err(problem) => {
+                println!("cargo::warning=the {} is left out: {problem}", application.title);
+                Vec::new()
+            }
+        };
+        write_table(&files, &target)?;
+    }
+    Ok(())
 }
 
 /// Runs npm, which installs the dependencies only if the lock file is newer than what is installed.
@@ -97,14 +145,17 @@ fn files_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn write_table(files: &[PathBuf], out: &Path) -> Outcome<()> {
+/// Writes the table of the files below `folder` beside it: `<folder>.rs`, and the compressed files in `<folder>.gz`.
+fn write_table(files: &[PathBuf], folder: &Path) -> Outcome<()> {
+    let compressed = folder.with_extension("gz");
+    fs::create_dir_all(&compressed)?;
     let mut table = String::from("&[\n");
     for (number, file) in files.iter().enumerate() {
-        let name = file.strip_prefix(out.join("dist"))?.to_str().ok_or("a file's name is not UTF-8")?;
+        let name = file.strip_prefix(folder)?.to_str().ok_or("a file's name is not UTF-8")?;
         let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let is_gzip = matches!(extension, "html" | "js" | "css" | "svg" | "json");
         let body = if is_gzip {
-            let path = out.join(format!("{number}.gz"));
+            let path = compressed.join(number.to_string());
             let mut encoder = GzEncoder::new(File::create(&path)?, Compression::best());
             encoder.write_all(&fs::read(file)?)?;
             encoder.finish()?;
@@ -115,5 +166,5 @@ fn write_table(files: &[PathBuf], out: &Path) -> Outcome<()> {
         writeln!(table, "    Asset {{ path: {name:?}, is_gzip: {is_gzip}, body: include_bytes!({body:?}) }},")?;
     }
     table.push(']');
-    Ok(fs::write(out.join("assets.rs"), table)?)
+    Ok(fs::write(folder.with_extension("rs"), table)?)
 }

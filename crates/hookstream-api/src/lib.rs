@@ -9,6 +9,7 @@ mod auth;
 mod background;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod guide;
 mod http;
 mod identity;
 mod instruments;
@@ -48,6 +49,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/billing/checkout", routing::post(crate::operations::billing::no_billing))
         .route("/v1/billing/portal", routing::post(crate::operations::billing::no_billing))
         .merge(crate::openapi::docs::routes())
+        .merge(guide::routes())
         .merge(pages::routes());
     serve(routes, api)
 }

@@ -89,7 +89,8 @@ async fn portal_element(headers: HeaderMap) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-async fn respond(asset: &'static Asset, headers: &HeaderMap) -> Response {
+/// Returns a response with a file of an application, compressed if the client accepts it.
+pub(crate) async fn respond(asset: &'static Asset, headers: &HeaderMap) -> Response {
     let mut response = if asset.is_gzip() { gzip::respond(asset.body(), headers).await } else { asset.body().into_response() };
     let caching = if asset.is_immutable() { "public, max-age=31536000, immutable" } else { "no-cache" };
     let head = response.headers_mut();

@@ -1,11 +1,13 @@
-//! The web application of `dashboard/`, built by the build script and embedded. The HTTP API serves it.
+//! The web applications of `dashboard/` and `website/`, built by the build script and embedded. The HTTP API serves them.
 //!
-//! A program that was built without Node.js contains no application; [`page`] is then a page that says what to do.
+//! A program that was built without Node.js contains neither; [`page`] is then a page that says what to do.
 
-/// File of the application.
+pub mod guide;
+
+/// File of an application.
 #[derive(Debug, Clone, Copy)]
 pub struct Asset {
-    /// Path below `/dashboard/`.
+    /// Path below `/dashboard/` or `/docs/guide/`.
     path: &'static str,
     is_gzip: bool,
     body: &'static [u8],

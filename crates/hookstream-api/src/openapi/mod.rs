@@ -33,7 +33,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
             matching endpoint, signed according to Standard Webhooks and retried for days. Every attempt is recorded.\n\n\
             Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields and query \
             parameters are refused with 400, and the error names the nearest known name. Every POST accepts an `Idempotency-Key`, \
-            except those of signing in. Every answer has an `X-Request-Id`."
+            except those of signing in. Every answer has an `X-Request-Id`.\n\n[Guides and explanations](/docs/guide/)"
     ),
     tags(
         (name = "Applications", description = "Applications: one for each of your customers."),

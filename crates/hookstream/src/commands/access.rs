@@ -49,7 +49,7 @@ impl Access {
     /// # Errors
     /// There is no key.
     pub(crate) fn resolve(&self) -> anyhow::Result<(String, String)> {
-        let saved = if self.url.is_none() || self.api_key.is_none() { Saved::read(&saved_at()?)? } else { Saved::default() };
+        let saved = if self.url.is_none() || self.api_key.is_none() { Saved::read()? } else { Saved::default() };
         let is_saved_server = self.url.is_none() || self.url == saved.url;
         let url = self.url.clone().or(saved.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
         let key = self.api_key.clone().or_else(|| saved.api_key.filter(|_| is_saved_server));
@@ -65,13 +65,15 @@ impl Access {
 pub(crate) fn url(given: Option<&str>) -> anyhow::Result<String> {
     match given {
         Some(url) => Ok(url.to_owned()),
-        None => Ok(Saved::read(&saved_at()?)?.url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
+        None => Ok(Saved::read()?.url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
     }
 }
 
 impl Saved {
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        match std::fs::read(path) {
+    /// Reads what was saved. A user without a home, as in a container, has saved nothing.
+    fn read() -> anyhow::Result<Self> {
+        let Ok(path) = saved_at() else { return Ok(Self::default()) };
+        match std::fs::read(&path) {
             Ok(text) => {
                 serde_json::from_slice(&text).with_context(|| format!("{} cannot be read; remove it and log in again", path.display()))
             }
@@ -128,7 +130,7 @@ fn saved_at() -> anyhow::Result<PathBuf> {
     let base = match (variable("XDG_CONFIG_HOME"), variable("HOME").or_else(|| variable("USERPROFILE"))) {
         (Some(directory), _) => directory,
         (None, Some(home)) => home.join(".config"),
-        (None, None) => bail!("neither XDG_CONFIG_HOME nor HOME is set: give --url and --api-key"),
+        (None, None) => bail!("neither XDG_CONFIG_HOME nor HOME is set: set one of them, to name where the settings are saved"),
     };
     Ok(base.join("hookstream").join("config.json"))
 }

@@ -134,7 +134,7 @@ impl ApiError {
         Self::new(ErrorCode::Internal, message)
     }
 
-    const fn status(&self) -> StatusCode {
+    pub(crate) const fn status(&self) -> StatusCode {
         self.code.status()
     }
 

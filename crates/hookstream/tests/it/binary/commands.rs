@@ -293,6 +293,13 @@ async fn login_saves_only_an_explicit_key() {
 }
 
 #[test]
+fn health_asks_this_machine_without_a_home() {
+    let output = hookstream().args(["health", "--timeout", "2s"]).env_clear().output().expect("the command runs");
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(said.contains("http://127.0.0.1:8484"), "{said}");
+}
+
+#[test]
 fn completions_are_generated_for_each_shell() {
     for (shell, part) in [("bash", "complete -F _hookstream"), ("zsh", "#compdef hookstream"), ("fish", "complete -c hookstream")] {
         let output = hookstream().args(["completions", shell]).output().expect("the command runs");
