@@ -10,6 +10,7 @@ mod background;
 pub mod fuzz;
 mod http;
 mod identity;
+mod live_options;
 mod metrics;
 mod openapi;
 mod operation;
@@ -17,6 +18,7 @@ mod operations;
 mod outbound;
 mod pages;
 mod portal;
+mod readiness;
 mod realtime;
 mod state;
 #[cfg(test)]
@@ -25,9 +27,10 @@ mod tests;
 use axum::{Router, middleware, routing};
 
 pub use self::{
+    live_options::{Live, LiveOptions, RateLimits},
     openapi::{document, document_json},
     realtime::open_streams::StreamLimits,
-    state::{AllowOrganizations, Api, Options, Parts, RateLimits},
+    state::{AllowOrganizations, Api, Options, Parts},
 };
 pub use crate::auth::providers::IdentityProvider;
 use crate::{http::error::ApiError, operation::Operations};

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -41,6 +41,7 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     let id = number.to_string();
     let method = request.method().clone();
     let uri = request.uri().clone();
+    let version = request.version();
     // Control characters are escaped, because terminals and log viewers obey them. Formatting is lazy, because it
     // takes time.
     let path = || uri.path().escape_debug();
@@ -63,6 +64,10 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     if let Some(rate_limit) = rate_limit {
         rate_limit.write(response.headers_mut());
     }
+    if version <= Version::HTTP_11 && api.is_draining() {
+        // HTTP/2 has no such header; its connections get a GOAWAY when the server stops.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_str(&id).expect("letters, digits and an underscore"));
     response
 }
@@ -74,8 +79,9 @@ async fn admit(
     request: Request,
 ) -> Result<(Option<RateLimitStatus>, Request), (Option<RateLimitStatus>, ApiError)> {
     let (mut parts, mut body) = request.into_parts();
-    let limits = &api.options.rate_limits;
-    let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
+    let live = api.options.live.get();
+    let limits = live.rate_limits;
+    let address = client_network(&parts, &live.trusted_proxies).map(Subject::Address);
     // Each unknown credential costs a query to the store; an address that has used up its rate gets none.
     let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
     let credentials = Credentials::of(&parts.uri, &parts.headers, number, api, || exhausted().is_none()).await;

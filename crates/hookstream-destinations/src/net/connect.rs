@@ -56,7 +56,8 @@ pub(crate) enum ConnectError {
 pub(crate) struct Connector(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
-    pub(crate) policy: AddressPolicy,
+    /// Policy, which the operator may change while the server runs.
+    pub(crate) policy: RwLock<Arc<AddressPolicy>>,
     pub(crate) resolver: Box<dyn Resolve>,
     pub(crate) tls: RwLock<TlsConnector>,
     /// Time limit for the whole connection: the name, its addresses one after another, TLS.
@@ -79,6 +80,11 @@ impl Service<Uri> for Connector {
 }
 
 impl Shared {
+    /// Returns the current policy.
+    pub(crate) fn policy(&self) -> Arc<AddressPolicy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Opens a connection. Each step has its own limit besides that of the exchange: if another connection becomes
     /// free first, the pool finishes this one in the background, which must end.
     async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
@@ -108,7 +114,7 @@ impl Shared {
         if resolve::literal(host).is_none() {
             steps::done(Phase::Dns);
         }
-        self.policy.judge_all(host, &addresses)?;
+        self.policy().judge_all(host, &addresses)?;
         let tcp = self.connect_to(&addresses, port, deadline).await?;
         steps::done(Phase::Connect);
         let Some(connector) = tls else {
@@ -131,7 +137,7 @@ impl Shared {
             match timeout(share, TcpStream::connect(SocketAddr::new(*address, port))).await {
                 Ok(Ok(stream)) => {
                     // Defense in depth: the connected peer must be an allowed address.
-                    self.policy.judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
+                    self.policy().judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
                     stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
                     return Ok(stream);
                 }

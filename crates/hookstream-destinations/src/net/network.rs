@@ -15,7 +15,7 @@ use super::{
     resolve::{self, Resolve, SystemResolver},
     trust::{self, Trust},
 };
-use crate::AddressRefused;
+use crate::{AddressPolicy, AddressRefused};
 
 /// Network that all kinds of destinations share.
 pub(crate) struct Network {
@@ -38,7 +38,7 @@ impl Network {
 
     pub(crate) fn with_resolver(mut options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
         let tls = RwLock::new(TlsConnector::from(Arc::new(trust::client(std::mem::take(&mut options.trust))?)));
-        let policy = std::mem::take(&mut options.policy);
+        let policy = RwLock::new(Arc::new(std::mem::take(&mut options.policy)));
         let shared = Arc::new(Shared { policy, resolver, tls, connect_timeout: options.connect_timeout });
         let client = client::build(&shared, &options);
         Ok(Self {
@@ -60,6 +60,11 @@ impl Network {
         Ok(())
     }
 
+    /// Replaces the address policy for new connections; existing ones are unchanged.
+    pub(crate) fn allow(&self, policy: AddressPolicy) {
+        *self.shared.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
     /// Checks whether the policy allows a host's current addresses. A name that does not resolve is accepted, because every
     /// connection checks again.
     ///
@@ -68,7 +73,7 @@ impl Network {
     pub(crate) async fn check_host(&self, host: &str) -> Result<(), AddressRefused> {
         let resolving = resolve::addresses(&*self.shared.resolver, host);
         match tokio::time::timeout(self.check_timeout, resolving).await {
-            Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
+            Ok(Ok(addresses)) => self.shared.policy().judge_all(host, &addresses),
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }

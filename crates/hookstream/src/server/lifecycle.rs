@@ -1,8 +1,13 @@
 //! Logging, limits of the operating system, and the stop signal.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
+
+use anyhow::Context;
+use hookstream_store::delivery::cluster::NodeReport;
 
 use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
 
 /// Number of open files below which a busy server may run out: each attempt has a connection, and idle ones are kept.
 const OPEN_FILES: u64 = 8_192;
@@ -28,15 +33,63 @@ pub(crate) fn allow_open_files() {
 pub(crate) fn start_logging(filter: &str) -> anyhow::Result<()> {
     let filter = log_filter(filter).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
     // Only tests start logging twice in one process; the first start stays in effect.
-    let _ = tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         // The library's report about a closed standard error would panic.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .try_init();
+        .with_filter_reloading();
+    let filter = builder.reload_handle();
+    if builder.try_init().is_ok() {
+        let _ = FILTER.set(Box::new(move |new| Ok(filter.reload(new)?)));
+    }
     Ok(())
+}
+
+/// Replaces the filter of the log.
+///
+/// # Errors
+/// `filter` is neither a level nor a filter.
+pub(crate) fn change_log(filter: &str) -> anyhow::Result<()> {
+    let filter = log_filter(filter).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
+    FILTER.get().context("logging has not started")?(filter)
+}
+
+/// Replaces the filter of the log that was started.
+type ReplaceFilter = Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>;
+
+static FILTER: OnceLock<ReplaceFilter> = OnceLock::new();
+
+/// Commit that the program was built from, if the build names it.
+const REVISION: Option<&str> = option_env!("HOOKSTREAM_REVISION");
+
+/// Logs that the server has started.
+pub(crate) fn log_start(config: &Config, url: &str, data: &str, took: Duration) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        revision = REVISION.unwrap_or("unknown"),
+        url,
+        data,
+        role = config.engine.role.as_str(),
+        node = config.engine.node_name,
+        pid = std::process::id(),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "started"
+    );
+}
+
+/// Logs that the server has stopped, and what it left for the next start.
+pub(crate) fn log_stop(unfinished: &NodeReport, took: Duration) {
+    let NodeReport { queued, in_flight, .. } = unfinished;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        attempts_unfinished = in_flight,
+        deliveries_waiting = queued,
+        took_ms,
+        "stopped; unfinished attempts are repeated and waiting deliveries continue after the next start"
+    );
 }
 
 /// Parses the setting `log`. A single word must be a level: the library would take any other word as the name of a
