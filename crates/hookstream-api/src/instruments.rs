@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode, header};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -25,6 +25,8 @@ pub struct Instruments {
     seconds: Family<Route, Histogram, fn() -> Histogram>,
     quota_refusals: Family<Refused, Counter>,
     libraries: Family<Library, Counter>,
+    /// 1 if the last check of readiness succeeded.
+    pub(crate) ready: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,6 +59,7 @@ impl Default for Instruments {
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             quota_refusals: Family::default(),
             libraries: Family::default(),
+            ready: Gauge::default(),
         }
     }
 }
@@ -76,6 +79,11 @@ impl Instruments {
             self.seconds.clone(),
         );
         registry.register("quota_refusals", "Requests refused because a quota of the organization is used up", self.quota_refusals.clone());
+        registry.register(
+            "node_ready",
+            "1 if this node is ready for requests, as `GET /v1/health/ready` answers; checked every 5 seconds",
+            self.ready.clone(),
+        );
         registry.register("sdk_requests", "Requests of known client libraries, by library and major version", self.libraries.clone());
     }
 

@@ -13,6 +13,7 @@ mod guide;
 mod http;
 mod identity;
 mod instruments;
+mod live_options;
 mod metrics;
 mod openapi;
 mod operation;
@@ -20,6 +21,7 @@ mod operations;
 mod outbound;
 mod pages;
 mod portal;
+mod readiness;
 mod realtime;
 mod state;
 #[cfg(test)]
@@ -29,10 +31,11 @@ use axum::{Router, middleware, routing};
 
 pub use self::{
     instruments::Instruments,
+    live_options::{Live, LiveOptions, RateLimits},
     openapi::{document, document_json},
     operations::exposition::METRICS_TYPE,
     realtime::open_streams::StreamLimits,
-    state::{AllowOrganizations, Api, Options, Parts, RateLimits},
+    state::{AllowOrganizations, Api, Options, Parts},
 };
 pub use crate::auth::providers::IdentityProvider;
 use crate::{

@@ -32,7 +32,6 @@ use hookstream_store::{
         sessions,
     },
 };
-use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +42,10 @@ use crate::{
         providers::{Flows, IdentityProvider},
     },
     background::mail_queue::MailQueue,
-    http::{idempotency::keys_in_use::KeysInUse, in_flight::InFlight, limits::Limiter, request_id::RequestId},
+    http::{error::ApiError, idempotency::keys_in_use::KeysInUse, in_flight::InFlight, limits::Limiter, request_id::RequestId},
     instruments::Instruments,
+    live_options::LiveOptions,
+    readiness::Readiness,
     realtime::open_streams::{OpenStreams, StreamLimits},
 };
 
@@ -89,10 +90,8 @@ pub struct Options {
     pub reveal_secrets: bool,
     /// Maximum number of endpoints per application that a customer may create in the portal; `None` for no limit.
     pub portal_endpoints: Option<u64>,
-    /// Proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Rate limits.
-    pub rate_limits: RateLimits,
+    /// Trusted proxies and rate limits, which may change.
+    pub live: LiveOptions,
     /// Retention of audit log entries, in days.
     pub audit_retention_days: u32,
     /// Age at which the key that signs portal tokens is replaced.
@@ -118,15 +117,6 @@ pub enum AllowOrganizations {
     Anyone,
     /// No user.
     Nobody,
-}
-
-/// Requests per second that each node accepts; also the size of a burst.
-#[derive(Debug, Clone, Copy)]
-pub struct RateLimits {
-    /// Limit of each API key.
-    pub per_key: NonZeroU32,
-    /// Limit of each address that sends no valid key.
-    pub per_address: NonZeroU32,
 }
 
 /// State of the API; clones share it.
@@ -174,6 +164,7 @@ pub struct Inner {
     pub(crate) access_log: AccessLog,
     pub(crate) exposition: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) stopping: CancellationToken,
+    pub(crate) readiness: Readiness,
 }
 
 impl std::ops::Deref for Api {
@@ -216,6 +207,7 @@ impl Api {
             access_log,
             exposition,
             stopping,
+            readiness: Readiness::default(),
         }))
     }
 }
@@ -231,6 +223,8 @@ impl Api {
                 () = tokio::time::sleep(USES_PERIOD) => false,
             };
             self.write_uses().await;
+            // For the metric: probes of a load balancer may be rare.
+            let _ = self.check_ready().await;
             if rounds.is_multiple_of(FORGET_EVERY)
                 && let Err(error) = sessions::forget_ended(&*self.store, self.options.sessions, self.now()).await
             {
@@ -259,6 +253,34 @@ impl Api {
             // The figures are informative only, so a lost batch is acceptable.
             tracing::warn!(error = &error as &dyn std::error::Error, "could not record the use of API keys");
         }
+    }
+}
+
+impl Api {
+    /// Makes readiness false from now on, because the server is about to stop. Requests are still served; HTTP/1.1
+    /// connections close after their next response, so that clients connect to another server.
+    pub fn begin_draining(&self) {
+        self.readiness.begin_draining();
+    }
+
+    /// Returns whether the server is about to stop, or stops.
+    pub fn is_draining(&self) -> bool {
+        self.readiness.is_draining() || self.stopping.is_cancelled()
+    }
+
+    /// Returns whether this server should get requests.
+    pub async fn is_ready(&self) -> bool {
+        self.check_ready().await.is_ok()
+    }
+
+    /// Checks whether this server should get requests.
+    ///
+    /// # Errors
+    /// Names the cause: the server drains, the disk is full, or the database does not answer.
+    pub(crate) async fn check_ready(&self) -> Result<(), ApiError> {
+        let checked = if self.is_draining() { Err(ApiError::draining()) } else { self.readiness.check(&*self.store).await };
+        self.instruments.ready.set(i64::from(checked.is_ok()));
+        checked
     }
 }
 

@@ -21,21 +21,21 @@ impl StopSignals {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, as [`until_stop_signal_from`] does.
+/// Waits for SIGTERM or SIGINT, as [`until_stop_signal_from`] does, and ignores SIGHUP.
 pub async fn until_stop_signal() -> anyhow::Result<()> {
-    until_stop_signal_from(StopSignals::listen()?).await;
+    until_stop_signal_from(StopSignals::listen()?, || ()).await;
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT. After that, a second one ends the process at once. SIGHUP does not end the process:
-/// watched files are read again.
-pub async fn until_stop_signal_from(signals: StopSignals) {
+/// Waits for SIGTERM or SIGINT. After that, a second one ends the process at once. SIGHUP calls `reload` and does not end
+/// the process.
+pub async fn until_stop_signal_from(signals: StopSignals, reload: impl Fn()) {
     let StopSignals { mut terminate, mut interrupt, mut hangup } = signals;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::info!("SIGHUP: reloading certificate files; other settings need a restart"),
+            _ = hangup.recv() => reload(),
         }
     }
     tracing::info!("shutting down; press Ctrl-C or send the signal again to force");

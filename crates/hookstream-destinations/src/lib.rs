@@ -192,6 +192,13 @@ impl Registry {
     pub fn trust(&self, trust: Trust) -> Result<(), Error> {
         self.network.as_ref().map_or(Ok(()), |network| network.trust(trust))
     }
+
+    /// Replaces the address policy for new connections; existing ones are unchanged.
+    pub fn allow(&self, policy: AddressPolicy) {
+        if let Some(network) = &self.network {
+            network.allow(policy);
+        }
+    }
 }
 
 /// Target whose stored settings cannot be used.

@@ -193,7 +193,7 @@ impl Handle {
 
     /// Stops: no further attempt begins. Attempts in flight must finish and be recorded before `end`; the rest are
     /// retried on the next start. `grace` is the whole time given to the stop, for the log.
-    pub async fn stop(&self, grace: Duration, end: tokio::time::Instant) {
+    pub async fn stop(&self, grace: Duration, end: tokio::time::Instant) -> hookstream_store::delivery::cluster::NodeReport {
         self.core.stop.cancel();
         if tokio::time::timeout_at(end, self.core.until_idle()).await.is_err() {
             tracing::warn!(
@@ -201,10 +201,12 @@ impl Handle {
                 "some attempts did not finish within shutdown_grace_s; they will be retried on the next start"
             );
         }
+        let unfinished = crate::cluster::renewal::report(&self.core);
         self.core.finished.cancel();
         self.core.tasks.close();
         // The remaining tasks end on the token, drop the attempts that hang, and write the last holds, health and metrics.
         let _ = tokio::time::timeout(Duration::from_secs(3), self.core.tasks.wait()).await;
         let _ = tokio::time::timeout(Duration::from_secs(2), crate::cluster::renewal::retire(&self.core)).await;
+        unfinished
     }
 }

@@ -49,6 +49,18 @@ struct Variable {
     argument: OsString,
 }
 
+/// Parses what was typed, without the environment. Returns the matches of the subcommand.
+///
+/// # Errors
+/// The arguments are invalid, or name no subcommand.
+pub(crate) fn typed(command: Command, arguments: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
+    let mut matches = without_variables(command).try_get_matches_from(arguments)?;
+    while let Some((_, inner)) = matches.remove_subcommand() {
+        matches = inner;
+    }
+    Ok(matches)
+}
+
 /// Returns the subcommand that the arguments name, and the index where its own arguments begin.
 fn leaf_of<'a>(command: &'a Command, arguments: &[OsString]) -> (&'a Command, usize) {
     let mut leaf = command;

@@ -32,6 +32,9 @@ enum Command {
         HOOKSTREAM_SMTP_URL           the mail server: smtp://user:password@mail.example.com:587\n\
         HOOKSTREAM_OIDC_PROVIDERS     identity providers for sign-in: a JSON list, see docs/reference/configuration.md")]
     Serve(Box<commands::serve::ServeArgs>),
+    /// Print the settings in force and where each comes from
+    #[command(after_help = commands::config::EXAMPLE)]
+    Config(Box<commands::config::ConfigArgs>),
     /// Check the schema version or apply migrations
     Migrate(commands::migrate::MigrateArgs),
     /// Start a server and a receiver, and deliver one webhook
@@ -76,6 +79,23 @@ enum Command {
     Torture(hookstream_trials::torture::TortureArgs),
     /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages of all commands to a directory
+    #[command(hide = true)]
+    Man(commands::man::ManArgs),
+}
+
+/// Returns the sources of the server's settings, read again from the arguments and the environment of this process.
+fn sources_of_process() -> anyhow::Result<config::Sources> {
+    let variables: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let matches = arguments::parse(Cli::command(), &std::env::args_os().collect::<Vec<_>>(), &variables);
+    let matches = matches.map_err(|refusal| match refusal {
+        arguments::Refusal::Usage(error) => anyhow::Error::new(error),
+        arguments::Refusal::Variable(text) => anyhow::anyhow!(text),
+    })?;
+    match Cli::from_arg_matches(&matches)?.command {
+        Command::Serve(arguments) => Ok(arguments.sources),
+        _ => anyhow::bail!("this command does not read the settings of a server"),
+    }
 }
 
 /// Runs the command of the command line.
@@ -95,6 +115,7 @@ pub fn run() -> ExitCode {
         None => Ok(()),
         Some(fault) => Err(anyhow::Error::new(fault).context("could not write to standard output")),
     });
+    telemetry::logs::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
@@ -105,6 +126,8 @@ pub fn run() -> ExitCode {
 fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
     match command {
         Command::Serve(arguments) => Box::pin(commands::serve::run(*arguments)),
+        Command::Config(arguments) => Box::pin(async move { commands::config::run(*arguments) }),
+        Command::Man(arguments) => Box::pin(async move { commands::man::run(&arguments) }),
         Command::Migrate(arguments) => Box::pin(commands::migrate::run(arguments)),
         Command::Demo(arguments) => Box::pin(commands::demo::run(arguments)),
         Command::Quickstart(arguments) => Box::pin(commands::quickstart::run(arguments)),

@@ -54,7 +54,7 @@ impl FromRequestParts<Api> for ClientDetails {
         let credentials = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
-            address: client_address(parts, &api.options.trusted_proxies),
+            address: client_address(parts, &api.options.live.get().trusted_proxies),
             device: cookies::device(&parts.headers, api.is_reached_by_https()).map(str::to_owned),
             user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
             request: credentials.request,

@@ -134,7 +134,8 @@ pub(crate) fn check_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<(), Ap
         let message = "The API key has expired. Create a new API key, and rotate keys before they expire.";
         return Err(ApiError::new(ErrorCode::Unauthorized, message));
     }
-    let trusted = &api.options.trusted_proxies;
+    let live = api.options.live.get();
+    let trusted = &live.trusted_proxies;
     if !key.networks.is_empty() && !client_address(parts, trusted).is_some_and(|address| key.may_be_used_from(address)) {
         let message = "The API key is not accepted from this address, which is outside of its `networks`. If a proxy is in front of the \
             server, list the proxy in the setting trusted_proxies.";

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -42,12 +42,13 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     let id = number.to_string();
     let method = request.method().clone();
     let uri = request.uri().clone();
+    let version = request.version();
     // Control characters are escaped, because terminals and log viewers obey them. Formatting is lazy, because it
     // takes time.
     let path = || uri.path().escape_debug();
     let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let client = client_address_of(&request, &api.options.trusted_proxies);
+    let client = client_address_of(&request, &api.options.live.get().trusted_proxies);
     api.instruments.used(request.headers());
     let mut credentials = None;
     let (rate_limit, answered) = match admit(&api, number, request, &mut credentials).await {
@@ -73,6 +74,10 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     headers::write(response.headers_mut(), api.options.is_secure);
     if let Some(rate_limit) = rate_limit {
         rate_limit.write(response.headers_mut());
+    }
+    if version <= Version::HTTP_11 && api.is_draining() {
+        // HTTP/2 has no such header; its connections get a GOAWAY when the server stops.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_str(&id).expect("letters, digits and an underscore"));
     response
@@ -100,8 +105,9 @@ async fn admit(
     known: &mut Option<Credentials>,
 ) -> Result<(Option<RateLimitStatus>, Request), (Option<RateLimitStatus>, ApiError)> {
     let (mut parts, mut body) = request.into_parts();
-    let limits = &api.options.rate_limits;
-    let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
+    let live = api.options.live.get();
+    let limits = live.rate_limits;
+    let address = client_network(&parts, &live.trusted_proxies).map(Subject::Address);
     // Each unknown credential costs a query to the store; an address that has used up its rate gets none.
     let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
     let credentials = Credentials::of(&parts.uri, &parts.headers, number, api, || exhausted().is_none()).await;

@@ -1,7 +1,6 @@
 //! Health probes: liveness and readiness.
 
 use axum::{Json, extract::State};
-use hookstream_store::identity::organizations;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,13 +29,10 @@ pub(crate) async fn live() -> Json<Health> {
 
 /// Check readiness
 ///
-/// The answer is 503 if the database does not answer (`database_unavailable`), or if the disk is full and messages are refused
-/// (`storage_full`).
+/// The answer is 503 if the database does not answer within two seconds (`database_unavailable`), if the disk is full and messages are
+/// refused (`storage_full`), or if the server is about to stop (`draining`). The database is asked once a second at most.
 #[utoipa::path(get, path = "/health/ready", operation_id = "getReadiness", tag = "Health", security(()), responses((status = 200, description = "Ready.", body = Health)))]
 pub(crate) async fn ready(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
-    organizations::first(&*api.store).await?;
-    if api.store.is_full() {
-        return Err(ApiError::storage_full());
-    }
+    api.check_ready().await?;
     Ok(Json(OK))
 }

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::client::{Client, PASSWORD, invalid_field, refused, text, token};
 use self::clock::TestClock;
-use crate::{AllowOrganizations, Api, Options, Parts, RateLimits, StreamLimits};
+use crate::{AllowOrganizations, Api, Live, LiveOptions, Options, Parts, RateLimits, StreamLimits};
 
 /// Public URL of the installation.
 pub(crate) const URL: &str = "http://hooks.example.test";
@@ -154,8 +154,7 @@ fn options() -> Options {
         secret_grace: HOUR * 24,
         reveal_secrets: true,
         portal_endpoints: Some(50),
-        trusted_proxies: Vec::new(),
-        rate_limits: RateLimits { per_key: many, per_address: many },
+        live: LiveOptions::new(Live { trusted_proxies: Vec::new(), rate_limits: RateLimits { per_key: many, per_address: many } }),
         audit_retention_days: 400,
         portal_key_age: HOUR * 24 * 30,
         sessions: Policy { idle: HOUR * 168, absolute: HOUR * 720 },

@@ -56,7 +56,8 @@ pub(crate) enum ConnectError {
 pub(crate) struct Connector(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
-    pub(crate) policy: AddressPolicy,
+    /// Policy, which the operator may change while the server runs.
+    pub(crate) policy: RwLock<Arc<AddressPolicy>>,
     pub(crate) resolver: Box<dyn Resolve>,
     pub(crate) tls: RwLock<TlsConnector>,
     /// Time limit for the whole connection: the name, its addresses one after another, TLS.
@@ -80,9 +81,14 @@ impl Service<Uri> for Connector {
 }
 
 impl Shared {
+    /// Returns the current policy.
+    pub(crate) fn policy(&self) -> Arc<AddressPolicy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Checks all addresses of a host, and counts a refusal.
     pub(crate) fn judge(&self, host: &str, addresses: &[IpAddr]) -> Result<(), AddressRefused> {
-        self.policy.judge_all(host, addresses).inspect_err(|refused| self.instruments.refused(refused.rule))
+        self.policy().judge_all(host, addresses).inspect_err(|refused| self.instruments.refused(refused.rule))
     }
 
     /// Opens a connection. Each step has its own limit besides that of the exchange: if another connection becomes
@@ -137,7 +143,7 @@ impl Shared {
             match timeout(share, TcpStream::connect(SocketAddr::new(*address, port))).await {
                 Ok(Ok(stream)) => {
                     // Defense in depth: the connected peer must be an allowed address.
-                    self.policy.judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
+                    self.policy().judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
                     stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
                     return Ok(stream);
                 }

@@ -15,7 +15,7 @@ use super::{
     resolve::{self, Resolve, SystemResolver},
     trust::{self, Trust},
 };
-use crate::{AddressRefused, Instruments};
+use crate::{AddressPolicy, AddressRefused, Instruments};
 
 /// Network that all kinds of destinations share.
 pub(crate) struct Network {
@@ -38,7 +38,7 @@ impl Network {
 
     pub(crate) fn with_resolver(mut options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
         let tls = RwLock::new(TlsConnector::from(Arc::new(trust::client(std::mem::take(&mut options.trust))?)));
-        let policy = std::mem::take(&mut options.policy);
+        let policy = RwLock::new(Arc::new(std::mem::take(&mut options.policy)));
         let connect_timeout = options.connect_timeout;
         let shared = Arc::new(Shared { policy, resolver, tls, connect_timeout, instruments: Instruments::default() });
         let client = client::build(&shared, &options);
@@ -59,6 +59,11 @@ impl Network {
         let connector = TlsConnector::from(Arc::new(trust::client(trust)?));
         *self.shared.tls.write().unwrap_or_else(PoisonError::into_inner) = connector;
         Ok(())
+    }
+
+    /// Replaces the address policy for new connections; existing ones are unchanged.
+    pub(crate) fn allow(&self, policy: AddressPolicy) {
+        *self.shared.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     /// Checks whether the policy allows a host's current addresses. A name that does not resolve is accepted, because every

@@ -137,6 +137,14 @@ impl PostgresStore {
         *full_at = at;
     }
 
+    /// Returns the version of the database server, such as `17.2`.
+    ///
+    /// # Errors
+    /// Fails if the database cannot be reached.
+    pub async fn server_version(options: &Options) -> Result<String, Error> {
+        crate::postgres::db::migrate::server_version(&Connector::new(options)?.pool(1)?).await
+    }
+
     /// Returns the schema state of the database, without changing it.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub(crate) mod cluster;
 pub(crate) mod db;
 pub(crate) mod deliveries;
 pub(crate) mod history;
+pub mod look;
 pub(crate) mod retention;
 mod text_index;
 mod transfer;

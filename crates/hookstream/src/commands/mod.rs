@@ -3,12 +3,14 @@
 mod access;
 pub(crate) mod admin;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 mod existing;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod login;
+pub(crate) mod man;
 pub(crate) mod migrate;
 pub(crate) mod problems;
 pub(crate) mod quickstart;

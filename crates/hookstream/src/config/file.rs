@@ -18,6 +18,13 @@ pub(super) fn read(path: &std::path::Path) -> anyhow::Result<Settings> {
     parse(&text).with_context(|| format!("the configuration file {} is not valid", path.display()))
 }
 
+/// Returns each key of a file with its line, from 1, and its value. Nothing is checked.
+pub(super) fn entries(text: &str) -> Vec<(String, usize, toml::Value)> {
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let line = |key: &str| SettingPlace { text, key }.line().unwrap_or(0);
+    table.into_iter().map(|(key, value)| (key.clone(), line(&key), value)).collect()
+}
+
 /// Settings that may be lists in a file.
 const LISTS: [&str; 3] = ["trusted_proxies", "allow_targets", "retry_schedule"];
 
@@ -87,21 +94,28 @@ struct SettingPlace<'a> {
     key: &'a str,
 }
 
-impl std::fmt::Display for SettingPlace<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl SettingPlace<'_> {
+    /// Returns the line of the key, from 1.
+    fn line(&self) -> Option<usize> {
         let is_of_key = |line: &str| {
             let name = line.split_once('=').map_or(line, |(name, _)| name);
             name.trim().trim_matches(['"', '\'', '[', ']']) == self.key
         };
-        match self.text.lines().position(is_of_key) {
-            Some(line) => write!(f, "line {}", line + 1),
+        self.text.lines().position(is_of_key).map(|line| line + 1)
+    }
+}
+
+impl std::fmt::Display for SettingPlace<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line() {
+            Some(line) => write!(f, "line {line}"),
             None => f.write_str(self.key),
         }
     }
 }
 
 /// Returns a value as it would be typed; `None` if that is not possible.
-fn as_text(value: &toml::Value) -> Option<String> {
+pub(super) fn as_text(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),

@@ -8,6 +8,7 @@ mod delivery;
 mod environment;
 mod file;
 mod identity;
+pub(crate) mod in_force;
 pub(crate) mod key_source;
 mod limits;
 mod mail;

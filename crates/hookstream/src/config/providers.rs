@@ -35,7 +35,7 @@ pub(crate) struct ProviderSettings {
 /// Complete and checked provider; its files are read at the start.
 #[derive(Debug, Clone)]
 pub(crate) struct ProviderConfig {
-    name: String,
+    pub(crate) name: String,
     title: String,
     issuer: String,
     client_id: String,

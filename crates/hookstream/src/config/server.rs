@@ -67,6 +67,10 @@ section! {
         /// How long a stop waits for requests and attempts in flight, in seconds [default: 20]
         #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_GRACE_S", value_parser = whole(0_u32, 600))]
         pub(crate) shutdown_grace_s: Option<u32>,
+
+        /// How long a stop answers requests while readiness is false, before it closes the listener, in seconds [default: 0]
+        #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_DRAIN_S", value_parser = whole(0_u32, 600))]
+        pub(crate) shutdown_drain_s: Option<u32>,
     }
 }
 
@@ -81,6 +85,8 @@ pub(crate) struct ServerConfig {
     pub(crate) streams: StreamLimits,
     pub(crate) trusted_proxies: Networks,
     pub(crate) shutdown_grace: Duration,
+    /// Time for which a stop serves requests while readiness is false.
+    pub(crate) shutdown_drain: Duration,
 }
 
 impl ServerSettings {
@@ -108,6 +114,7 @@ impl ServerSettings {
             },
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             shutdown_grace: Duration::from_secs(u64::from(self.shutdown_grace_s.unwrap_or(20))),
+            shutdown_drain: Duration::from_secs(u64::from(self.shutdown_drain_s.unwrap_or(0))),
         })
     }
 }

@@ -25,7 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::admin::{installation::Installation, request::Request};
+use crate::{
+    commands::admin::{installation::Installation, request::Request},
+    server::reload::Reloader,
+};
 
 /// Maximum size of a request or response, in bytes.
 const MESSAGE_MAX: u64 = 1024 * 1024;
@@ -48,6 +51,14 @@ pub(crate) struct Control {
     listener: UnixListener,
     owner: u32,
     path: PathBuf,
+}
+
+/// Parts of the server that commands work on.
+pub(crate) struct Served {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) public_url: String,
+    pub(crate) quotas: Quotas,
+    pub(crate) reloader: Arc<Reloader>,
 }
 
 /// Returns a path to the socket that fits into its address, and the file that must stay open for it.
@@ -79,14 +90,7 @@ impl Control {
     }
 
     /// Performs the requests of commands, one at a time, until `stop`. Calls `changed` after each.
-    pub(crate) async fn serve(
-        self,
-        store: Arc<dyn Store>,
-        public_url: String,
-        quotas: Quotas,
-        changed: impl Fn() + Send,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn serve(self, served: Served, changed: impl Fn() + Send, stop: CancellationToken) {
         loop {
             let stream = tokio::select! {
                 accepted = self.listener.accept() => match accepted {
@@ -99,7 +103,14 @@ impl Control {
                 },
                 () = stop.cancelled() => break,
             };
-            let installation = Installation { store: &*store, public_url: public_url.clone(), quotas, is_alone: true, is_watched: false };
+            let installation = Installation {
+                store: &*served.store,
+                public_url: served.public_url.clone(),
+                quotas: served.quotas,
+                is_alone: true,
+                is_watched: false,
+                reloader: Some(&served.reloader),
+            };
             let answered = stop.run_until_cancelled(answer(stream, self.owner, &installation)).await;
             changed();
             if let Some(Err(error)) = answered {

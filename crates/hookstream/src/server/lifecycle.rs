@@ -1,8 +1,14 @@
 //! Logging, limits of the operating system, and the stop signal.
 
+use std::time::Duration;
+
+use hookstream_store::delivery::cluster::NodeReport;
 use tracing_subscriber::EnvFilter;
 
-use crate::{config::TelemetryConfig, telemetry::logs};
+use crate::{
+    config::{Config, TelemetryConfig},
+    telemetry::logs,
+};
 
 /// Number of open files below which a busy server may run out: each attempt has a connection, and idle ones are kept.
 const OPEN_FILES: u64 = 8_192;
@@ -29,6 +35,45 @@ pub(crate) fn start_logging(telemetry: &TelemetryConfig) -> anyhow::Result<()> {
     let filter = log_filter(&telemetry.log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
     logs::start(filter, telemetry.log_format);
     Ok(())
+}
+
+/// Replaces the filter of the log.
+///
+/// # Errors
+/// `filter` is neither a level nor a filter.
+pub(crate) fn change_log(filter: &str) -> anyhow::Result<()> {
+    let filter = log_filter(filter).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
+    logs::change_filter(filter)
+}
+
+/// Commit that the program was built from, if the build names it.
+const REVISION: Option<&str> = option_env!("HOOKSTREAM_REVISION");
+
+/// Logs that the server has started.
+pub(crate) fn log_start(config: &Config, url: &str, data: &str, took: Duration) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        revision = REVISION.unwrap_or("unknown"),
+        url,
+        data,
+        role = config.engine.role.as_str(),
+        node = config.engine.node_name,
+        pid = std::process::id(),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "started"
+    );
+}
+
+/// Logs that the server has stopped, and what it left for the next start.
+pub(crate) fn log_stop(unfinished: &NodeReport, took: Duration) {
+    let NodeReport { queued, in_flight, .. } = unfinished;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        attempts_unfinished = in_flight,
+        deliveries_waiting = queued,
+        took_ms,
+        "stopped; unfinished attempts are repeated and waiting deliveries continue after the next start"
+    );
 }
 
 /// Parses the setting `log`. A single word must be a level: the library would take any other word as the name of a

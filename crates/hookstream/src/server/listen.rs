@@ -12,13 +12,13 @@ use std::{
 
 use anyhow::Context;
 use axum::{Router, body::Body, extract::ConnectInfo};
+use hookstream_api::LiveOptions;
 use hookstream_model::identity::sign_in::network;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use ipnet::IpNet;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -74,8 +74,8 @@ pub(crate) struct Listen {
     pub(crate) room: Arc<Semaphore>,
     /// Maximum number of connections from one address (or one /64 of IPv6); further ones are closed at once.
     pub(crate) max_connections_per_address: usize,
-    /// Trusted proxies. They carry the connections of many clients, so the limit per address does not apply.
-    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Options with the trusted proxies. They carry the connections of many clients, so the limit per address does not apply.
+    pub(crate) live: LiveOptions,
     /// Signal to begin no further request.
     pub(crate) stop: CancellationToken,
 }
@@ -83,8 +83,8 @@ pub(crate) struct Listen {
 impl Listen {
     /// Serves until it is stopped and open requests have been answered.
     pub(crate) async fn run(self) {
-        let Self { listener, router, tls, room, max_connections_per_address, trusted_proxies, stop } = self;
-        let shares = Arc::new(Shares { most: max_connections_per_address, trusted_proxies, open: Mutex::default() });
+        let Self { listener, router, tls, room, max_connections_per_address, live, stop } = self;
+        let shares = Arc::new(Shares { most: max_connections_per_address, live, open: Mutex::default() });
         let connections = TaskTracker::new();
         loop {
             let permit = tokio::select! {
@@ -132,7 +132,7 @@ struct Counted {
 #[derive(Debug)]
 struct Shares {
     most: usize,
-    trusted_proxies: Vec<IpNet>,
+    live: LiveOptions,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -144,7 +144,7 @@ impl Shares {
     /// Counts a connection; returns `None` if its address has reached the limit.
     fn take(shares: &Arc<Self>, peer: IpAddr) -> Option<Share> {
         let peer = peer.to_canonical();
-        if shares.trusted_proxies.iter().any(|proxies| proxies.contains(&peer)) {
+        if shares.live.get().trusted_proxies.iter().any(|proxies| proxies.contains(&peer)) {
             return Some(Share(None));
         }
         let address = network(peer);
@@ -298,7 +298,10 @@ fn configure(files: &TlsFiles) -> anyhow::Result<Arc<ServerConfig>> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use axum::routing;
+    use hookstream_api::{Live, RateLimits};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
@@ -375,7 +378,10 @@ mod tests {
 
     #[test]
     fn limit_per_address_exempts_proxies() {
-        let shares = Arc::new(Shares { most: 2, trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")], open: Mutex::default() });
+        let one = NonZeroU32::new(1).expect("not 0");
+        let rate_limits = RateLimits { per_key: one, per_address: one };
+        let live = LiveOptions::new(Live { trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")], rate_limits });
+        let shares = Arc::new(Shares { most: 2, live, open: Mutex::default() });
         let take = |address: &str| Shares::take(&shares, address.parse().expect("an address"));
         let held = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
         assert!(held.iter().all(Option::is_some) && take("192.0.2.1").is_none());

@@ -64,7 +64,8 @@ impl TrustFiles {
         reload_on_change("certificates for deliveries", files, stop, || Ok(destinations.trust(self.read()?)?)).await;
     }
 
-    fn paths(&self) -> impl Iterator<Item = &Path> {
+    /// Returns the paths of the files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         let Self { target_ca_file, target_crl_file, target_client_cert_file, target_client_key_file } = self;
         [target_ca_file, target_crl_file, target_client_cert_file, target_client_key_file].into_iter().filter_map(|path| path.as_deref())
     }

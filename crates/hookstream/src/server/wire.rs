@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use hookstream_api::{Api, IdentityProvider, Options as ApiOptions, Parts as ApiParts};
+use hookstream_api::{Api, IdentityProvider, LiveOptions, Options as ApiOptions, Parts as ApiParts};
 use hookstream_cli::clock::{ServerClock, SystemClock};
 use hookstream_destinations::{Registry, net::Options as NetworkOptions, services::mail::Mailer};
 use hookstream_engine::{Handle, Parts as EngineParts, Role};
@@ -26,7 +26,7 @@ use hookstream_model::{
 use hookstream_store::{
     Store,
     db::{settings, transfer},
-    delivery::non_durable::NonDurableStore,
+    delivery::{cluster::NodeReport, non_durable::NonDurableStore},
     identity::{api_keys, links, organizations, users},
     operations::jobs,
     postgres::PostgresStore,
@@ -39,9 +39,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, KeyText, MailConfig, ProviderConfig},
     server::{
-        control::Control,
+        control::{Control, Served},
         keys,
         listen::{Listen, Tls},
+        reload::{self, Reloader},
     },
     telemetry::{self, Exposition},
 };
@@ -94,6 +95,9 @@ pub(crate) struct Server {
     is_secure: bool,
     keeping: JoinHandle<()>,
     grace: Duration,
+    api: Api,
+    /// Reload of settings while the server runs.
+    pub(crate) reloader: Arc<Reloader>,
 }
 
 impl Server {
@@ -136,6 +140,8 @@ impl Server {
         let shown = exposition.clone();
         let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let stop = CancellationToken::new();
+        let live = LiveOptions::new(reload::live(config));
+        let reloader = Arc::new(Reloader::new(live.clone(), destinations.clone()));
         let api = Api::new(
             ApiParts {
                 engine: engine.clone(),
@@ -154,8 +160,7 @@ impl Server {
                 secret_grace: config.delivery.secret_grace,
                 reveal_secrets: config.identity.reveal_secrets,
                 portal_endpoints: config.limits.portal_endpoints,
-                trusted_proxies: config.server.trusted_proxies.0.clone(),
-                rate_limits: config.limits.rate_limits,
+                live: live.clone(),
                 audit_retention_days: config.storage.audit_retention_days,
                 portal_key_age: config.identity.portal_key_age,
                 sessions: config.identity.sessions,
@@ -182,8 +187,14 @@ impl Server {
                 Ok(control) => {
                     let known = engine.clone();
                     let changed = move || known.installation_changed();
+                    let served = Served {
+                        store: store.clone(),
+                        public_url: public_url.clone(),
+                        quotas: config.limits.quotas,
+                        reloader: reloader.clone(),
+                    };
                     #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
-                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.limits.quotas, changed, stop.clone()));
+                    tokio::spawn(control.serve(served, changed, stop.clone()));
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -192,8 +203,8 @@ impl Server {
             }
         }
         let router = match config.engine.role {
-            Role::All | Role::Api => hookstream_api::router(api),
-            Role::Worker => hookstream_api::probes(api),
+            Role::All | Role::Api => hookstream_api::router(api.clone()),
+            Role::Worker => hookstream_api::probes(api.clone()),
         };
         if let Some(tls) = tls.clone() {
             #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
@@ -206,7 +217,7 @@ impl Server {
                 tls: None,
                 room: Arc::new(Semaphore::new(METRICS_CONNECTIONS)),
                 max_connections_per_address: METRICS_CONNECTIONS,
-                trusted_proxies: Vec::new(),
+                live: live.clone(),
                 stop: stop.clone(),
             };
             #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
@@ -218,7 +229,7 @@ impl Server {
             tls,
             room,
             max_connections_per_address: config.server.max_connections_per_address,
-            trusted_proxies: config.server.trusted_proxies.0.clone(),
+            live,
             stop: stop.clone(),
         };
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
@@ -236,6 +247,8 @@ impl Server {
             is_secure,
             keeping,
             grace: config.server.shutdown_grace,
+            api,
+            reloader,
         })
     }
 
@@ -289,9 +302,18 @@ impl Server {
         Ok(())
     }
 
+    /// Serves requests for this period while readiness is false, so that load balancers send new ones elsewhere.
+    pub(crate) async fn drain(&self, period: Duration) {
+        self.api.begin_draining();
+        if !period.is_zero() {
+            tracing::info!(shutdown_drain_s = period.as_secs(), "draining: readiness is false, and requests are still served");
+            tokio::time::sleep(period).await;
+        }
+    }
+
     /// Stops within the configured time: first no new requests, then no new attempts. Attempts in flight get the
-    /// remaining time; attempts that do not end in time are retried after the next start.
-    pub(crate) async fn stop(self) {
+    /// remaining time; attempts that do not end in time are retried after the next start. Returns what was unfinished.
+    pub(crate) async fn stop(self) -> NodeReport {
         let end = tokio::time::Instant::now() + self.grace;
         self.stop.cancel();
         let requests = self.grace.min(REQUESTS_GRACE);
@@ -299,9 +321,10 @@ impl Server {
         if tokio::time::timeout(requests, &mut serving).await.is_err() {
             serving.abort();
         }
-        self.engine.stop(self.grace, end).await;
+        let unfinished = self.engine.stop(self.grace, end).await;
         let _ = self.keeping.await;
         self.store.close().await;
+        unfinished
     }
 }
 
@@ -404,7 +427,7 @@ fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
     }
 }
 
-fn network_options(config: &Config) -> anyhow::Result<NetworkOptions> {
+pub(crate) fn network_options(config: &Config) -> anyhow::Result<NetworkOptions> {
     let policy = hookstream_destinations::AddressPolicy::allowing(config.delivery.allow_targets.0.clone());
     Ok(NetworkOptions { trust: config.delivery.trust.read()?, ..NetworkOptions::new(policy) })
 }

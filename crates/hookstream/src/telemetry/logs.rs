@@ -9,6 +9,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
+use anyhow::Context;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -50,7 +51,11 @@ struct Writing {
     guard: Mutex<Option<WorkerGuard>>,
 }
 
+/// Replaces the filter of the log that was started.
+type ReplaceFilter = Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>;
+
 static WRITING: OnceLock<Writing> = OnceLock::new();
+static FILTER: OnceLock<ReplaceFilter> = OnceLock::new();
 
 /// Starts logging to standard error. Only tests start it twice in a process; the first start stays in effect.
 pub(crate) fn start(filter: EnvFilter, format: Format) {
@@ -64,14 +69,34 @@ pub(crate) fn start(filter: EnvFilter, format: Format) {
         .with_env_filter(filter)
         // The library's report about a closed standard error would panic.
         .log_internal_errors(false);
-    // The result is an error where a test has set another log before.
-    let _ = match format {
+    // Starting fails where a test has set another log before.
+    match format {
         Format::Text => {
             let is_terminal = io::stderr().is_terminal();
-            log.with_writer(Lines { writer, keeps_escapes: is_terminal }).with_ansi(is_terminal).with_target(false).try_init()
+            let log = log.with_writer(Lines { writer, keeps_escapes: is_terminal }).with_ansi(is_terminal).with_target(false);
+            let log = log.with_filter_reloading();
+            let filter = log.reload_handle();
+            if log.try_init().is_ok() {
+                let _ = FILTER.set(Box::new(move |new| Ok(filter.reload(new)?)));
+            }
         }
-        Format::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer).try_init(),
-    };
+        Format::Json => {
+            let log = log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer);
+            let log = log.with_filter_reloading();
+            let filter = log.reload_handle();
+            if log.try_init().is_ok() {
+                let _ = FILTER.set(Box::new(move |new| Ok(filter.reload(new)?)));
+            }
+        }
+    }
+}
+
+/// Replaces the filter of the log.
+///
+/// # Errors
+/// If logging has not started.
+pub(crate) fn change_filter(filter: EnvFilter) -> anyhow::Result<()> {
+    FILTER.get().context("logging has not started")?(filter)
 }
 
 /// Writes the lines that wait. Nothing is logged after this.

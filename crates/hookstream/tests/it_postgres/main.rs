@@ -11,6 +11,7 @@ mod operations;
 mod outbound;
 mod pooler;
 mod quota_nodes;
+mod readiness;
 #[path = "../it/realtime/mod.rs"]
 mod realtime;
 mod refusals;

@@ -149,6 +149,7 @@ codes! {
     SERVICE_UNAVAILABLE: {
         Busy => "busy",
         DatabaseUnavailable => "database_unavailable",
+        Draining => "draining",
         KeepsChanging => "keeps_changing",
         Stopping => "stopping",
         StorageFull => "storage_full",

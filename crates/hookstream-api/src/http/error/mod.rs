@@ -124,6 +124,18 @@ impl ApiError {
         Self::new(ErrorCode::StorageFull, message)
     }
 
+    /// Error of the readiness probe while the server is about to stop.
+    pub(crate) fn draining() -> Self {
+        let message = "The server is about to stop. It still serves requests, and a load balancer should send new ones to another server.";
+        Self::new(ErrorCode::Draining, message)
+    }
+
+    /// Error for a database that did not answer in time.
+    pub(crate) fn database_silent(within: Duration) -> Self {
+        let message = format!("The database did not answer within {} s. Retry later.", within.as_secs());
+        Self { cause: Some("the readiness check timed out".to_owned()), ..Self::new(ErrorCode::DatabaseUnavailable, message) }
+    }
+
     pub(crate) fn panicked(cause: String) -> Self {
         Self { cause: Some(cause), ..Self::internal() }
     }
@@ -138,9 +150,10 @@ impl ApiError {
         self.code.status()
     }
 
-    /// Returns true for an error of the server, which the operator should see. A full disk is logged once, by the store.
+    /// Returns true for an error of the server, which the operator should see. The store logs a full disk once, and the
+    /// server its stop.
     pub(crate) fn is_for_the_log(&self) -> bool {
-        self.status().is_server_error() && self.code != ErrorCode::StorageFull
+        self.status().is_server_error() && !matches!(self.code, ErrorCode::StorageFull | ErrorCode::Draining)
     }
 
     pub(crate) fn cause(&self) -> Option<&str> {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::tests::{Client, Installation, invalid_field, refused, text};
+use crate::{
+    Live,
+    tests::{Client, Installation, invalid_field, refused, text},
+};
 
 const PATH: &str = "/v1/auth/api-keys";
 
@@ -123,7 +126,11 @@ async fn key_is_valid_until_it_expires() {
 #[tokio::test]
 async fn key_is_valid_in_its_networks() {
     let proxy = "127.0.0.1/32".parse().expect("a network");
-    let installation = Installation::with(|options, _| options.trusted_proxies = vec![proxy]).await;
+    let installation = Installation::with(|options, _| {
+        let live = options.live.get();
+        options.live.set(Live { trusted_proxies: vec![proxy], ..(*live).clone() });
+    })
+    .await;
     let (_, key) = installation.client.create_key(json!({ "name": "elsewhere", "networks": ["203.0.113.0/24"] })).await;
     refused(&key.get("/v1/usage").await, 403, "address_not_allowed");
     // A trusted proxy reports the client's address; entries before it do not count.

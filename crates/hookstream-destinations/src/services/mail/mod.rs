@@ -158,6 +158,19 @@ impl Mailer {
         tokio::time::timeout(TIME_LIMIT, self.hand_over(&message)).await.unwrap_or(Err(MailError::TimedOut))
     }
 
+    /// Connects to the server, signs in if the settings have credentials, and sends nothing. Returns within [`TIME_LIMIT`].
+    ///
+    /// # Errors
+    /// Returns the reason why the server did not accept the client.
+    pub async fn check(&self) -> Result<(), MailError> {
+        let greeted = async {
+            let mut connection = self.sign_in().await?;
+            let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
+            Ok(())
+        };
+        tokio::time::timeout(TIME_LIMIT, greeted).await.unwrap_or(Err(MailError::TimedOut))
+    }
+
     fn write(&self, mail: &Mail) -> Result<Message, MailError> {
         let to: Address = mail.to.as_str().parse().map_err(|_| MailError::Address)?;
         let subject: String = mail.subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -175,6 +188,17 @@ impl Mailer {
 
     async fn hand_over(&self, message: &Message) -> Result<(), MailError> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        let mut connection = self.sign_in().await?;
+        let sent = connection.send(message.envelope(), &message.formatted()).await;
+        // The server does not support non-ASCII addresses.
+        sent.map_err(|error| mail_error(error, MailError::Refused, |_| MailError::Address))?;
+        // The server has accepted the mail, so a failed QUIT does not matter.
+        let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
+        Ok(())
+    }
+
+    /// Returns a connection on which mail can be sent.
+    async fn sign_in(&self) -> Result<AsyncSmtpConnection, MailError> {
         let mut connection = self.connect().await?;
         if let Some((user, password)) = &self.server.credentials {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
@@ -182,12 +206,7 @@ impl Mailer {
             // The server supports neither mechanism, or no password on such a connection.
             signed_in.map_err(|error| mail_error(error, MailError::SignIn, |_| MailError::SignIn(None)))?;
         }
-        let sent = connection.send(message.envelope(), &message.formatted()).await;
-        // The server does not support non-ASCII addresses.
-        sent.map_err(|error| mail_error(error, MailError::Refused, |_| MailError::Address))?;
-        // The server has accepted the mail, so a failed QUIT does not matter.
-        let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
-        Ok(())
+        Ok(connection)
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {

@@ -55,7 +55,7 @@ impl ProviderClient {
     pub(super) fn new(trust: Trust) -> Result<Self, Error> {
         let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
         let shared = Shared {
-            policy: AddressPolicy::allowing(anywhere.into()),
+            policy: RwLock::new(Arc::new(AddressPolicy::allowing(anywhere.into()))),
             resolver: Box::new(SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?),
             tls: RwLock::new(TlsConnector::from(Arc::new(trust::client(trust)?))),
             connect_timeout: CONNECT_TIMEOUT,

@@ -171,6 +171,15 @@ impl Provider {
         Ok(address)
     }
 
+    /// Fetches the provider's metadata and keys, as a sign-in would.
+    ///
+    /// # Errors
+    /// If the provider cannot be reached, or its answers cannot be used.
+    pub async fn check(&self) -> Result<(), ProviderError> {
+        let fetched = async { self.keys(&*self.metadata().await?, CACHED_FOR).await };
+        timeout(TIME_LIMIT, fetched).await.map_err(|_| ProviderError::TimedOut)?.map(|_| ())
+    }
+
     /// Redeems the code of a callback and returns the verified claims about the user.
     ///
     /// # Errors

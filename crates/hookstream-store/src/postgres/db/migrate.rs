@@ -19,6 +19,8 @@ const LOCK: &str = "select pg_advisory_xact_lock(4853715027)";
 const ENCODING: &str =
     "select current_database()::text, pg_encoding_to_char(encoding)::text from pg_database where datname = current_database()";
 
+const SERVER_VERSION: &str = "select current_setting('server_version')";
+
 /// Schema version of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchemaState {
@@ -38,6 +40,13 @@ pub(crate) async fn check(pool: &Pool) -> Result<SchemaState, Error> {
     let exists: bool = rows.first().ok_or(Error::Unreadable { what: "schema" })?.get(0);
     let found = if exists { found(&connection).await? } else { 0 };
     Ok(SchemaState { found, known })
+}
+
+/// Returns the version of the server.
+pub(crate) async fn server_version(pool: &Pool) -> Result<String, Error> {
+    let connection = connect(pool, "read the server's version").await?;
+    let rows = connection.query(SERVER_VERSION, &[]).await?;
+    Ok(rows.first().ok_or(Error::Unreadable { what: "server version" })?.get(0))
 }
 
 /// Applies the missing steps. Nodes that start at the same time wait for each other.

@@ -4,6 +4,8 @@ use anyhow::bail;
 use hookstream_model::operations::quota::Quotas;
 use hookstream_store::Store;
 
+use crate::server::reload::Reloader;
+
 /// Unlocked store and further facts for a command.
 pub(crate) struct Installation<'a> {
     pub(crate) store: &'a dyn Store,
@@ -15,6 +17,8 @@ pub(crate) struct Installation<'a> {
     pub(crate) is_alone: bool,
     /// True if progress is reported on standard error.
     pub(crate) is_watched: bool,
+    /// Reloader of the server that performs the command; `None` if no server does.
+    pub(crate) reloader: Option<&'a Reloader>,
 }
 
 /// Returns the public URL for links: the command's own or that of the settings. Refuses an invalid URL.

@@ -6,11 +6,13 @@ mod forget_secrets;
 pub(crate) mod installation;
 mod password_link;
 mod quotas;
+mod reload;
 pub(crate) mod request;
 mod rotate_key;
 mod rotate_portal_key;
 mod test_mail;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use hookstream_cli::say;
 use hookstream_store::Store;
@@ -45,6 +47,8 @@ enum AdminCommand {
     PasswordLink(password_link::PasswordLinkArgs),
     /// Show and set an organization's quotas
     Quotas(quotas::QuotasArgs),
+    /// Have the server on a data directory read its settings again
+    Reload(reload::ReloadArgs),
     /// Encrypt all secrets with the current encryption key, so that earlier keys can be removed
     RotateKey(rotate_key::RotateKeyArgs),
     /// Replace the key that signs portal tokens, and revoke existing tokens if asked
@@ -74,6 +78,7 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
             let (store, settings, request) = quotas::read(arguments)?;
             (store, settings, Request::Quotas(request))
         }
+        AdminCommand::Reload(arguments) => return ask_to_reload(arguments.existing).await,
         AdminCommand::RotateKey(arguments) => {
             let (store, settings, request) = rotate_key::read(arguments)?;
             (store, settings, Request::RotateKey(request))
@@ -104,6 +109,20 @@ async fn perform(existing: ExistingStore, settings: StorageSettings, mut request
     Ok(())
 }
 
+/// Has the server on a data directory read its settings again.
+async fn ask_to_reload(existing: ExistingStore) -> anyhow::Result<()> {
+    let config = existing.config(StorageSettings::default())?;
+    if config.storage.database.is_some() {
+        bail!("a server on PostgreSQL has no control socket; send it SIGHUP instead: kill -HUP <pid>");
+    }
+    let directory = &config.storage.data_dir;
+    if !directory.join("admin.sock").exists() {
+        bail!("no server runs on {}; settings are read at its start", directory.display());
+    }
+    say!("{}", control::ask(directory, &Request::Reload).await?);
+    Ok(())
+}
+
 async fn directly(store: &dyn Store, config: &Config, request: Request) -> anyhow::Result<String> {
     if request.needs_encryption_key() {
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng)?;
@@ -111,5 +130,5 @@ async fn directly(store: &dyn Store, config: &Config, request: Request) -> anyho
     }
     let public_url = config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
     let is_alone = config.storage.database.is_none();
-    request.perform(&Installation { store, public_url, quotas: config.limits.quotas, is_alone, is_watched: true }).await
+    request.perform(&Installation { store, public_url, quotas: config.limits.quotas, is_alone, is_watched: true, reloader: None }).await
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{create_api_key, create_owner, installation::Installation, password_link, quotas, rotate_key, rotate_portal_key};
+use super::{create_api_key, create_owner, installation::Installation, password_link, quotas, reload, rotate_key, rotate_portal_key};
 
 /// Command with its arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -13,6 +13,7 @@ pub(crate) enum Request {
     CreateOwner(create_owner::NewOwner),
     PasswordLink(password_link::LinkedUser),
     Quotas(quotas::QuotaChange),
+    Reload,
     RotateKey(rotate_key::Rotation),
     RotatePortalKey(rotate_portal_key::Rotation),
 }
@@ -25,6 +26,7 @@ impl Request {
             Self::CreateOwner(owner) => create_owner::perform(on, owner).await,
             Self::PasswordLink(whose) => password_link::perform(on, whose).await,
             Self::Quotas(change) => quotas::perform(on, change).await,
+            Self::Reload => reload::perform(on),
             Self::RotateKey(rotation) => rotate_key::perform(on, rotation).await,
             Self::RotatePortalKey(rotation) => rotate_portal_key::perform(on, rotation).await,
         }
@@ -34,7 +36,7 @@ impl Request {
     pub(super) const fn needs_encryption_key(&self) -> bool {
         match self {
             Self::CreateOwner(_) | Self::PasswordLink(_) | Self::RotateKey(_) | Self::RotatePortalKey(_) => true,
-            Self::CreateApiKey(_) | Self::Quotas(_) => false,
+            Self::CreateApiKey(_) | Self::Quotas(_) | Self::Reload => false,
         }
     }
 }

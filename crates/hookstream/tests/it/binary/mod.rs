@@ -1,6 +1,7 @@
 //! The program itself: commands, listeners, certificates, torture. Only on SQLite.
 
 pub(crate) mod commands;
+pub(crate) mod configuration;
 pub(crate) mod listen;
 pub(crate) mod program;
 pub(crate) mod reference;

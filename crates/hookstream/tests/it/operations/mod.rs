@@ -3,5 +3,6 @@
 pub(crate) mod audit_log;
 pub(crate) mod crash;
 pub(crate) mod doctor;
+pub(crate) mod lifecycle;
 pub(crate) mod metrics;
 pub(crate) mod operator;

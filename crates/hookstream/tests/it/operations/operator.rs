@@ -251,7 +251,7 @@ fn failed_first_start_leaves_the_key_for_the_next() {
     }
     assert!(scratch.database.is_some() || std::fs::read_dir(scratch.path()).expect("a directory").next().is_none(), "nothing was created");
     let checked = fresh(&scratch, &["--check"]).output().expect("the command runs");
-    assert!(stdout_of(&checked).contains("The configuration is valid"));
+    assert!(stdout_of(&checked).contains("Everything that was checked is fine"));
     assert!(printed(fresh(&scratch, &[])).contains("hs_live_"));
     assert!(!printed(fresh(&scratch, &[])).contains("hs_live_"), "the key is shown once");
 }
@@ -540,6 +540,23 @@ async fn full_disk_is_logged_once_and_allows_a_start() {
     eventually("messages are accepted", async || (send(&client).await.0 == 201).then_some(())).await;
     eventually("the server is ready again", async || (client.get("/v1/health/ready").await.0 == 200).then_some(())).await;
     assert!(data.join("reserve").exists());
+    child.kill().and_then(|()| child.wait()).expect("ended");
+
+    // The reserve suffices to remove a day beyond the retention, which makes room.
+    let old = data.join("days/2020-01-01.db");
+    let day = rusqlite::Connection::open(&old).expect("opened");
+    day.execute_batch(include_str!("../../../../hookstream-store/src/db/migrations/sqlite/day/0001_schema.sql")).expect("created");
+    day.execute_batch("pragma user_version = 1; create table ballast (bytes blob); insert into ballast values (randomblob(6000000))")
+        .expect("filled");
+    day.close().expect("closed");
+    disk.fill();
+    let third = tempfile::NamedTempFile::new().expect("a file");
+    let (mut child, url) = start(third.path());
+    let stderr = || std::fs::read_to_string(third.path()).expect("a log");
+    let client = TestClient::new(&url.unwrap_or_else(|| panic!("the server is not ready: {}", stderr())), KEY);
+    assert!(stderr().contains("deleted the reserve file to start"), "{}", stderr());
+    eventually("the old day is removed", async || (!old.exists()).then_some(())).await;
+    eventually("messages are accepted", async || (send(&client).await.0 == 201).then_some(())).await;
     child.kill().and_then(|()| child.wait()).expect("ended");
 }
 

@@ -90,7 +90,8 @@ impl Server {
     fn spawn(listen: &str, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
         let mut command = hookstream();
         command.args(["serve", "--listen", listen]).args(arguments).envs(environment.iter().copied());
-        if !arguments.contains(&"--log") {
+        // A configuration file may have the level.
+        if !arguments.contains(&"--log") && !arguments.contains(&"--config") {
             command.args(["--log", "warn"]);
         }
         if let Some(log) = log {

@@ -1,4 +1,4 @@
-//! `hookstream serve`: the server.
+//! First access to an installation: the API key and the set-up link that a server shows while there is no other access.
 
 use std::{
     io::{IsTerminal, Write},
@@ -6,63 +6,13 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Args;
-use hookstream_cli::{output, say};
+use hookstream_cli::output;
 
-use crate::{
-    config::{Config, Sources},
-    server::{
-        lifecycle,
-        wire::{Parts, Server},
-    },
-    telemetry::logs,
-};
-
-/// Settings of the server.
-#[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
-    /// Check the settings and the files they name, then exit
-    #[arg(long)]
-    check: bool,
-
-    #[command(flatten)]
-    sources: Sources,
-}
-
-/// Serves until the process is asked to stop.
-pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
-    let config = Config::load(arguments.sources, &crate::environment())?;
-    lifecycle::start_logging(&config.telemetry)?;
-    if config.storage.ignores_data_dir {
-        tracing::warn!("data_dir is ignored, because database_url is set");
-    }
-    if arguments.check {
-        Parts::read(&config)?;
-        say!("The configuration is valid. The store was not opened.");
-        return Ok(());
-    }
-    lifecycle::allow_open_files();
-    // From here on SIGHUP reloads files and does not end the process.
-    let signals = hookstream_cli::signals::StopSignals::listen()?;
-    let server = Server::start(&config).await?;
-    offer_access(&server, &config).await?;
-    let data = match &config.storage.database {
-        Some(database) => database.address()?,
-        None => config.storage.data_dir.display().to_string(),
-    };
-    let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, url = server.url(), data, "started");
-    say!("hookstream {version} is ready at {} (data in {data})", server.url());
-    hookstream_cli::signals::until_stop_signal_from(signals).await;
-    server.stop().await;
-    tracing::info!("stopped");
-    logs::finish();
-    Ok(())
-}
+use crate::{config::Config, server::wire::Server};
 
 /// Shows the first API key and the set-up link while there is no other access. The key is stored after it was shown,
 /// so a key that could not be read is never valid: the next start offers another.
-async fn offer_access(server: &Server, config: &Config) -> anyhow::Result<()> {
+pub(super) async fn offer(server: &Server, config: &Config) -> anyhow::Result<()> {
     let key = server.first_key().await?;
     let link = if config.identity.setup_link { server.setup_link().await? } else { None };
     let key_text = key.as_ref().map(|key| key_text(server.public_url(), key.expose()));
