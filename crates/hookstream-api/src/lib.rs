@@ -30,6 +30,7 @@ mod tests;
 use axum::{Router, middleware, routing};
 
 pub use self::{
+    background::backup_state::{BackupSettings, BackupStatus},
     instruments::Instruments,
     live_options::{Live, LiveOptions, RateLimits},
     openapi::{document, document_json},

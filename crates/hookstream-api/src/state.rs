@@ -41,7 +41,10 @@ use crate::{
         passwords::Passwords,
         providers::{Flows, IdentityProvider},
     },
-    background::mail_queue::MailQueue,
+    background::{
+        backup_state::{BackupSettings, Backups},
+        mail_queue::MailQueue,
+    },
     http::{error::ApiError, idempotency::keys_in_use::KeysInUse, in_flight::InFlight, limits::Limiter, request_id::RequestId},
     instruments::Instruments,
     live_options::LiveOptions,
@@ -75,6 +78,8 @@ pub struct Parts {
     pub instruments: Instruments,
     /// Returns the metrics of this node as text.
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Settings of backups, if the server makes them by itself.
+    pub backups: Option<BackupSettings>,
     /// Signal that the server stops, which ends the live streams.
     pub stopping: CancellationToken,
 }
@@ -165,6 +170,7 @@ pub struct Inner {
     pub(crate) exposition: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) stopping: CancellationToken,
     pub(crate) readiness: Readiness,
+    pub(crate) backups: Option<Backups>,
 }
 
 impl std::ops::Deref for Api {
@@ -178,7 +184,8 @@ impl std::ops::Deref for Api {
 impl Api {
     /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, instruments, exposition, stopping } = parts;
+        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, instruments, exposition, backups, stopping } =
+            parts;
         let random = engine.random_bytes();
         let in_flight = InFlight::new(body_limit(engine.options().payload_limit));
         let access_log = AccessLog::new(LineBudget::new(options.log_lines_per_second));
@@ -208,6 +215,7 @@ impl Api {
             exposition,
             stopping,
             readiness: Readiness::default(),
+            backups: backups.map(Backups::new),
         }))
     }
 }

@@ -34,6 +34,8 @@ pub use crate::{
     instruments::Instruments,
 };
 
+use std::path::Path;
+
 use async_trait::async_trait;
 
 /// Whole store: plain resources and the hot path.
@@ -44,4 +46,19 @@ pub trait Store: Database + Cluster + Deliveries + History + Retention + TextInd
 
     /// Finishes running operations and closes the store. Later operations fail.
     async fn close(&self);
+
+    /// Returns the data directory, if the store is in one.
+    fn data_directory(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Runs `work` between two commits, while nothing writes to the files of the data directory. Writing waits for it, so it
+    /// must end within milliseconds.
+    ///
+    /// # Errors
+    /// Fails if the store has no data directory or is closed; `work` has not run then.
+    async fn between_commits(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+        drop(work);
+        Err(Error::Failed { operation: "pause writing", cause: "the store is not in a data directory".into() })
+    }
 }

@@ -69,6 +69,10 @@ enum Command {
     Sink(commands::sink::SinkArgs),
     /// Move everything from one store to another, pending deliveries included
     Transfer(commands::transfer::TransferArgs),
+    /// Make a consistent copy of a data directory, also while a server runs
+    Backup(commands::backup::BackupArgs),
+    /// Restore a backup into a new data directory
+    Restore(commands::backup::restore::RestoreArgs),
     /// Check a store's integrity
     Doctor(commands::doctor::DoctorArgs),
     /// Administrative commands
@@ -78,10 +82,10 @@ enum Command {
     /// Inject faults under load and verify that no accepted message is lost
     Torture(hookstream_trials::torture::TortureArgs),
     /// Print a completion script for a shell
-    Completions(commands::completions::CompletionsArgs),
+    Completions(commands::shell::completions::CompletionsArgs),
     /// Write manual pages of all commands to a directory
     #[command(hide = true)]
-    Man(commands::man::ManArgs),
+    Man(commands::shell::man::ManArgs),
 }
 
 /// Returns the sources of the server's settings, read again from the arguments and the environment of this process.
@@ -127,7 +131,7 @@ fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> 
     match command {
         Command::Serve(arguments) => Box::pin(commands::serve::run(*arguments)),
         Command::Config(arguments) => Box::pin(async move { commands::config::run(*arguments) }),
-        Command::Man(arguments) => Box::pin(async move { commands::man::run(&arguments) }),
+        Command::Man(arguments) => Box::pin(async move { commands::shell::man::run(&arguments) }),
         Command::Migrate(arguments) => Box::pin(commands::migrate::run(arguments)),
         Command::Demo(arguments) => Box::pin(commands::demo::run(arguments)),
         Command::Quickstart(arguments) => Box::pin(commands::quickstart::run(arguments)),
@@ -141,11 +145,13 @@ fn start(command: Command) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> 
         Command::Messages(arguments) => Box::pin(commands::resources::messages::run(arguments)),
         Command::Attempts(arguments) => Box::pin(commands::resources::attempts::run(arguments)),
         Command::Jobs(arguments) => Box::pin(commands::resources::jobs::run(arguments)),
-        Command::Completions(arguments) => Box::pin(async move { commands::completions::run(&arguments) }),
+        Command::Completions(arguments) => Box::pin(async move { commands::shell::completions::run(&arguments) }),
         Command::Send(arguments) => Box::pin(commands::send::run(arguments)),
         Command::Explain(arguments) => Box::pin(commands::explain::run(arguments)),
         Command::Sink(arguments) => Box::pin(commands::sink::run(arguments)),
         Command::Transfer(arguments) => Box::pin(commands::transfer::run(arguments)),
+        Command::Backup(arguments) => Box::pin(commands::backup::run(arguments)),
+        Command::Restore(arguments) => Box::pin(commands::backup::restore::run(arguments)),
         Command::Doctor(arguments) => Box::pin(commands::doctor::run(arguments)),
         Command::Admin(arguments) => Box::pin(commands::admin::run(arguments)),
         Command::Bench(arguments) => Box::pin(hookstream_trials::bench::run(arguments)),

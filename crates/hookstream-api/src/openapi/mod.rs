@@ -52,6 +52,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         (name = "Usage", description = "Usage: counts of messages and deliveries, storage and quotas."),
         (name = "Views", description = "Views: saved filters of lists, of one user or shared in the environment."),
         (name = "Audit log", description = "Audit log: changes with their actor, address, and state before and after."),
+        (name = "Backups", description = "Backups: copies of the data directory that the server makes by itself."),
         (name = "Nodes", description = "Nodes: processes of this installation, and their delivery queues."),
         (name = "Health", description = "Health: checks for load balancers and probes.")
     ),

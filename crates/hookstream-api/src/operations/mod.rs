@@ -1,6 +1,7 @@
 //! Operations for operators of the server, and saved views of the dashboard; each resource has a file.
 
 pub(crate) mod audit_log;
+pub(crate) mod backups;
 pub(crate) mod billing;
 pub(crate) mod exposition;
 pub(crate) mod health;
@@ -15,7 +16,7 @@ pub(crate) mod views;
 
 use crate::operation::{Operations, operations};
 
-/// Operations on jobs, the audit log, metrics, usage, views, nodes and health.
+/// Operations on jobs, the audit log, metrics, usage, views, nodes, backups and health.
 pub(crate) fn operations<A: Operations>(all: A) -> A {
     operations!(
         all,
@@ -25,6 +26,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
         audit_log::{list, export},
         lanes::{list},
         nodes::{list},
+        backups::{list, create},
         metrics::overview::{overview},
         metrics::series::{volume, deliveries, latency},
         metrics::errors::{errors},

@@ -90,6 +90,7 @@ impl Installation {
             providers: Vec::new(),
             instruments: crate::Instruments::default(),
             exposition: Arc::new(|| "# EOF\n".to_owned()),
+            backups: None,
             stopping: CancellationToken::new(),
         };
         let router = crate::router(Api::new(parts, options));

@@ -38,7 +38,8 @@ pub enum Resource {
     Audit,
     /// Saved views; writing concerns the shared ones.
     Views,
-    /// Whole installation. All its scopes must be named: [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
+    /// Whole installation. All its scopes must be named: [`Scope::OPERATOR_BACKUPS`],
+    /// [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
     Operator,
 }
 
@@ -100,6 +101,8 @@ pub enum Verb {
     Metrics,
     /// Read the nodes and disks of the installation. Only the operator has it, and `*` does not include it.
     Nodes,
+    /// List and start backups of the installation. Only the operator has it, and `*` does not include it.
+    Backups,
 }
 
 impl Verb {
@@ -111,6 +114,7 @@ impl Verb {
             Self::Secret => "secret",
             Self::Metrics => "metrics",
             Self::Nodes => "nodes",
+            Self::Backups => "backups",
         }
     }
 }
@@ -142,8 +146,10 @@ impl Scope {
     pub const OPERATOR_METRICS: Self = Self { resource: Resource::Operator, verb: Verb::Metrics };
     /// Scope to read the nodes and disks of the installation.
     pub const OPERATOR_NODES: Self = Self { resource: Resource::Operator, verb: Verb::Nodes };
+    /// Scope to list and start backups of the installation.
+    pub const OPERATOR_BACKUPS: Self = Self { resource: Resource::Operator, verb: Verb::Backups };
     /// Scopes that `*` does not include.
-    const NAMED: [Self; 3] = [Self::ENDPOINT_SECRETS, Self::OPERATOR_METRICS, Self::OPERATOR_NODES];
+    const NAMED: [Self; 4] = [Self::ENDPOINT_SECRETS, Self::OPERATOR_BACKUPS, Self::OPERATOR_METRICS, Self::OPERATOR_NODES];
 
     const fn bit(self) -> u64 {
         match self.verb {
@@ -152,6 +158,7 @@ impl Scope {
             Verb::Secret => 1 << FIRST_NAMED_BIT,
             Verb::Metrics => 1 << (FIRST_NAMED_BIT + 1),
             Verb::Nodes => 1 << (FIRST_NAMED_BIT + 2),
+            Verb::Backups => 1 << (FIRST_NAMED_BIT + 3),
         }
     }
 }
@@ -178,7 +185,8 @@ impl Scopes {
     /// All scopes of an organization's owner: [`Self::ALL`] and the secrets of endpoints.
     pub const EVERYTHING: Self = Self(Self::ALL.0 | Scope::ENDPOINT_SECRETS.bit());
     /// All scopes of the operator: [`Self::EVERYTHING`] and those of the whole installation.
-    pub const OPERATOR: Self = Self(Self::EVERYTHING.0 | Scope::OPERATOR_METRICS.bit() | Scope::OPERATOR_NODES.bit());
+    pub const OPERATOR: Self =
+        Self(Self::EVERYTHING.0 | Scope::OPERATOR_BACKUPS.bit() | Scope::OPERATOR_METRICS.bit() | Scope::OPERATOR_NODES.bit());
     /// Empty set.
     pub const NONE: Self = Self(0);
 
@@ -354,7 +362,7 @@ mod tests {
         assert_eq!(some.lack(Scopes::ALL), Some("*".to_owned()));
         assert_eq!(Scopes::ALL.lack(Scopes::EVERYTHING), Some("endpoints:secret".to_owned()));
         assert_eq!(Scopes::EVERYTHING.lack(Scopes::ALL), None);
-        assert_eq!(Scopes::EVERYTHING.lack(Scopes::OPERATOR), Some("operator:metrics".to_owned()));
+        assert_eq!(Scopes::EVERYTHING.lack(Scopes::OPERATOR), Some("operator:backups".to_owned()));
         // Also if all scopes of today are named: a later version's scopes are not among them.
         assert_eq!(Scopes::of_verb(Verb::Read).lack(Scopes::of_verb(Verb::Read)), None);
         assert!(Scopes::ALL.without(Scopes::of([Scope::read(Resource::Audit)])).lack(Scopes::ALL).is_some());

@@ -1,6 +1,7 @@
 //! Background work, quotas, metrics, problems, saved views, the live stream and the audit log.
 
 pub mod audit_log;
+pub mod backup;
 pub mod job;
 pub mod metrics;
 pub mod problems;

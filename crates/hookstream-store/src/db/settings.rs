@@ -10,6 +10,7 @@ use crate::db::{
 };
 
 const FIND: &str = "select value from settings where name = $1";
+const REMOVE: &str = "delete from settings where name = $1";
 const KEEP: &str = "insert into settings (name, value) values ($1, $2) on conflict do nothing";
 
 /// Returns the value stored under `name`; stores `fresh` first if there is none.
@@ -36,6 +37,15 @@ pub async fn get_or_keep_secret(db: &dyn Database, name: &str, fresh: &Secret) -
         }
     };
     db.vault().open(&vault::setting_of(name), &found).map(Secret::new)
+}
+
+/// Removes the value under `name`, if there is one.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn remove(db: &dyn Database, name: &str) -> Result<(), Error> {
+    db.write("remove a setting", vec![Statement::new(REMOVE, vec![name.into()])]).await?;
+    Ok(())
 }
 
 /// Returns the stored form of the value under `name`.

@@ -248,4 +248,12 @@ impl Store for NonDurableStore {
     async fn close(&self) {
         self.0.close().await;
     }
+
+    fn data_directory(&self) -> Option<&std::path::Path> {
+        self.0.data_directory()
+    }
+
+    async fn between_commits(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+        self.0.between_commits(work).await
+    }
 }

@@ -7,6 +7,7 @@
 //! A transaction spans one file. Everything about a message is in its day's file, so each operation on a message is
 //! atomic. An operation over several days is one transaction per day.
 
+pub mod backup;
 pub(crate) mod cluster;
 pub(crate) mod db;
 pub(crate) mod deliveries;
@@ -159,5 +160,21 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.writer.stop().await;
         self.readers.close();
+    }
+
+    fn data_directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    async fn between_commits(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+        let mut work = Some(work);
+        self.writer
+            .run_alone(move |_| {
+                if let Some(work) = work.take() {
+                    work();
+                }
+                Ok(())
+            })
+            .await
     }
 }

@@ -221,7 +221,8 @@ mod tests {
             }
         }
         for setting in listed(&[], &[]) {
-            let default = described.remove(&setting.name).unwrap_or_else(|| panic!("{} is not in docs/configuration.md", setting.name));
+            let default =
+                described.remove(&setting.name).unwrap_or_else(|| panic!("{} is not in docs/reference/configuration.md", setting.name));
             let numeric = setting.shown.chars().all(|c| c.is_ascii_digit() || c == ',');
             assert!(
                 !numeric || default.starts_with(&setting.shown),
@@ -230,6 +231,6 @@ mod tests {
                 setting.shown
             );
         }
-        assert!(described.is_empty(), "docs/configuration.md describes settings that do not exist: {described:?}");
+        assert!(described.is_empty(), "docs/reference/configuration.md describes settings that do not exist: {described:?}");
     }
 }

@@ -3,15 +3,16 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::bail;
+use hookstream_api::BackupSettings;
 use hookstream_engine::{Options as EngineOptions, Role};
-use hookstream_model::base::secret::Secret;
+use hookstream_model::{base::secret::Secret, operations::backup::TimeOfDay};
 use hookstream_store::postgres::Options as DatabaseOptions;
 
 use super::{
     DAY,
     key_source::KeySource,
     section::section,
-    values::{KeysText, truth, whole},
+    values::{KeysText, time_of_day, truth, whole},
 };
 
 /// Default audit retention: a year and some weeks to review it.
@@ -72,6 +73,18 @@ section! {
         /// Days that entries of the audit log are kept: 1 to 3650 [default: 400]
         #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_AUDIT_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
         pub(crate) audit_retention_days: Option<u32>,
+
+        /// Directory in which the server makes a backup of the data directory each day; best on another disk [default: none]
+        #[arg(long, value_name = "DIR", env = "HOOKSTREAM_BACKUP_DIR")]
+        pub(crate) backup_dir: Option<PathBuf>,
+
+        /// Time of day (UTC) of the backup [default: 02:30]
+        #[arg(long, value_name = "HH:MM", env = "HOOKSTREAM_BACKUP_AT", value_parser = time_of_day)]
+        pub(crate) backup_at: Option<TimeOfDay>,
+
+        /// Days that a backup is kept; the newest always stays [default: 7]
+        #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_BACKUP_KEEP_DAYS", value_parser = whole(1_u32, 3_650))]
+        pub(crate) backup_keep_days: Option<u32>,
     }
 }
 
@@ -85,6 +98,8 @@ pub(crate) struct StorageConfig {
     pub(crate) database: Option<DatabaseOptions>,
     pub(crate) encryption: KeySource,
     pub(crate) audit_retention_days: u32,
+    /// Backups, if the server makes them by itself.
+    pub(crate) backups: Option<BackupSettings>,
 }
 
 impl StorageSettings {
@@ -94,6 +109,12 @@ impl StorageSettings {
         if database.is_none() && engine.role != Role::All {
             bail!("role is {}, which needs a database shared with other nodes: set database_url", engine.role.as_str());
         }
+        if database.is_some() && self.backup_dir.is_some() {
+            bail!(
+                "backup_dir is for a data directory, and database_url is set: back the database up with its own tools, see docs/guides/backup.md"
+            );
+        }
+        let backups = self.backups();
         engine.retention_days = self.retention_days.unwrap_or(engine.retention_days);
         engine.payload_retention_days = check_payload_retention(self.payload_retention_days, engine.retention_days)?;
         engine.search_index_days = self.search_index_days.unwrap_or(engine.search_index_days);
@@ -105,6 +126,16 @@ impl StorageSettings {
             database,
             encryption: check_encryption(self.encryption_key, self.encryption_key_file)?,
             audit_retention_days: self.audit_retention_days.unwrap_or(AUDIT_RETENTION_DAYS),
+            backups,
+        })
+    }
+
+    fn backups(&self) -> Option<BackupSettings> {
+        Some(BackupSettings {
+            directory: self.backup_dir.clone()?,
+            at: self.backup_at.or(TimeOfDay::new(2, 30))?,
+            keep: DAY * self.backup_keep_days.unwrap_or(7),
+            program: env!("CARGO_PKG_VERSION"),
         })
     }
 

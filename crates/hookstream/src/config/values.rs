@@ -10,7 +10,9 @@ use std::{
 
 use hookstream_api::AllowOrganizations;
 use hookstream_engine::Role;
-use hookstream_model::{base::secret::Secret, delivery::retry::RetrySchedule, identity::tenancy::ApiKeyText};
+use hookstream_model::{
+    base::secret::Secret, delivery::retry::RetrySchedule, identity::tenancy::ApiKeyText, operations::backup::TimeOfDay,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
@@ -54,6 +56,13 @@ pub(crate) fn truth(text: &str) -> Result<bool, String> {
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
+}
+
+/// Parses a time of day such as `02:30`.
+pub(crate) fn time_of_day(text: &str) -> Result<TimeOfDay, String> {
+    let parsed = text.trim().split_once(':').filter(|(hour, minute)| hour.len() <= 2 && minute.len() == 2);
+    let parsed = parsed.and_then(|(hour, minute)| TimeOfDay::new(hour.parse().ok()?, minute.parse().ok()?));
+    parsed.ok_or_else(|| "must be a time of day (UTC) such as 02:30".to_owned())
 }
 
 /// Returns the parts of a comma-separated list. `none` is the empty list, because an empty variable counts as unset.
@@ -192,6 +201,17 @@ mod tests {
         assert_eq!((parse("1"), parse(" 7 "), parse("1125899906842624")), (Ok(1), Ok(7), Ok(1 << 50)));
         for wrong in ["0", "1125899906842625", "-1", "1.5", "forever", "", "99999999999999999999999"] {
             assert_eq!(parse(wrong), Err("must be a whole number from 1 to 1125899906842624".to_owned()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn time_of_day_has_hour_and_minute() {
+        assert_eq!(
+            (time_of_day("02:30"), time_of_day("2:05").map(TimeOfDay::parts)),
+            (Ok(TimeOfDay::new(2, 30).expect("a time")), Ok((2, 5)))
+        );
+        for wrong in ["", "2", "24:00", "02:60", "02:3", "-1:30", "002:30", "2:30am"] {
+            assert!(time_of_day(wrong).is_err(), "{wrong}");
         }
     }
 

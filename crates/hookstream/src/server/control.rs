@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
+    sync::oneshot,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,8 @@ const MESSAGE_MAX: u64 = 1024 * 1024;
 const LINE_WITHIN: Duration = Duration::from_secs(10);
 /// Time limit for the response. Encrypting all secrets again may take long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3_600);
+/// Maximum time for which a command may pause writing.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Maximum length of a path in a socket address on all systems, with a margin.
 const PATH_MAX: usize = 100;
 
@@ -130,6 +133,7 @@ async fn answer(stream: UnixStream, owner: u32, installation: &Installation<'_>)
     let mut stream = BufReader::new(stream);
     let line = tokio::time::timeout(LINE_WITHIN, read_line(&mut stream)).await.context("no request came")??;
     let done = match serde_json::from_str::<Request>(&line) {
+        Ok(Request::PauseWriting) => return pause_writing(&mut stream, installation.store).await,
         Ok(request) => request.perform(installation).await,
         Err(_) => Err(anyhow::anyhow!("the running server does not know this command: is it of another version?")),
     };
@@ -137,11 +141,56 @@ async fn answer(stream: UnixStream, owner: u32, installation: &Installation<'_>)
     write_line(&mut stream, &answer).await
 }
 
+/// Pauses writing until the other side has said that it is done, or [`PAUSE_MAX`] has passed. The first response says that
+/// writing pauses, the second whether it still did.
+async fn pause_writing(stream: &mut BufReader<UnixStream>, store: &dyn Store) -> anyhow::Result<()> {
+    let (paused, is_paused) = oneshot::channel();
+    let (resume, resumed) = std::sync::mpsc::channel();
+    let pausing = store.between_commits(Box::new(move || {
+        let _ = paused.send(());
+        let _ = resumed.recv_timeout(PAUSE_MAX);
+    }));
+    let talking = async {
+        if is_paused.await.is_err() {
+            return write_line(stream, &Reply::Failed("the server could not pause writing; is it stopping?".to_owned())).await;
+        }
+        write_line(stream, &Reply::Done("paused".to_owned())).await?;
+        let done = tokio::time::timeout(PAUSE_MAX, read_line(stream)).await;
+        let is_in_time = resume.send(()).is_ok() && matches!(done, Ok(Ok(_)));
+        let late = || Reply::Failed("the files were not opened in time, and writing went on: run this again".to_owned());
+        write_line(stream, &if is_in_time { Reply::Done("resumed".to_owned()) } else { late() }).await
+    };
+    let (paused, talked) = tokio::join!(pausing, talking);
+    talked?;
+    Ok(paused?)
+}
+
+/// Runs `work` while the server that uses `directory` writes nothing. The pause is short, and writing waits for it.
+///
+/// # Errors
+/// The server cannot be reached, or `work` took too long.
+pub(crate) async fn while_writing_pauses<T>(directory: &Path, work: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let mut stream = connect(directory).await?;
+    write_line(&mut stream, &Request::PauseWriting).await?;
+    response(&mut stream, LINE_WITHIN).await?;
+    let done = work();
+    write_line(&mut stream, &"done").await?;
+    response(&mut stream, LINE_WITHIN).await?;
+    Ok(done)
+}
+
 /// Sends a request to the server that uses `directory`, and returns the response.
 ///
 /// # Errors
 /// The server's error, or the reason why it could not be reached.
 pub(crate) async fn ask(directory: &Path, request: &Request) -> anyhow::Result<String> {
+    let mut stream = connect(directory).await?;
+    write_line(&mut stream, request).await?;
+    response(&mut stream, ANSWER_WITHIN).await
+}
+
+/// Connects to the server that uses `directory`.
+async fn connect(directory: &Path) -> anyhow::Result<BufReader<UnixStream>> {
     let unreachable = || {
         format!(
             "another hookstream process uses the data directory {}, and its control socket admin.sock cannot be used. If that is a server, \
@@ -157,9 +206,12 @@ pub(crate) async fn ask(directory: &Path, request: &Request) -> anyhow::Result<S
     if peer != owner && peer != 0 {
         bail!("the control socket of {} belongs to the user {peer} and the store to {owner}; nothing was sent", directory.display());
     }
-    let mut stream = BufReader::new(stream);
-    write_line(&mut stream, request).await?;
-    let line = tokio::time::timeout(ANSWER_WITHIN, read_line(&mut stream)).await.context("the server did not answer in time")?;
+    Ok(BufReader::new(stream))
+}
+
+/// Reads a response.
+async fn response(stream: &mut BufReader<UnixStream>, within: Duration) -> anyhow::Result<String> {
+    let line = tokio::time::timeout(within, read_line(stream)).await.context("the server did not answer in time")?;
     let line = line.context("the server stopped before it answered; look whether it was done, and run this again")?;
     match serde_json::from_str(&line).context("the server's answer cannot be read: is it of another version?")? {
         Reply::Done(text) => Ok(text),

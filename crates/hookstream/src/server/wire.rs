@@ -30,7 +30,7 @@ use hookstream_store::{
     identity::{api_keys, links, organizations, users},
     operations::jobs,
     postgres::PostgresStore,
-    sqlite::SqliteStore,
+    sqlite::{SqliteStore, backup::restore},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
@@ -51,6 +51,8 @@ use crate::{
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
 /// Connections of the listener of the metrics, at most: a few Prometheus servers.
 const METRICS_CONNECTIONS: usize = 32;
+/// Time for a backup to end.
+const BACKUP_GRACE: Duration = Duration::from_secs(5);
 /// Validity of the link for the first owner; each start creates another.
 const SETUP_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -94,6 +96,7 @@ pub(crate) struct Server {
     serving: JoinHandle<()>,
     is_secure: bool,
     keeping: JoinHandle<()>,
+    backing_up: JoinHandle<()>,
     grace: Duration,
     api: Api,
     /// Reload of settings while the server runs.
@@ -120,8 +123,17 @@ impl Server {
         store.installation_quotas().set(config.limits.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
         let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
-        if config.restored {
+        let mark = settings::find(&*store, restore::MARK).await?;
+        if config.restored || mark.is_some() {
             set_aside(&*store, clock.now()).await?;
+        }
+        if let Some(backup) = mark {
+            // Removed last, so that an interrupted start repeats it.
+            settings::remove(&*store, restore::MARK).await?;
+            tracing::warn!(
+                %backup,
+                "this is a restored backup: what was pending in it was skipped. `hookstream endpoints recover` resends what an endpoint missed"
+            );
         }
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
         let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
@@ -153,6 +165,7 @@ impl Server {
                 providers,
                 instruments: api_instruments,
                 exposition: Arc::new(move || shown.text()),
+                backups: config.storage.backups.clone(),
                 stopping: stop.clone(),
             },
             ApiOptions {
@@ -180,6 +193,8 @@ impl Server {
         tokio::spawn(api.clone().run_audit_retention(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_mail_queue(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
+        let backing_up = tokio::spawn(api.clone().run_backups(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().run_maintenance(stop.clone()));
         if config.storage.database.is_none() {
@@ -246,6 +261,7 @@ impl Server {
             serving,
             is_secure,
             keeping,
+            backing_up,
             grace: config.server.shutdown_grace,
             api,
             reloader,
@@ -323,6 +339,8 @@ impl Server {
         }
         let unfinished = self.engine.stop(self.grace, end).await;
         let _ = self.keeping.await;
+        // A backup that is being made ends within a step of its copy, and removes what it wrote.
+        let _ = tokio::time::timeout(BACKUP_GRACE, self.backing_up).await;
         self.store.close().await;
         unfinished
     }

@@ -86,6 +86,7 @@ codes! {
         BodyTooSlow => "body_too_slow",
     }
     CONFLICT: {
+        BackupRunning => "backup_running",
         Conflict => "conflict",
         ConnectFirst => "connect_first",
         DuplicateEventId => "duplicate_event_id",
@@ -96,6 +97,7 @@ codes! {
         LastEnvironment => "last_environment",
         LastOwner => "last_owner",
         NameTaken => "name_taken",
+        NoBackupDirectory => "no_backup_dir",
         NoMail => "no_mail",
         NoSecondFactor => "no_second_factor",
         NoneToConfirm => "none_to_confirm",

@@ -216,7 +216,8 @@ async fn key_changes(world: &Fixture, count: &mut usize) {
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
     let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
     assert!(api_keys::create(db, &world.context(), &key, &text(1)).await.expect("kept"));
-    let created = json!({ "name": "ci", "level": "organization", "scopes": "*,endpoints:secret,operator:metrics,operator:nodes" });
+    let created =
+        json!({ "name": "ci", "level": "organization", "scopes": "*,endpoints:secret,operator:backups,operator:metrics,operator:nodes" });
     check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, created.clone()).await;
     let next = ApiKey { id: world.new_id(NOON).into(), expires_at: Some(NOON + DAY * 9), ..key.clone() };
     let replaced = api_keys::replace(db, &world.context(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");

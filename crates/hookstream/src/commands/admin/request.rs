@@ -13,6 +13,8 @@ pub(crate) enum Request {
     CreateOwner(create_owner::NewOwner),
     PasswordLink(password_link::LinkedUser),
     Quotas(quotas::QuotaChange),
+    /// Pause of the writer, for a backup by the command; see `server::control`.
+    PauseWriting,
     Reload,
     RotateKey(rotate_key::Rotation),
     RotatePortalKey(rotate_portal_key::Rotation),
@@ -26,6 +28,7 @@ impl Request {
             Self::CreateOwner(owner) => create_owner::perform(on, owner).await,
             Self::PasswordLink(whose) => password_link::perform(on, whose).await,
             Self::Quotas(change) => quotas::perform(on, change).await,
+            Self::PauseWriting => anyhow::bail!("writing is paused on a connection of the control socket only"),
             Self::Reload => reload::perform(on),
             Self::RotateKey(rotation) => rotate_key::perform(on, rotation).await,
             Self::RotatePortalKey(rotation) => rotate_portal_key::perform(on, rotation).await,
@@ -36,7 +39,7 @@ impl Request {
     pub(super) const fn needs_encryption_key(&self) -> bool {
         match self {
             Self::CreateOwner(_) | Self::PasswordLink(_) | Self::RotateKey(_) | Self::RotatePortalKey(_) => true,
-            Self::CreateApiKey(_) | Self::Quotas(_) | Self::Reload => false,
+            Self::CreateApiKey(_) | Self::Quotas(_) | Self::PauseWriting | Self::Reload => false,
         }
     }
 }

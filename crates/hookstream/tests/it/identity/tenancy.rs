@@ -40,6 +40,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "forgotPassword" => json!({ "email": "theirs@example.com" }),
         "setUp" | "signIn" | "resetPassword" | "lookAtInvitation" | "acceptInvitation" | "askDevice" => json!({}),
         "beginWithProvider" => json!({}),
+        "createBackup" | "listBackups" => Value::Null,
         "endWithProvider" => json!({ "code": "x", "state": "x" }),
         "deleteApplication"
         | "deleteEndpoint"
@@ -473,7 +474,7 @@ async fn viewer_cannot_write_and_key_is_not_a_user() {
             Audience::Caller if method == Method::GET => {
                 // API keys, the audit log and secrets are for administrators.
                 let is_for_admins = path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") || path.ends_with("/secret");
-                let is_for_operators = path == "/v1/nodes" || path == "/metrics";
+                let is_for_operators = ["/v1/nodes", "/metrics", "/v1/backups"].contains(&path.as_str());
                 let expected = if is_for_admins || is_for_operators { 403 } else { 200 };
                 let status = viewer.try_send(method, &path, &[], text).await.status();
                 assert_eq!(status, expected, "{id}");

@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// Operations that are not GET and leave no entry, with the reason.
-const NOT_RECORDED: [(&str, &str); 10] = [
+const NOT_RECORDED: [(&str, &str); 11] = [
+    ("createBackup", "it changes nothing of an organization; the backup itself is listed"),
     ("retryMessages", "each of its jobs has an entry, as that of recovering an endpoint"),
     ("sendMessage", "messages are listed themselves"),
     ("turnSession", "it selects a view and changes nothing"),

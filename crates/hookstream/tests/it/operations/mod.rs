@@ -1,6 +1,7 @@
 //! Operation of a server: audit log, crashes, checks.
 
 pub(crate) mod audit_log;
+pub(crate) mod backup;
 pub(crate) mod crash;
 pub(crate) mod doctor;
 pub(crate) mod lifecycle;

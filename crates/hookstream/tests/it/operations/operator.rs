@@ -455,13 +455,13 @@ async fn lost_encryption_key_can_be_replaced() {
 }
 
 /// Small tmpfs, unmounted on drop; `None` if this process may not mount one.
-struct SmallDisk {
-    path: std::path::PathBuf,
+pub(crate) struct SmallDisk {
+    pub(crate) path: std::path::PathBuf,
     _directory: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    fn mount(mib: u32) -> Option<Self> {
+    pub(crate) fn mount(mib: u32) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("disk");
         std::fs::create_dir(&path).expect("created");

@@ -87,8 +87,24 @@ impl Server {
         Self::spawn(listen, arguments, &[], None)
     }
 
+    /// Starts a server of another binary at an address, with these arguments only.
+    pub(crate) fn start_binary(binary: &Path, listen: &str, scratch: &Scratch, arguments: &[&str]) -> Self {
+        Self::try_start_binary(binary, listen, scratch, arguments).expect("the ready line")
+    }
+
+    /// Starts a server of another binary; returns `None` if it refuses to start.
+    pub(crate) fn try_start_binary(binary: &Path, listen: &str, scratch: &Scratch, arguments: &[&str]) -> Option<Self> {
+        let directory = scratch.path().to_str().expect("a path that is text");
+        let url = scratch.database.as_ref().map(ScratchDatabase::url);
+        let command = cleaned(Command::new(binary));
+        Self::try_spawn(command, listen, &[&store(directory, url.as_deref())[..], arguments].concat(), &[], None)
+    }
+
     fn spawn(listen: &str, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
-        let mut command = hookstream();
+        Self::try_spawn(hookstream(), listen, arguments, environment, log).expect("the ready line")
+    }
+
+    fn try_spawn(mut command: Command, listen: &str, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Option<Self> {
         command.args(["serve", "--listen", listen]).args(arguments).envs(environment.iter().copied());
         // A configuration file may have the level.
         if !arguments.contains(&"--log") && !arguments.contains(&"--config") {
@@ -113,8 +129,11 @@ impl Server {
                 break;
             }
         }
-        let url = url.expect("the ready line");
-        Self { child, setup_link, client: TestClient::new(&url, KEY), url }
+        let Some(url) = url else {
+            let _ = child.wait();
+            return None;
+        };
+        Some(Self { child, setup_link, client: TestClient::new(&url, KEY), url })
     }
 
     /// Address it listens on, for starting another server there.
@@ -150,6 +169,15 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// Returns the binary of an earlier commit, which `scripts/test-upgrade` names; prints a notice if there is none.
+pub(crate) fn earlier_binary() -> Option<std::path::PathBuf> {
+    let named = std::env::var_os("HOOKSTREAM_EARLIER_BINARY").map(std::path::PathBuf::from);
+    if named.is_none() {
+        println!("skipped: HOOKSTREAM_EARLIER_BINARY names no binary of an earlier commit; scripts/test-upgrade does");
+    }
+    named
 }
 
 /// Returns the arguments that select the store.
