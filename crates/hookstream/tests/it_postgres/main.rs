@@ -20,3 +20,4 @@ mod stream_nodes;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod transfer;
+mod upgrade;

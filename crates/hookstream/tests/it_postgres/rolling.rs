@@ -21,7 +21,7 @@ use crate::support::{Server, TestClient, scratch};
 
 /// Sends messages until `stop` is set, each with an idempotency key, to whichever node responds. Returns the accepted
 /// ids and the longest time until acceptance.
-async fn send(clients: [TestClient; 2], number: usize, stop: Arc<AtomicBool>) -> (Vec<String>, Duration) {
+pub(crate) async fn send(clients: [TestClient; 2], number: usize, stop: Arc<AtomicBool>) -> (Vec<String>, Duration) {
     let (mut accepted, mut longest) = (Vec::new(), Duration::ZERO);
     for message in 0.. {
         if stop.load(Ordering::SeqCst) {

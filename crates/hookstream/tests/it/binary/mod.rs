@@ -9,3 +9,4 @@ pub(crate) mod restart;
 pub(crate) mod samples;
 pub(crate) mod torture;
 pub(crate) mod trust;
+pub(crate) mod upgrade;
