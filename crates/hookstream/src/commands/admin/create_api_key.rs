@@ -55,8 +55,8 @@ pub(crate) struct NewKey {
     #[arg(long, value_name = "LEVEL", default_value = "environment")]
     level: String,
 
-    /// Scopes of the key, comma-separated, such as messages:write,endpoints:* [default: *]. endpoints:secret, operator:metrics and
-    /// operator:nodes are in no *
+    /// Scopes of the key, comma-separated, such as messages:write,endpoints:* [default: *]. endpoints:secret, operator:backups,
+    /// operator:metrics and operator:nodes are in no *
     #[arg(long, value_name = "SCOPE[,SCOPE…]")]
     scopes: Option<String>,
 
