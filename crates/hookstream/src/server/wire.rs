@@ -51,6 +51,8 @@ use crate::{
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
 /// Connections of the listener of the metrics, at most: a few Prometheus servers.
 const METRICS_CONNECTIONS: usize = 32;
+/// Difference between the clocks of the server and of the command that made a backup, at most.
+const CLOCK_SLACK: Duration = Duration::from_secs(120);
 /// Time for a backup to end.
 const BACKUP_GRACE: Duration = Duration::from_secs(5);
 /// Validity of the link for the first owner; each start creates another.
@@ -124,10 +126,13 @@ impl Server {
         keys::unlock(&*store, config, &mut rng).await?;
         let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         let mark = settings::find(&*store, restore::MARK).await?;
-        if config.restored || mark.is_some() {
+        if config.restored {
             set_aside(&*store, clock.now()).await?;
         }
         if let Some(backup) = mark {
+            // Messages of the backup only: a version that does not know the mark may have accepted more since.
+            let until = backup.parse().map_or(clock.now(), |at: Timestamp| clock.now().min(at + CLOCK_SLACK));
+            set_aside(&*store, until).await?;
             // Removed last, so that an interrupted start repeats it.
             settings::remove(&*store, restore::MARK).await?;
             tracing::warn!(

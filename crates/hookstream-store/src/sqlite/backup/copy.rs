@@ -66,9 +66,8 @@ pub(super) fn copy_snapshot(source: &Connection, target: &Path, pace: Pace, stop
             return Err(BackupError::Stopped);
         }
         let begun = Instant::now();
-        match backup.step(PAGES).map_err(failed())? {
-            StepResult::Done => break,
-            StepResult::More | StepResult::Busy | StepResult::Locked | _ => {}
+        if backup.step(PAGES).map_err(failed())? == StepResult::Done {
+            break;
         }
         written += u64::from(PAGES.unsigned_abs()) * 4096;
         if written >= SYNC_AFTER {

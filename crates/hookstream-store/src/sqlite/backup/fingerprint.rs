@@ -21,6 +21,7 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Takes the fingerprint of a file. The file is not opened, because closing it would release SQLite's locks.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "compared with the times of files, which the system's clock sets")]
         let taken = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let file = std::fs::metadata(path)?;
         let log = std::fs::metadata(path.with_extension("db-wal")).ok();

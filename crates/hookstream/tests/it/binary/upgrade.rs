@@ -41,7 +41,7 @@ async fn directory_of_an_earlier_version_is_continued() {
     assert!(doctor.status.success(), "{doctor:?}");
 
     let Some(server) = Server::try_start_binary(&earlier, "127.0.0.1:0", &scratch, &ARGUMENTS) else {
-        println!("the earlier version refuses the directory, because this one has migrated it");
+        // The earlier version refuses a directory that this one has migrated.
         return;
     };
     server.client.until(&second, "delivered").await;

@@ -172,10 +172,11 @@ impl Server {
 }
 
 /// Returns the binary of an earlier commit, which `scripts/test-upgrade` names; prints a notice if there is none.
+#[expect(clippy::print_stderr, reason = "a notice in the output of the test")]
 pub(crate) fn earlier_binary() -> Option<std::path::PathBuf> {
     let named = std::env::var_os("HOOKSTREAM_EARLIER_BINARY").map(std::path::PathBuf::from);
     if named.is_none() {
-        println!("skipped: HOOKSTREAM_EARLIER_BINARY names no binary of an earlier commit; scripts/test-upgrade does");
+        eprintln!("skipped: HOOKSTREAM_EARLIER_BINARY names no binary of an earlier commit; scripts/test-upgrade does");
     }
     named
 }
