@@ -17,10 +17,14 @@ use sha2::{Digest, Sha256};
 use super::BackupError;
 use crate::sqlite::db::directory::private;
 
-/// Pages copied in one step: 256 KiB.
-const PAGES: i32 = 64;
+/// Pages copied in one step: 128 KiB.
+const PAGES: i32 = 32;
 /// Bytes after which the copy is written to the disk, so that no large sync at the end delays those of the writer.
-const SYNC_AFTER: u64 = 8 * 1024 * 1024;
+const SYNC_AFTER: u64 = 1024 * 1024;
+/// Rest of a gentle backup after a step, as a multiple of the step.
+const REST: u32 = 3;
+/// Longest rest.
+const REST_MAX: Duration = Duration::from_secs(1);
 /// Size of a read of a plain file.
 const CHUNK: usize = 256 * 1024;
 
@@ -29,16 +33,16 @@ const CHUNK: usize = 256 * 1024;
 pub enum Pace {
     /// As fast as possible: no server runs.
     Full,
-    /// Half of the time idle, so that a running server keeps its speed.
+    /// Three quarters of the time idle, so that a running server keeps its speed.
     Gentle,
 }
 
 impl Pace {
-    /// Waits after a step, as long as the step took.
-    fn rest(self, begun: Instant) {
+    /// Waits after a step that began then.
+    pub(super) fn rest(self, begun: Instant) {
         if self == Self::Gentle {
             #[expect(clippy::disallowed_methods, reason = "this is a thread for blocking work")]
-            std::thread::sleep(begun.elapsed().min(Duration::from_millis(500)));
+            std::thread::sleep((begun.elapsed() * REST).min(REST_MAX));
         }
     }
 }

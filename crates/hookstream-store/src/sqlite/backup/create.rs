@@ -225,7 +225,7 @@ impl<'a> Work<'a> {
                     linked = replace_by_link(&path, &target, entry.bytes)?;
                 }
                 if self.options.verify && !linked {
-                    check_database(&target)?;
+                    check_database(&target, self.options.pace)?;
                 }
                 sum
             }

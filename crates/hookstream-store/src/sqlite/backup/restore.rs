@@ -173,7 +173,7 @@ fn check_files(stage: &Path, manifest: &Manifest) -> Result<(), BackupError> {
             return Err(differs(&path, file.bytes, sum.bytes));
         }
         if !manifest.verified && file.path != KEY {
-            check_database(&path)?;
+            check_database(&path, Pace::Full)?;
         }
     }
     Ok(())

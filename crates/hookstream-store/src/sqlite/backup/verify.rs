@@ -1,15 +1,25 @@
 //! Check of a written file: it opens as a database, and SQLite finds it intact.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::BackupError;
+use super::{BackupError, copy::Pace};
+
+/// Pages checked between two rests.
+const PAGES: i32 = 200;
 
 /// Checks a database file that nothing writes to. Leaves no other file beside it.
-pub(super) fn check_database(path: &Path) -> Result<(), BackupError> {
+pub(super) fn check_database(path: &Path, pace: Pace) -> Result<(), BackupError> {
     let failed = || BackupError::database("check", path);
-    let connection = open_immutable(path)?;
+    let mut connection = open_immutable(path)?;
+    let mut begun = Instant::now();
+    let rest = move || {
+        pace.rest(begun);
+        begun = Instant::now();
+        false
+    };
+    connection.progress_handler(PAGES, Some(rest)).map_err(failed())?;
     let result: String = connection.query_row("pragma integrity_check(1)", [], |row| row.get(0)).map_err(failed())?;
     if result == "ok" {
         return Ok(());
