@@ -22,7 +22,7 @@ const OLDEST_NODE: (u32, u32) = (20, 19);
 
 /// Application that npm builds.
 struct Application {
-    /// What a warning calls it.
+    /// Name of the application in a warning.
     title: &'static str,
     /// Folder with its `package.json`.
     folder: &'static str,
