@@ -121,7 +121,8 @@ fn node_version() -> Option<(u32, u32)> {
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Outcome<()> {
-    let output = Command::new("npm").args(arguments).current_dir(folder).output()?;
+    // Cargo sets DEBUG, by which VitePress makes a build for developers, whatever its value.
+    let output = Command::new("npm").args(arguments).current_dir(folder).env_remove("DEBUG").output()?;
     if output.status.success() {
         return Ok(());
     }
