@@ -20,6 +20,7 @@ describe("documentation site", { timeout: 300_000 }, () => {
     await page.getByRole("heading", { name: "Hookstream", level: 1 }).waitFor();
     await page.getByRole("button", { name: "Search" }).click();
     await page.locator("#localsearch-input").fill("signature timestamp tolerance");
+    await page.getByRole("option").first().waitFor();
     await page.keyboard.press("Enter");
     await arrive(page, /\/docs\/guide\/guides\/receivers\//);
     // The page was loaded by the site's script; the same address works for a browser that comes from elsewhere.
