@@ -22,7 +22,7 @@ const OLDEST_NODE: (u32, u32) = (20, 19);
 
 /// Application that npm builds.
 struct Application {
-    /// What a warning calls it.
+    /// Name of the application in a warning.
     title: &'static str,
     /// Folder with its `package.json`.
     folder: &'static str,
@@ -121,7 +121,8 @@ fn node_version() -> Option<(u32, u32)> {
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Outcome<()> {
-    let output = Command::new("npm").args(arguments).current_dir(folder).output()?;
+    // Cargo sets DEBUG, by which VitePress makes a build for developers, whatever its value.
+    let output = Command::new("npm").args(arguments).current_dir(folder).env_remove("DEBUG").output()?;
     if output.status.success() {
         return Ok(());
     }

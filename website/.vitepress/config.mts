@@ -52,8 +52,6 @@ export default defineConfig({
       { text: "Reference", link: "/reference/configuration", activeMatch: "^/reference/" },
       { text: "Explanation", link: "/explanation/reliability", activeMatch: "^/explanation/" },
       { text: "Runbooks", link: "/runbooks/", activeMatch: "^/runbooks/" },
-      { text: "API", link: "pathname:///docs", target: "_self" },
-      { text: "Dashboard", link: "pathname:///dashboard", target: "_self" },
     ],
     sidebar: sidebar(),
     outline: { level: [2, 3] },

@@ -1,4 +1,4 @@
-// The sidebar: pages in the order of a reader, and after them every other page of the folder.
+// The sidebar: pages in the order of a reader, and after them every other page of the folder. Runbooks have one of their own.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -16,7 +16,10 @@ const GROUPS: Group[] = [
   {
     text: "Run",
     folder: "guides",
-    first: ["install", "containers", "several-nodes", "kubernetes", "mail-and-sign-in", "sizing", "hardening", "monitoring"],
+    first: [
+      ...["install", "containers", "kubernetes", "several-nodes", "mail-and-sign-in", "sizing", "hardening", "monitoring", "backup"],
+      ...["upgrade", "encryption-key", "transfer", "migrating", "portal", "rabbitmq", "troubleshooting"],
+    ],
   },
   { text: "Reference", folder: "reference", first: ["configuration", "delivery", "security", "metrics", "metrics-api", "realtime"] },
   { text: "Explanation", folder: "explanation", first: ["reliability", "benchmarks", "threat-model"] },
@@ -24,7 +27,16 @@ const GROUPS: Group[] = [
 ];
 
 export function sidebar() {
-  return GROUPS.map(({ text, folder, first }) => {
+  const isRunbook = ({ folder }: Group) => folder === "runbooks";
+  return {
+    "/runbooks/": groups(GROUPS.filter(isRunbook)),
+    "/": groups(GROUPS.filter((group) => !isRunbook(group))),
+  };
+}
+
+// Groups do not collapse: a group that does would be a button with a button inside.
+function groups(wanted: Group[]) {
+  return wanted.map(({ text, folder, first }) => {
     const pages = existsSync(`${docs}/${folder}`)
       ? readdirSync(`${docs}/${folder}`)
           .filter((name) => name.endsWith(".md"))
@@ -34,7 +46,6 @@ export function sidebar() {
     pages.sort((one, other) => rank(one) - rank(other) || one.localeCompare(other));
     return {
       text,
-      collapsed: folder === "runbooks",
       items: pages.map((page) => ({ text: title(`${docs}/${folder}/${page}.md`), link: `/${folder}/${page === "index" ? "" : page}` })),
     };
   }).filter((group) => group.items.length > 0);
@@ -43,5 +54,6 @@ export function sidebar() {
 function title(file: string): string {
   const heading = readFileSync(file, "utf8").match(/^# (.+)$/m);
   if (!heading) throw new Error(`${file} has no title`);
-  return heading[1].replaceAll("`", "");
+  // The names of alerts all begin alike.
+  return heading[1].replaceAll("`", "").replace(/^Hookstream(?=[A-Z])/, "");
 }

@@ -96,6 +96,8 @@ mod tests {
         for name in files {
             let response = file(Path(format!("assets/{name}")), HeaderMap::new()).await.expect("a file");
             assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable", "{name}");
+            // A build for developers would print warnings.
+            assert!(!name.ends_with(".js") || !text(response).await.contains("[Vue warn]"), "{name}");
         }
     }
 }

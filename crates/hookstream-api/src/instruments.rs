@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookstream_model::base::time::Timestamp;
 use http::{HeaderMap, Method, StatusCode, header};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -27,6 +28,9 @@ pub struct Instruments {
     libraries: Family<Library, Counter>,
     /// 1 if the last check of readiness succeeded.
     pub(crate) ready: Gauge,
+    /// Time of the last backup, once there is one.
+    last_backup: Family<[(&'static str, &'static str); 0], Gauge>,
+    pub(crate) backup_failures: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +64,8 @@ impl Default for Instruments {
             quota_refusals: Family::default(),
             libraries: Family::default(),
             ready: Gauge::default(),
+            last_backup: Family::default(),
+            backup_failures: Counter::default(),
         }
     }
 }
@@ -84,6 +90,13 @@ impl Instruments {
             "1 if this node is ready for requests, as `GET /v1/health/ready` answers; checked every 5 seconds",
             self.ready.clone(),
         );
+        registry.register_with_unit(
+            "backup_last_success_timestamp",
+            "Time of the last backup that succeeded, since 1970; absent where the server makes none",
+            Unit::Seconds,
+            self.last_backup.clone(),
+        );
+        registry.register("backup_failures", "Backups that failed", self.backup_failures.clone());
         registry.register("sdk_requests", "Requests of known client libraries, by library and major version", self.libraries.clone());
     }
 
@@ -92,6 +105,7 @@ impl Instruments {
         let all = Self::default();
         all.answered(&Method::GET, None, StatusCode::OK, Duration::ZERO);
         all.quota_refused("");
+        all.backed_up(Timestamp::from_millis(0));
         all.libraries.get_or_create(&Library { sdk: "", major: 0 }).inc();
         all
     }
@@ -101,6 +115,11 @@ impl Instruments {
         let route = Route { route: route.unwrap_or(NO_ROUTE).to_owned() };
         self.seconds.get_or_create(&route).observe(took.as_secs_f64());
         self.requests.get_or_create(&Answered { method: method_label(method), route: route.route, status: status.as_u16() }).inc();
+    }
+
+    /// Notes a backup that succeeded.
+    pub(crate) fn backed_up(&self, at: Timestamp) {
+        self.last_backup.get_or_create(&[]).set(at.as_millis() / 1_000);
     }
 
     /// Counts a request refused by a quota.

@@ -32,6 +32,7 @@ use crate::{
     cluster::lease::Lease,
     instruments::Instruments,
     intake::schemas::Checks,
+    operational::{heights::Heights, told::Told},
     queues::lanes::{LanePolicy, Lanes, Now},
     realtime::Realtime,
     routing::{
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) metrics: Metrics,
     pub(crate) instruments: Instruments,
     pub(crate) attempt_log: AttemptLog,
+    pub(crate) told: Told,
+    pub(crate) heights: Heights,
     pub(crate) realtime: Realtime,
     pub(crate) checks: Arc<Checks>,
     /// Outcomes to record.
@@ -114,6 +117,8 @@ impl Core {
             metrics: Metrics::default(),
             instruments: Instruments::of(&options),
             attempt_log: AttemptLog::new(options.log_lines_per_second),
+            told: Told::default(),
+            heights: Heights::default(),
             realtime: Realtime::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             backlog_claims: tokio::sync::Mutex::new(()),

@@ -10,6 +10,7 @@ mod cluster;
 mod core;
 mod instruments;
 mod intake;
+mod operational;
 mod options;
 mod queues;
 mod realtime;
@@ -118,6 +119,7 @@ impl Handle {
         core.tasks.spawn(crate::realtime::relay::send(Arc::clone(&core), Arc::clone(&outbox)));
         core.tasks.spawn(crate::realtime::relay::receive(Arc::clone(&core), Arc::clone(&outbox)));
         core.tasks.spawn(crate::realtime::distribute::run(Arc::clone(&core), outbox));
+        core.tasks.spawn(crate::operational::publisher::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::retention::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::text_index::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));

@@ -30,7 +30,7 @@ pub use crate::{
         page::{Page, PageRequest},
         statement::Database,
     },
-    delivery::{cluster::Cluster, history::History, hot_path::Deliveries, retention::Retention, text_index::TextIndex},
+    delivery::{cluster::Cluster, history::History, hot_path::Deliveries, outbox::Outbox, retention::Retention, text_index::TextIndex},
     instruments::Instruments,
 };
 
@@ -40,7 +40,7 @@ use async_trait::async_trait;
 
 /// Whole store: plain resources and the hot path.
 #[async_trait]
-pub trait Store: Database + Cluster + Deliveries + History + Retention + TextIndex {
+pub trait Store: Database + Cluster + Deliveries + Outbox + History + Retention + TextIndex {
     /// Returns the instruments of the store, with current gauges.
     fn instruments(&self) -> Instruments;
 

@@ -1,19 +1,21 @@
 //! Application of a request. An operation on an application works alike for the sender, who names the application in
 //! the path, and for its customer, whose portal token is valid for one application only.
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, MatchedPath, Path};
 use hookstream_engine::ApplicationRoutes;
 use hookstream_model::{
     base::ids::{ApplicationId, EndpointId},
     identity::tenancy::Tenant,
 };
-use http::request::Parts;
+use hookstream_store::operations::system_environment;
+use http::{Method, request::Parts};
 use serde::Deserialize;
 
 use crate::{
     auth::{
         caller::{Caller, check_tenant},
         credentials::{Credentials, Principal},
+        permissions::operational_path,
     },
     http::{error::ApiError, params::id},
     state::Api,
@@ -55,6 +57,13 @@ impl FromRequestParts<Api> for ApplicationScope {
             return Ok(Self { tenant: claims.tenant, application: claims.application.to_string(), requester: Requester::Customer });
         }
         let Caller { tenant, .. } = Caller::from_request_parts(parts, api).await?;
+        if let Some(rest) = parts.extensions.get::<MatchedPath>().and_then(|path| operational_path(path.as_str())) {
+            if (&parts.method, rest) == (&Method::POST, "/endpoints") {
+                ensure_system_environment(api, tenant).await?;
+            }
+            let tenant = tenant.of_system();
+            return Ok(Self { tenant, application: tenant.system_application().to_string(), requester: Requester::Sender });
+        }
         let Path(OfApplication { application }) = Path::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
         Ok(Self { tenant, application, requester: Requester::Sender })
     }
@@ -68,13 +77,20 @@ impl ApplicationScope {
 
     /// Checks `org_id` and `env_id` of a query: they must be the caller's own.
     pub(crate) fn check_tenant(&self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
-        check_tenant(self.tenant, org_id, env_id)
+        check_tenant(self.tenant.of_users(), org_id, env_id)
     }
 
     /// Returns the current application with its endpoints.
     pub(crate) async fn routes(&self, api: &Api) -> Result<ApplicationRoutes, ApiError> {
         let found = api.engine.applications().resolve_now(self.tenant, &self.application).await?;
-        found.ok_or_else(|| ApiError::not_found("Application"))
+        let what = if self.tenant.environment.is_system() { "Operational endpoint" } else { "Application" };
+        found.ok_or_else(|| ApiError::not_found(what))
+    }
+
+    /// Returns whether the operational endpoints are meant and there never was one.
+    pub(crate) async fn is_unused(&self, api: &Api) -> Result<bool, ApiError> {
+        let is_system = self.tenant.environment.is_system();
+        Ok(is_system && api.engine.applications().resolve_now(self.tenant, &self.application).await?.is_none())
     }
 
     /// Returns the id of the application.
@@ -99,6 +115,15 @@ impl ApplicationScope {
             (Requester::Customer, None) | (Requester::Sender, _) => Ok(()),
         }
     }
+}
+
+/// Creates the system environment of a tenant, unless it exists.
+async fn ensure_system_environment(api: &Api, tenant: Tenant) -> Result<(), ApiError> {
+    let now = api.now();
+    system_environment::ensure(&*api.store, tenant, now).await?;
+    // Events are written from now on.
+    api.engine.installation_changed();
+    Ok(())
 }
 
 /// Returns the endpoint that a filter names. A deleted endpoint can be named by its id.

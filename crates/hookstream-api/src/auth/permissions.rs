@@ -29,6 +29,14 @@ pub(crate) enum Need {
     Nothing,
 }
 
+/// Start of the paths of operations on operational endpoints.
+const OPERATIONAL: &str = "/v1/operational-webhooks";
+
+/// Returns the rest of a path of operational endpoints.
+pub(crate) fn operational_path(path: &str) -> Option<&str> {
+    path.strip_prefix(OPERATIONAL)
+}
+
 /// Returns the permission that an operation needs, by its method and path pattern; `None` if the operation does not
 /// exist.
 pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
@@ -40,7 +48,13 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
     if (method, path) == ("GET", "/metrics") {
         return Some(Need::Scope(Scope::OPERATOR_METRICS));
     }
-    Some(match (method, path.strip_prefix("/v1")?) {
+    let of_operators = operational_path(path);
+    if let Some("/event-types") = of_operators {
+        return (method == "GET").then(|| read(Endpoints));
+    }
+    // As on the endpoints of an application.
+    let of_application = of_operators.map(|rest| format!("/v1/applications/{{appId}}{rest}"));
+    Some(match (method, of_application.as_deref().unwrap_or(path).strip_prefix("/v1")?) {
         ("GET", "/applications" | "/applications/{appId}") => read(Applications),
         ("POST", "/applications") | ("PATCH" | "DELETE", "/applications/{appId}") => write(Applications),
         ("GET", "/applications/{appId}/endpoints" | "/applications/{appId}/endpoints/{id}") => read(Endpoints),

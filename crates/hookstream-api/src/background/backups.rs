@@ -32,6 +32,7 @@ impl Api {
     pub async fn run_backups(self, stop: CancellationToken) {
         let Some(backups) = &self.backups else { return };
         recall(backups).await;
+        backups.status().last_success.iter().for_each(|at| self.instruments.backed_up(*at));
         loop {
             let status = backups.status();
             let failed_at = status.last_failure.as_ref().map(|(at, _)| *at);
@@ -66,6 +67,7 @@ impl Api {
                     removed = removed.len(),
                     "backup made"
                 );
+                self.instruments.backed_up(begun);
                 backups.note(|status| {
                     status.last_success = Some(begun);
                     status.last_bytes = manifest.bytes();
@@ -76,6 +78,7 @@ impl Api {
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the backup failed; retrying in 15 minutes");
                 let text = text_of(&error);
+                self.instruments.backup_failures.inc();
                 backups.note(|status| {
                     status.last_failure = Some((begun, text));
                     status.failures += 1;

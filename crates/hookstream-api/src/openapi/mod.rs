@@ -48,6 +48,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         (name = "Sign-in", description = "Sign-in: sessions, passwords, second factors and identity providers of users. A request with the session cookie that changes something must come from a page of this installation."),
         (name = "Live stream", description = "Live stream: events as they happen, over a WebSocket or as server-sent events."),
         (name = "Portal", description = "Portal: operations for your customers, with a portal token."),
+        (name = "Operational webhooks", description = "Operational webhooks: endpoints of your own that are told what happens in the environment."),
         (name = "Metrics", description = "Metrics: numbers of messages, deliveries and attempts over time."),
         (name = "Usage", description = "Usage: counts of messages and deliveries, storage and quotas."),
         (name = "Views", description = "Views: saved filters of lists, of one user or shared in the environment."),

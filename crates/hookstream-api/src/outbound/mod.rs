@@ -7,6 +7,7 @@ pub(crate) mod event_types;
 pub(crate) mod exchange;
 pub(crate) mod explain;
 pub(crate) mod messages;
+pub(crate) mod operational_webhooks;
 pub(crate) mod test_receivers;
 
 use crate::operation::{Operations, operations};
@@ -17,7 +18,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
         all,
         applications::{list, create, get, update, delete},
     );
-    let all = endpoints::operations(all);
+    let all = operational_webhooks::operations(endpoints::operations(all));
     operations!(
         all,
         test_receivers::{create},

@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use hookstream_destinations::{Envelope, Sent};
 use hookstream_model::{
-    base::{ids::TargetId, time::Timestamp},
+    base::{
+        ids::{ResourceId, TargetId},
+        time::Timestamp,
+    },
     delivery::{
         attempt::Attempt,
         batch,
@@ -12,9 +15,10 @@ use hookstream_model::{
         placement::{self, Placement, Source},
         queue::Backlog,
         settlement::{self, Settlement},
-        state::{CancelReason, DeliveryState, ExhaustedReason},
+        state::{CancelReason, DeliveryState, ExhaustedReason, Trigger},
         timings::Waterfall,
     },
+    operations::operational_event::{self, EndpointCause, OperationalEvent},
     outbound::message::ContentType,
 };
 use hookstream_store::delivery::deliveries::{Claimed, Next, Settled, Wait};
@@ -130,7 +134,9 @@ async fn attempt(core: &Core, route: Arc<Route>, lane: TargetId, deliveries: &[(
         if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
             tracing::info!(message.id = %delivery.message.id, endpoint.id = %target.key.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
-        let settled = settled(delivery, Some(describe(core, delivery, &exchange)), next);
+        let attempt = describe(core, delivery, &exchange);
+        let event = event_of(core, target, delivery, &attempt, verdict.settlement);
+        let settled = Settled { event, ..settled(delivery, Some(attempt), next) };
         let message = Arc::clone(&delivery.message);
         recorded.push(PendingRecord { owner: delivery.owner, target: lane, backlog: *backlog, settled, message, effect: None });
     }
@@ -229,7 +235,24 @@ fn describe(core: &Core, delivery: &Claimed, exchange: &Exchange) -> Attempt {
     }
 }
 
+/// Returns the operational event that an attempt causes, if someone is told.
+fn event_of(core: &Core, target: &Target, delivery: &Claimed, attempt: &Attempt, settlement: Settlement) -> Option<Box<OperationalEvent>> {
+    if delivery.trigger == Trigger::Test || !core.told.contains(delivery.environment_id) {
+        return None;
+    }
+    let kind = operational_event::of_settlement(settlement, delivery.failed)?;
+    let cause = EndpointCause {
+        id: ResourceId::from_bytes(*attempt.id.as_bytes()),
+        tenant: target.key.tenant,
+        application: target.key.origin.into(),
+        endpoint: target.key.id.into(),
+        at: attempt.created_at,
+    };
+    let data = operational_event::attempt_data(delivery.message.id, &delivery.message.event_type, attempt);
+    Some(Box::new(cause.event(kind, data)))
+}
+
 fn settled(delivery: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
     let Claimed { environment_id, route_id, packed, .. } = *delivery;
-    Settled { environment_id, message_id: delivery.message.id, route_id, packed, attempt, next }
+    Settled { environment_id, message_id: delivery.message.id, route_id, packed, attempt, next, event: None }
 }

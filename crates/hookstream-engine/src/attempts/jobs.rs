@@ -290,7 +290,8 @@ fn choose<'a>(job: &Job, found: &'a [Candidate], route: EndpointRoute<'_>, most:
 }
 
 async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Progress) -> Result<Duration, Error> {
-    jobs::end(&*core.store, job.id, owner, state, progress).await?;
+    jobs::end(&*core.store, job, owner, state, progress).await?;
+    core.told.written.notify_one();
     announce(core, &Job { state, progress, updated_at: state.ended_at().unwrap_or(job.updated_at), ..job.clone() });
     let requeued = progress.requeued;
     match state {

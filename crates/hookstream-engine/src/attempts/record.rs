@@ -24,6 +24,7 @@ use crate::{
         pending_record::{Effect, PendingRecord},
     },
     core::Core,
+    operational::warnings::note_failing,
     queues::schedule::{self, Finished},
     realtime::event::Event,
     routing::route::Route,
@@ -201,6 +202,9 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
     for effect in effects.into_iter().filter_map(|(.., effect)| effect) {
         apply(core, effect);
     }
+    if settled.iter().any(|settled| settled.event.is_some()) {
+        core.told.written.notify_one();
+    }
     if let Some(due) = next_due {
         core.note_due(due);
     }
@@ -279,6 +283,8 @@ fn due_at(settled: &Settled) -> Option<Timestamp> {
 fn apply(core: &Arc<Core>, effect: Effect) {
     let Effect { outcome, disable, at, route } = effect;
     let kept_failing = core.health().note(&route, outcome.is_accepted(), at, core.options.disable_after);
+    let failing_since = core.health().failing_since(&route.target);
+    note_failing(core, route.target.key, failing_since, at);
     if let Some(reason) = disable.or(kept_failing) {
         core.tasks.spawn(disable_target(Arc::clone(core), route, reason, at));
     }

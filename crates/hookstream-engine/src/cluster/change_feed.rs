@@ -86,6 +86,9 @@ pub(crate) fn apply(core: &Arc<Core>, change: Change) {
         }
         Change::Environment(environment) => {
             core.event_types.forget(environment);
+            if environment.is_system() {
+                core.told.note(environment.counterpart());
+            }
             core.installation_changed();
         }
         Change::Several => {

@@ -80,7 +80,7 @@ impl NodeGauges {
 
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("attempts_in_flight", "Attempts under way or not yet recorded, on this node", self.in_flight.clone());
-        registry.register("attempts_in_flight_limit", "Greatest number of attempts under way, on this node", self.in_flight_limit.clone());
+        registry.register("attempts_limit", "Greatest number of attempts under way, on this node", self.in_flight_limit.clone());
         registry.register("deliveries_in_memory", "Deliveries that wait in this node's lanes", self.in_memory.clone());
         registry.register("deliveries_in_memory_limit", "Greatest number of deliveries in this node's lanes", self.in_memory_limit.clone());
         registry.register(

@@ -15,6 +15,8 @@ use crate::core::Core;
 
 /// Interval between readings.
 const PERIOD: Duration = Duration::from_secs(15);
+/// Interval between looks whether this node reads them.
+const PERIOD_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Factor: the pause after a reading lasts at least this many times as long.
 const REST_FACTOR: u32 = 10;
 
@@ -22,14 +24,15 @@ const REST_FACTOR: u32 = 10;
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
-        if works_here(&core) {
+        let rest = if works_here(&core) {
             if let Err(error) = read(&core).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not read the metrics of the installation; retrying");
             }
+            PERIOD.max(begun.elapsed() * REST_FACTOR)
         } else {
             core.instruments.installation.clear();
-        }
-        let rest = PERIOD.max(begun.elapsed() * REST_FACTOR);
+            PERIOD_ELSEWHERE
+        };
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,

@@ -182,6 +182,11 @@ impl Handle {
     }
 }
 
+/// Accepts an operational event to the application of a system environment.
+pub(crate) async fn accept_event(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft) -> Result<Accepted, SendError> {
+    accept(core, tenant, application, draft, Recipients::Wanting).await
+}
+
 /// Decides from the cache, and lets the store verify the versions. The state is read again if they are stale, and
 /// before a message is refused because of cached state.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Recipients) -> Result<Accepted, SendError> {

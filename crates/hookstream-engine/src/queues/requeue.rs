@@ -42,7 +42,7 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         let next = Next::Postponed { wait };
         let (environment_id, message_id, route_id, packed) =
             (delivery.environment_id, delivery.message.id, delivery.route_id, delivery.packed);
-        let settled = Settled { environment_id, message_id, route_id, packed, attempt: None, next };
+        let settled = Settled { environment_id, message_id, route_id, packed, attempt: None, next, event: None };
         by_owner.entry(delivery.owner).or_default().push(settled);
     }
     for (owner, batch) in by_owner {

@@ -144,12 +144,12 @@ impl Front for ApplicationFront {
 impl TargetState for ApplicationFront {
     async fn record_holds(&self, tenant: Tenant, origin: OriginId, holds: &[(TargetId, Option<Hold>)]) -> Result<(), Error> {
         let holds: Vec<_> = holds.iter().map(|(target, hold)| ((*target).into(), *hold)).collect();
-        endpoints::record_holds(&*self.store, tenant, origin.into(), &holds).await
+        endpoints::record_holds(&*self.store, tenant, origin.into(), &holds, self.clock.now()).await
     }
 
     async fn record_health(&self, health: &[Health]) -> Result<(), Error> {
         let health: Vec<_> = health.iter().map(|(key, failing_since)| (endpoint_key(*key), *failing_since)).collect();
-        endpoints::record_health(&*self.store, &health).await
+        endpoints::record_health(&*self.store, &health, self.clock.now()).await
     }
 
     async fn disable(&self, act: &AuditContext, key: TargetKey, reason: DisabledReason, since: Timestamp) -> Result<bool, Error> {

@@ -19,7 +19,7 @@ use hookstream_model::{
     operations::job::{Candidate, Job},
 };
 use hookstream_store::{
-    Cluster, Database, Deliveries, Error, Retention, Store,
+    Cluster, Database, Deliveries, Error, Outbox, Retention, Store,
     db::{
         installation_quotas::InstallationQuotas,
         listeners::Listeners,
@@ -36,6 +36,7 @@ use hookstream_store::{
         },
         finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        outbox::Outgoing,
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -471,6 +472,17 @@ impl Retention for NodeStore {
 
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
         self.call("forget keys", false, self.inner.forget_keys_before(before)).await
+    }
+}
+
+#[async_trait]
+impl Outbox for NodeStore {
+    async fn outbox(&self, limit: usize) -> Result<Vec<Outgoing>, Error> {
+        self.call("read the outbox", false, self.inner.outbox(limit)).await
+    }
+
+    async fn remove_from_outbox(&self, published: Vec<Outgoing>) -> Result<(), Error> {
+        self.call("remove published events", false, self.inner.remove_from_outbox(published)).await
     }
 }
 

@@ -8,6 +8,7 @@ use hookstream_model::{
         time::{Day, Timestamp},
     },
     identity::environment::{Environment, Limits},
+    operations::quota::Month,
 };
 use hookstream_store::{
     Error,
@@ -16,7 +17,11 @@ use hookstream_store::{
 };
 use tokio::time::Instant;
 
-use crate::{core::Core, upkeep::budgets::PayloadMeter};
+use crate::{
+    core::Core,
+    operational::warnings::{note_budget, note_quota},
+    upkeep::budgets::PayloadMeter,
+};
 
 /// Factor: the pause after counting and removing lasts at least this many times as long as the work.
 pub(crate) const REST_FACTOR: u32 = 10;
@@ -62,6 +67,13 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     let limits = |environment: &Environment| (environment.id, environment.limits(installation));
     let environments = environments::all(&*core.store).await?;
     core.quotas.learn(&environments);
+    core.told.learn(&environments);
+    if core.told.is_any() {
+        for (organization, meter) in core.quotas.limited() {
+            let (used, most) = meter.usage(Month::of(core.now()));
+            note_quota(core, organization, used, most).await;
+        }
+    }
     core.lanes().set_weights(environments.iter().filter_map(|environment| Some((environment.id, environment.weight?))).collect());
     let mut limited: Vec<_> = environments.iter().map(limits).collect();
     limited.retain(|(_, limits)| limits.max_payload_bytes.is_some());
@@ -79,6 +91,11 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
             if freed == 0 || core.stop.is_cancelled() {
                 break;
             }
+        }
+    }
+    for (environment, limits) in environments.iter().zip(environments.iter().map(|environment| environment.limits(installation))) {
+        if let Some(budget) = limits.max_payload_bytes {
+            note_budget(core, environment, budget, counted.get(&environment.id).copied().unwrap_or(0)).await;
         }
     }
     let meter = |(environment, limits): (EnvironmentId, Limits)| {

@@ -10,7 +10,7 @@ use hookstream_model::{
     delivery::{settlement, state::DisabledReason},
 };
 
-use crate::routing::route::Route;
+use crate::routing::{route::Route, target::Target};
 
 /// Changes that are not stored yet.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Health {
     /// Takes the result of an attempt. Returns the reason to disable the target, if it has failed for too long.
     pub(crate) fn note(&mut self, route: &Arc<Route>, succeeded: bool, at: Timestamp, allowed: Duration) -> Option<DisabledReason> {
         let target = &route.target;
-        let known = self.changed.get(&target.key.id).map_or_else(|| target.failing_since(), |change| change.failing_since);
+        let known = self.failing_since(target);
         let failing_since = if succeeded { None } else { Some(known.unwrap_or(at)) };
         if failing_since != known {
             self.changed.insert(target.key.id, HealthChange { route: Arc::clone(route), failing_since });
@@ -38,6 +38,11 @@ impl Health {
 }
 
 impl Health {
+    /// Returns the time since which a target fails, as far as this process knows.
+    pub(crate) fn failing_since(&self, target: &Target) -> Option<Timestamp> {
+        self.changed.get(&target.key.id).map_or_else(|| target.failing_since(), |change| change.failing_since)
+    }
+
     /// Drops the unsaved change of a target.
     pub(crate) fn forget(&mut self, target: TargetId) {
         self.changed.remove(&target);

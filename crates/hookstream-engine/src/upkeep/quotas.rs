@@ -130,6 +130,13 @@ impl EventMeter {
         self.is_exact.store(taken == stored && self.stored.load(Ordering::Acquire) == stored, Ordering::Release);
     }
 
+    /// Returns the use of a month, and the limit.
+    pub(crate) fn usage(&self, month: Month) -> (u64, u64) {
+        let (of, used) = split(self.used.load(Ordering::Acquire));
+        let most = u64::try_from(self.most.load(Ordering::Acquire)).unwrap_or(u64::MAX);
+        (if of == month.number() { used } else { 0 }, most)
+    }
+
     fn is_limited(&self) -> bool {
         self.most.load(Ordering::Relaxed) >= 0
     }

@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod backup;
 pub mod job;
 pub mod metrics;
+pub mod operational_event;
 pub mod problems;
 pub mod quota;
 pub mod stream;

@@ -13,6 +13,7 @@ use hookstream_model::{
         state::{DeliveryState, SkipReason, Trigger},
     },
     identity::tenancy::Tenant,
+    operations::operational_event::OperationalEvent,
     outbound::message::{Message, MessageStatus},
 };
 
@@ -283,6 +284,8 @@ pub struct Settled {
     pub attempt: Option<Attempt>,
     /// Next state.
     pub next: Next,
+    /// Operational event that it causes, for an environment where someone is told.
+    pub event: Option<Box<OperationalEvent>>,
 }
 
 /// Bits of settled deliveries in one packed row.

@@ -9,6 +9,7 @@ pub mod history;
 pub mod hot_path;
 pub mod messages;
 pub mod non_durable;
+pub mod outbox;
 pub mod payloads;
 pub mod retention;
 pub mod text_index;

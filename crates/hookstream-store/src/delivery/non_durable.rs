@@ -17,7 +17,7 @@ use hookstream_model::{
 use tokio::sync::broadcast;
 
 use crate::{
-    Cluster, Deliveries, Error, History, Retention, Store, TextIndex,
+    Cluster, Deliveries, Error, History, Outbox, Retention, Store, TextIndex,
     db::{
         installation_quotas::InstallationQuotas,
         listeners::Listeners,
@@ -34,6 +34,7 @@ use crate::{
         },
         finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        outbox::Outgoing,
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -236,6 +237,17 @@ impl Retention for NonDurableStore {
 
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
         self.0.forget_keys_before(before).await
+    }
+}
+
+#[async_trait]
+impl Outbox for NonDurableStore {
+    async fn outbox(&self, limit: usize) -> Result<Vec<Outgoing>, Error> {
+        self.0.outbox(limit).await
+    }
+
+    async fn remove_from_outbox(&self, published: Vec<Outgoing>) -> Result<(), Error> {
+        self.0.remove_from_outbox(published).await
     }
 }
 

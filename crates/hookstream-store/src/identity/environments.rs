@@ -60,7 +60,11 @@ const DESCRIPTION: Description<Environment> = Description {
     key: &["organization_id", "id"],
     fields: FIELDS,
     // The statements that accompany each change increase the version ([`changes::of_environment`]).
-    extra: &[ExtraColumn::version(Source::Omitted), ExtraColumn::unwritten("deleted_at", ColumnKind::Integer)],
+    extra: &[
+        ExtraColumn::version(Source::Omitted),
+        ExtraColumn::unwritten("deleted_at", ColumnKind::Integer),
+        ExtraColumn::unwritten("is_system", ColumnKind::Integer),
+    ],
 };
 pub(crate) const COLUMNS: &[Column] = &DESCRIPTION.columns::<{ DESCRIPTION.width() }>();
 static TABLE: Table<Environment> = Table::new(DESCRIPTION);
@@ -78,18 +82,23 @@ fn select(deleted_at: &str, rest: &str) -> String {
 /// Maximum number of listed environments of an organization.
 const MAX_LISTED: i64 = 1_000;
 
-static LIST: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 order by e.id limit $2"));
-static FIND: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 and e.id = $2"));
+static LIST: LazyLock<String> =
+    LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 and e.is_system = 0 order by e.id limit $2"));
+static FIND: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 and e.id = $2 and e.is_system = 0"));
 static FIND_ANY: LazyLock<String> = LazyLock::new(|| select("e.deleted_at", "where e.id = $1"));
-static OLDEST: LazyLock<String> =
-    LazyLock::new(|| select("e.deleted_at", "where e.organization_id = $1 and e.deleted_at is null order by e.id limit 1"));
+static OLDEST: LazyLock<String> = LazyLock::new(|| {
+    select("e.deleted_at", "where e.organization_id = $1 and e.is_system = 0 and e.deleted_at is null order by e.id limit 1")
+});
 static ALL: LazyLock<String> = LazyLock::new(|| select("coalesce(e.deleted_at, o.deleted_at)", "order by e.id"));
 /// Serializes deletions, so that one environment of an organization always remains.
 const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
 const DELETE: &str =
     "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
-    and (select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null) > 1";
+    and (select count(*) from environments e where e.organization_id = $1 and e.is_system = 0 and e.deleted_at is null) > 1";
 const RESTORE: &str = "update environments set deleted_at = null where organization_id = $1 and id = $2 and deleted_at is not null";
+/// The system environment goes with its environment.
+const DELETE_SYSTEM: &str = "update environments set deleted_at = $2 where id = $1";
+const RESTORE_SYSTEM: &str = "update environments set deleted_at = null where id = $1";
 const RECORD_APPLICATIONS: &str =
     "insert into changes (environment_id, application_id) select environment_id, id from applications where environment_id = $1";
 /// Deletions of an environment's content, except its messages.
@@ -184,7 +193,8 @@ pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant) -
         }
         let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), context.at.into(), version.into()];
         let queue = Statement::new(QUEUE, vec![organization.as_bytes().into()]).required();
-        let mut statements = vec![queue, Statement::new(DELETE, values).required()];
+        let system = Statement::new(DELETE_SYSTEM, vec![environment.counterpart().as_bytes().into(), context.at.into()]);
+        let mut statements = vec![queue, Statement::new(DELETE, values).required(), system];
         statements.extend(changes::of_environment(tenant));
         statements.push(audit_log::entry(tenant, context, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
         if db.write("delete an environment", statements).await?.is_committed() {
@@ -215,6 +225,7 @@ pub async fn restore(db: &dyn Database, context: &AuditContext, tenant: Tenant) 
     let guards = GUARDED.map(|quota| Guard::of(db, organization, quota));
     let mut statements: Vec<_> = guards.iter().map(Guard::queue).collect();
     statements.push(Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required());
+    statements.push(Statement::new(RESTORE_SYSTEM, vec![environment.counterpart().as_bytes().into()]));
     statements.extend(changes::of_environment(tenant));
     statements.push(audit_log::entry(tenant, context, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
     let first_guard = statements.len();

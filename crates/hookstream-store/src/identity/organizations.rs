@@ -66,7 +66,7 @@ const INSERT_ENVIRONMENT: &str = "insert into environments (id, organization_id,
 const TAKE_DEFAULT: &str = "insert into settings (name, value) values ('default_organization', $1) on conflict do nothing";
 const VERSION: &str = "select version from environments where id = $1";
 const FIRST: &str = "select e.organization_id, e.id from environments e join organizations o on o.id = e.organization_id
-    where e.deleted_at is null and o.deleted_at is null order by e.id limit 1";
+    where e.is_system = 0 and e.deleted_at is null and o.deleted_at is null order by e.id limit 1";
 const ANY: &str = "select id from organizations limit 1";
 const IDS: &str = "select id from organizations where deleted_at is null order by id limit $1";
 /// Renames an organization whose name is unchanged since it was read, so that the audit entry shows the former name.

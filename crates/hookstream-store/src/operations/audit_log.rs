@@ -189,7 +189,7 @@ impl Filter {
 
 /// Returns the statement that stores an audit entry, for the transaction of the change.
 pub(crate) fn entry(tenant: Tenant, context: &AuditContext, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
-    insert(tenant.organization, Some(tenant.environment), context, action, Some(resource), change)
+    insert(tenant.organization, Some(tenant.environment.of_users()), context, action, Some(resource), change)
 }
 
 /// Returns the statement that stores an audit entry about an endpoint or one of its jobs.
@@ -201,7 +201,7 @@ pub(crate) fn entry_of_endpoint(
     resource: &[u8; 16],
     change: &Change,
 ) -> Statement {
-    let mut values = values(tenant.organization, Some(tenant.environment), context, action, Some(resource), change);
+    let mut values = values(tenant.organization, Some(tenant.environment.of_users()), context, action, Some(resource), change);
     values.extend([about.application.as_bytes().into(), about.endpoint.as_bytes().into()]);
     Statement::new(INSERT_OF_ENDPOINT, values)
 }

@@ -7,15 +7,17 @@ use std::sync::LazyLock;
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EndpointId, JobId, MessageId, OriginId, RouteId},
+        ids::{ApplicationId, EndpointId, JobId, MessageId, OriginId, ResourceId, RouteId},
         time::Timestamp,
     },
     identity::tenancy::Tenant,
     operations::{
         audit_log::{Action, AuditContext, Change, fields::Fields},
         job::{Job, JobKind, JobState, Progress, Selection, Status},
+        operational_event::{EndpointCause, OperationalEvent, OperationalType},
     },
 };
+use serde_json::json;
 
 use crate::{
     db::{
@@ -28,7 +30,7 @@ use crate::{
         },
         statement::{Columns, Database, Row, Statement, Value},
     },
-    delivery::deliveries::Owner,
+    delivery::{deliveries::Owner, outbox},
     operations::audit_log::{self, AboutEndpoint},
     outbound::{
         applications::{Created, create_with_response, read_tenant},
@@ -236,8 +238,31 @@ pub async fn cancel(db: &dyn Database, context: &AuditContext, tenant: Tenant, i
     let status = |word: &str| Fields::default().with("status", word);
     let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
     let entry = audit_log::entry_of_endpoint(tenant, about(&job), context, Action::JobCancel, id.as_bytes(), &change);
-    db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry]).await?;
+    let event = finished(&Job { state: JobState::Cancelled { at: context.at }, ..job.clone() }, context.at);
+    db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry, outbox::event(&event)]).await?;
     find(db, tenant, id).await
+}
+
+/// Returns the event of a job that has ended.
+fn finished(job: &Job, at: Timestamp) -> OperationalEvent {
+    let Job { id, tenant, application_id, endpoint_id, kind, state, progress, .. } = job;
+    let cause = EndpointCause {
+        id: ResourceId::from_bytes(*id.as_bytes()),
+        tenant: *tenant,
+        application: *application_id,
+        endpoint: *endpoint_id,
+        at,
+    };
+    let fields = json!({
+        "job_id": id.to_string(),
+        "kind": kind.as_str(),
+        "status": state.as_str(),
+        "error": failure(*state),
+        "total": progress.total,
+        "requeued": progress.requeued,
+        "skipped": progress.skipped,
+    });
+    cause.event(OperationalType::JobFinished, fields.as_object().cloned().unwrap_or_default())
 }
 
 /// Returns the endpoint of a job, for its audit entries.
@@ -249,9 +274,9 @@ const fn about(job: &Job) -> AboutEndpoint {
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, progress: Progress) -> Result<(), Error> {
+pub async fn end(db: &dyn Database, job: &Job, owner: Owner, state: JobState, progress: Progress) -> Result<(), Error> {
     let values = vec![
-        id.as_bytes().into(),
+        job.id.as_bytes().into(),
         owner.number().into(),
         state.as_str().into(),
         failure(state).into(),
@@ -259,7 +284,9 @@ pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, pr
         progress.total.to_value(),
         progress.skipped.to_value(),
     ];
-    db.write("end a job", vec![Statement::new(END, values)]).await?;
+    let ended = Job { state, progress, ..job.clone() };
+    let event = finished(&ended, state.ended_at().unwrap_or(job.updated_at));
+    db.write("end a job", vec![Statement::new(END, values).required(), outbox::event(&event)]).await?;
     Ok(())
 }
 

@@ -4,4 +4,5 @@ pub mod audit_log;
 pub mod jobs;
 pub mod metrics;
 pub mod quotas;
+pub mod system_environment;
 pub mod views;

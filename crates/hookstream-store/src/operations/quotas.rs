@@ -50,10 +50,10 @@ const ENVIRONMENTS: &str = "select id, organization_id from environments";
 const ENVIRONMENTS_OF: &str = "select id, organization_id from environments where organization_id = $1";
 const FORGET_EVENTS: &str = "delete from event_counts where day < $1";
 const COUNT_APPLICATIONS: &str = "select count(*) from applications a join environments e on e.id = a.environment_id
-    where e.organization_id = $1 and e.deleted_at is null";
+    where e.organization_id = $1 and e.is_system = 0 and e.deleted_at is null";
 const COUNT_EVENT_TYPES: &str = "select count(*) from event_types t join environments e on e.id = t.environment_id
     where e.organization_id = $1 and e.deleted_at is null";
-const COUNT_ENVIRONMENTS: &str = "select count(*) from environments where organization_id = $1 and deleted_at is null";
+const COUNT_ENVIRONMENTS: &str = "select count(*) from environments where organization_id = $1 and is_system = 0 and deleted_at is null";
 
 /// Lock that serializes the creation of resources, if there is a limit. $2 is the installation's limit.
 macro_rules! queue {
@@ -144,7 +144,7 @@ impl Guard {
             Quota::Applications => check!(
                 "quota_applications",
                 "select count(*) from applications a join environments e on e.id = a.environment_id
-                    where e.organization_id = $1 and e.deleted_at is null"
+                    where e.organization_id = $1 and e.is_system = 0 and e.deleted_at is null"
             ),
             Quota::EndpointsPerApplication => check!(
                 "quota_endpoints_per_application",
@@ -156,7 +156,10 @@ impl Guard {
                     where e.organization_id = $1 and e.deleted_at is null"
             ),
             Quota::Environments => {
-                check!("quota_environments", "select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null")
+                check!(
+                    "quota_environments",
+                    "select count(*) from environments e where e.organization_id = $1 and e.is_system = 0 and e.deleted_at is null"
+                )
             }
             Quota::EventsPerMonth | Quota::RetentionDays => unreachable!("these quotas limit no created resource"),
         };

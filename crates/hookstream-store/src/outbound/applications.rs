@@ -128,11 +128,16 @@ pub async fn create(
     application: &Application,
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let insert = TABLE.insert(application, [search_text(application).into()]);
+    let insert = insert(application);
     let change = Change::created(application);
     let entry = audit_log::entry(application.tenant, context, Action::ApplicationCreate, application.id.as_bytes(), &change);
     let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
     create_with_response(db, "store an application", application.tenant, vec![insert, entry], Some(guard), response).await
+}
+
+/// Returns the statement that stores an application.
+pub(crate) fn insert(application: &Application) -> Statement {
+    TABLE.insert(application, [search_text(application).into()])
 }
 
 /// Returns the application with this id.

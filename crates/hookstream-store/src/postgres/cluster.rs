@@ -49,8 +49,23 @@ const TAKE_SHARDS: &str = "update shards set owner = $1 where number in (
 const RELEASE_SHARDS: &str = "update shards set owner = 0 where owner = $1 and number = any($2)";
 const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
     queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
-const REMOVE_LAPSED: &str = "delete from nodes where number in
-    (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
+/// Removes expired nodes, and writes an operational event for each. Environments of the first organization are told, whose
+/// owners run the installation. The counterpart of an environment's id has another version ([`EnvironmentId::counterpart`]).
+///
+/// [`EnvironmentId::counterpart`]: hookstream_model::base::ids::EnvironmentId::counterpart
+const REMOVE_LAPSED: &str = "with lost as (
+        delete from nodes where number in
+            (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)
+        returning number, name, role, version, renewed_at
+    )
+    insert into outbox (id, event_type, organization_id, environment_id, application_id, endpoint_id, created_at, data)
+    select decode(md5(l.number::text || ':' || l.renewed_at::text), 'hex'), 'node.lost', s.organization_id,
+        set_byte(s.id, 6, get_byte(s.id, 6) # 240), ''::bytea, ''::bytea, (extract(epoch from clock_timestamp()) * 1000)::int8,
+        json_build_object('node', l.number, 'name', l.name, 'role', l.role, 'version', l.version,
+            'last_seen_at', to_char(l.renewed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))::text
+    from lost l join environments s on s.is_system = 1 and s.deleted_at is null
+        and s.organization_id = (select id from organizations where deleted_at is null order by id limit 1)
+    on conflict do nothing";
 const REMOVE: &str = "delete from nodes where number = $1";
 /// State after a renewal: whether a node has expired, the owner numbers without a node, whether a shard is free, the
 /// fair share of a node, and the shards of this node.

@@ -12,6 +12,7 @@ pub(crate) mod cluster;
 pub(crate) mod db;
 pub(crate) mod deliveries;
 pub(crate) mod history;
+pub(crate) mod outbox;
 pub(crate) mod retention;
 
 mod text_index;

@@ -13,6 +13,7 @@ pub(crate) mod db;
 pub(crate) mod deliveries;
 pub(crate) mod history;
 pub mod look;
+pub(crate) mod outbox;
 pub(crate) mod retention;
 mod text_index;
 mod transfer;
@@ -20,7 +21,7 @@ mod transfer;
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use async_trait::async_trait;
@@ -75,6 +76,8 @@ pub struct SqliteStore {
     /// Index of words, if there is a directory.
     text_index: Option<Index>,
     instruments: Instruments,
+    /// Whether a day may have events that wait: true at first, and after each that was written.
+    pub(crate) may_have_events: AtomicBool,
     /// State of the free disk space, if there is a directory.
     space: Option<Arc<Space>>,
     /// Background thread and lock of the directory, if there is one.
@@ -101,6 +104,7 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::start(files, instruments.commits("write"))?,
             instruments,
+            may_have_events: AtomicBool::new(true),
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
             _guards: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known), Arc::clone(&space))?, lock)),
             space: Some(space),

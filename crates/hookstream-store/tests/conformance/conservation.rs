@@ -119,7 +119,7 @@ async fn run_job(world: &Fixture, owner: Owner, target: RouteId, kind: JobKind, 
         check_conservation(world).await;
     }
     let done = JobState::Completed { at: ASKED };
-    jobs::end(&*world.store, job.id, owner, done, job.progress.completed()).await.expect("ended");
+    jobs::end(&*world.store, &job, owner, done, job.progress.completed()).await.expect("ended");
 }
 
 pub(crate) async fn every_transition_is_counted(world: &Fixture) {

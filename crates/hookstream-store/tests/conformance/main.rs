@@ -16,7 +16,7 @@ mod text_index;
 mod transfer;
 mod vault;
 
-use operations::{audit_log, jobs, metrics, quotas, views};
+use operations::{audit_log, jobs, metrics, outbox, quotas, views};
 
 /// Generates one test per database and behaviour. After each test the counts must equal the rows.
 macro_rules! suite {
@@ -176,6 +176,14 @@ suite! {
         limit_is_exact_under_concurrent_creation
         changes_of_shared_views_are_audited
         own_views_end_with_the_membership_and_all_with_the_environment;
+    outbox:
+        nothing_is_written_where_no_one_is_told
+        system_environment_is_hidden_and_goes_with_its_environment
+        changes_of_an_endpoint_write_their_events
+        circuit_tells_of_its_changes_only
+        warning_is_given_once_for_each_level_until_the_endpoint_recovers
+        event_of_a_delivery_is_written_with_its_settlement
+        ended_job_is_told_once;
     quotas:
         quota_is_exact_under_concurrent_creation
         organization_quotas_are_stored_and_audited

@@ -89,8 +89,14 @@ async fn check(store: &dyn Store) {
 }
 
 /// Released steps of the schema for each database. Each must migrate to the current version.
-const SQLITE_STEPS: [&str; 1] = [include_str!("../../src/db/migrations/sqlite/core/0001_schema.sql")];
-const POSTGRES_STEPS: [&str; 1] = [include_str!("../../src/db/migrations/postgres/0001_schema.sql")];
+const SQLITE_STEPS: [&str; 2] = [
+    include_str!("../../src/db/migrations/sqlite/core/0001_schema.sql"),
+    include_str!("../../src/db/migrations/sqlite/core/0002_operational_events.sql"),
+];
+const POSTGRES_STEPS: [&str; 2] = [
+    include_str!("../../src/db/migrations/postgres/0001_schema.sql"),
+    include_str!("../../src/db/migrations/postgres/0002_operational_events.sql"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn directory_of_each_earlier_version_is_migrated() {
@@ -145,5 +151,38 @@ async fn check_database_migration(version: usize) {
     check(&*one).await;
     one.close().await;
     other.close().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directory_of_a_later_version_is_used_if_that_version_allows_it() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    SqliteStore::open(directory.path()).expect("created").close().await;
+    let set = |version: u32, oldest: u32| {
+        let connection = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
+        connection.pragma_update(None, "user_version", version).expect("set");
+        connection.pragma_update(None, "application_id", oldest).expect("set");
+    };
+    set(99, 1);
+    SqliteStore::open(directory.path()).expect("allowed").close().await;
+    for oldest in [0, 99] {
+        set(99, oldest);
+        let refused = SqliteStore::open(directory.path()).err();
+        assert!(matches!(refused, Some(Error::TooNew { found: 99, .. })), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn database_of_a_later_version_is_used_if_that_version_allows_it() {
+    let database = ScratchDatabase::create().await;
+    let options = Options { url: Secret::new(database.url()), max_connections: 2, through_pooler: false, lease: Duration::from_secs(10) };
+    PostgresStore::open(&options).await.expect("created").close().await;
+    database.execute("insert into schema_steps (number, applied_at) values (99, now())").await;
+    PostgresStore::open(&options).await.expect("allowed").close().await;
+    for oldest in ["update schema_oldest_program set steps = 99", "delete from schema_oldest_program"] {
+        database.execute(oldest).await;
+        let refused = PostgresStore::open(&options).await.err();
+        assert!(matches!(refused, Some(Error::TooNew { found: 99, .. })), "{refused:?}");
+    }
     database.drop().await;
 }

@@ -343,12 +343,12 @@ pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture)
     let before = version().await.version;
     assert_eq!((since(None).await, since(Some(before)).await), (vec![one.id, two.id], vec![]));
     let hold = Hold::new(HoldReason::Failing, NOON, NOON + DAY);
-    endpoints::record_holds(db, world.tenant, world.application, &[(two.id, Some(hold))]).await.expect("written");
+    endpoints::record_holds(db, world.tenant, world.application, &[(two.id, Some(hold))], NOON).await.expect("written");
     assert_eq!(since(Some(before)).await, [two.id]);
     let held = version().await.version;
     let rotation = Rotation { secret: &Secret::new("y"), old_until: NOON };
     endpoints::rotate_secret(db, &world.context(), (&one).into(), rotation, None).await.expect("rotated");
-    endpoints::record_health(db, &[((&two).into(), Some(NOON))]).await.expect("written");
+    endpoints::record_health(db, &[((&two).into(), Some(NOON))], NOON).await.expect("written");
     assert_eq!(since(Some(held)).await, [one.id], "a change of health is no change of the configuration");
     let rotated = version().await;
     assert!(rotated.endpoints_deleted_at <= before);
@@ -435,7 +435,7 @@ pub(crate) async fn endpoint_is_disabled_once(world: &Fixture) {
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
-    endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("written");
+    endpoints::record_health(db, &[(key, Some(NOON))], NOON).await.expect("written");
     assert!(endpoints::disable(db, &world.context(), key, DisabledReason::Gone).await.expect("written"));
     assert!(!endpoints::disable(db, &world.context(), key, DisabledReason::KeptFailing).await.expect("written"));
     let (found, _) = endpoints::find(db, key).await.expect("read").expect("exists");
@@ -455,7 +455,7 @@ pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
         let [one, two] = [key, EndpointKey::from(&other)].map(|key| endpoints::find(db, key));
         [one.await, two.await].map(|found| found.expect("read").expect("exists").0.hold)
     };
-    let record = async |tenant, holds: &[_]| endpoints::record_holds(db, tenant, key.application_id, holds).await.expect("written");
+    let record = async |tenant, holds: &[_]| endpoints::record_holds(db, tenant, key.application_id, holds, NOON).await.expect("written");
     let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("exists").version;
     let before = version().await;
     // A deleted endpoint does not prevent the record for others, and the application changes once.

@@ -152,6 +152,7 @@ impl Server {
             engine: engine.clone(),
             api: api_instruments.clone(),
             connections: (Arc::clone(&room), config.server.max_connections),
+            directory: config.storage.database.is_none().then(|| config.storage.data_dir.clone()),
             database: if config.storage.database.is_some() { "postgresql" } else { "sqlite" },
         });
         let shown = exposition.clone();

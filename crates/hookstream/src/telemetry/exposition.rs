@@ -1,18 +1,21 @@
 //! Exposition of the metrics: the instruments of all parts in one registry, written as text when they are asked for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{Router, routing};
 use hookstream_api::METRICS_TYPE;
 use http::header;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{gauge::Gauge, info::Info},
+    metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 use tokio::sync::Semaphore;
 
-use super::{logs, process::Process};
+use super::{disk::Disk, logs, process::Process};
 
 /// Parts of a server whose instruments are shown.
 pub(crate) struct Sources {
@@ -24,6 +27,8 @@ pub(crate) struct Sources {
     pub(crate) connections: (Arc<Semaphore>, usize),
     /// `sqlite` or `postgresql`.
     pub(crate) database: &'static str,
+    /// Data directory; `None` for PostgreSQL.
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// Instruments of all parts.
@@ -34,13 +39,17 @@ pub(super) struct Instruments {
     pub(super) engine: hookstream_engine::Instruments,
     pub(super) api: hookstream_api::Instruments,
     pub(super) connections: Connections,
+    /// Data directory, if there is one.
+    pub(super) directory: Option<PathBuf>,
 }
 
-/// Gauges of the listener's connections.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections {
-    open: Gauge,
-    limit: Gauge,
+/// Connections of the API's listener, by state.
+pub(super) type Connections = Family<ConnectionState, Gauge>;
+
+/// `open`, or `limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ConnectionState {
+    pub(super) state: &'static str,
 }
 
 /// Labels of `hookstream_build_info`.
@@ -60,8 +69,8 @@ impl Instruments {
         self.store.register(ours);
         self.destinations.register(ours);
         self.api.register(ours);
-        ours.register("http_connections", "Open connections of the API's listener", self.connections.open.clone());
-        ours.register("http_connections_limit", "Greatest number of open connections", self.connections.limit.clone());
+        ours.register("http_connections", "Connections of the API's listener: `open`, and the `limit`", self.connections.clone());
+        ours.register_collector(Box::new(Disk(self.directory.clone())));
         logs::register(ours);
         ours.register("build", "Version of the program, its database, and the role of the node", Info::new(build));
         registry.register_collector(Box::new(Process::default()));
@@ -80,7 +89,7 @@ pub(crate) struct Exposition {
 impl Exposition {
     /// Builds the exposition of a server.
     pub(crate) fn new(sources: Sources) -> Self {
-        let Sources { store, destinations, engine, api, connections: (free, limit), database } = sources;
+        let Sources { store, destinations, engine, api, connections: (free, limit), database, directory } = sources;
         let connections = Connections::default();
         let instruments = Instruments {
             store: store.instruments(),
@@ -88,14 +97,16 @@ impl Exposition {
             engine: engine.instruments(),
             api,
             connections: connections.clone(),
+            directory,
         };
         let build = Build { version: env!("CARGO_PKG_VERSION"), database, role: engine.options().role.as_str() };
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        connections.limit.set(number(limit));
+        connections.get_or_create(&ConnectionState { state: "limit" }).set(number(limit));
         let observe = move || {
             // Both set the gauges of their state; the instruments themselves are in the registry already.
             let _ = (store.instruments(), engine.instruments());
-            connections.open.set(number(limit.saturating_sub(free.available_permits())));
+            let open = number(limit.saturating_sub(free.available_permits()));
+            connections.get_or_create(&ConnectionState { state: "open" }).set(open);
         };
         Self { registry: Arc::new(Mutex::new(instruments.registry(build))), observe: Arc::new(observe) }
     }

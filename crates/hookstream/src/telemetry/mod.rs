@@ -1,5 +1,6 @@
 //! Telemetry of the server for its operator: metrics and logs.
 
+mod disk;
 mod exposition;
 pub(crate) mod logs;
 mod process;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use prometheus_client::encoding::text;
 
-use super::exposition::{Build, Instruments};
+use super::exposition::{Build, ConnectionState, Instruments};
 
 const HEAD: &str = "# Metrics for Prometheus
 
@@ -31,8 +31,10 @@ fn exposed() -> String {
         destinations: hookstream_destinations::Instruments::for_reference(),
         engine: hookstream_engine::Instruments::for_reference(),
         api: hookstream_api::Instruments::for_reference(),
+        directory: Some(std::env::temp_dir()),
         ..Instruments::default()
     };
+    instruments.connections.get_or_create(&ConnectionState { state: "" }).set(0);
     let mut exposed = String::new();
     text::encode(&mut exposed, &instruments.registry(Build { version: "", database: "", role: "" })).expect("a string takes any text");
     exposed
@@ -69,8 +71,8 @@ const SECTIONS: [(&str, &[&str]); 6] = [
             "hookstream_address",
         ],
     ),
-    ("Store", &["hookstream_store", "hookstream_payload"]),
-    ("Nodes", &["hookstream_node", "hookstream_build", "hookstream_log"]),
+    ("Store", &["hookstream_store", "hookstream_payload", "hookstream_disk"]),
+    ("Nodes", &["hookstream_node", "hookstream_build", "hookstream_log", "hookstream_backup"]),
     ("API", &["hookstream_http", "hookstream_quota", "hookstream_sdk"]),
     ("Process", &["process_"]),
 ];

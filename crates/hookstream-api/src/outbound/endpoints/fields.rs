@@ -9,6 +9,7 @@ use hookstream_model::{
         ordering::Ordering,
         retry::RetrySchedule,
     },
+    operations::operational_event::OperationalType,
     outbound::{application, endpoint as rules, event_type::matches},
 };
 use hookstream_store::outbound::event_types;
@@ -66,7 +67,11 @@ pub(super) fn uid_taken(uid: &str) -> ApiError {
 /// mistyped.
 pub(super) async fn warnings(api: &Api, scope: &ApplicationScope, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
     let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(Vec::new()) };
-    let names = event_types::names(&*api.store, scope.tenant, CATALOGUE_MAX).await?;
+    let names = if scope.tenant.environment.is_system() {
+        OperationalType::ALL.iter().map(|kind| kind.as_str().to_owned()).collect()
+    } else {
+        event_types::names(&*api.store, scope.tenant, CATALOGUE_MAX).await?
+    };
     let is_unknown = |pattern: &&String| *pattern != "*" && !names.iter().any(|name| matches(pattern, name));
     let warn = |pattern: &String| match pattern.strip_suffix(".*") {
         Some(prefix) => format!("filter_types contains {pattern}, but no event type has a name that begins with {prefix}."),

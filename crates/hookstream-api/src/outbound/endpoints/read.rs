@@ -32,6 +32,9 @@ pub(crate) async fn list(
 ) -> Result<Json<EndpointList>, ApiError> {
     scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EndpointId::from_bytes)?;
+    if scope.is_unused(&api).await? {
+        return Ok(Json(EndpointList { endpoints: Vec::new(), cursor: None, has_more: false }));
+    }
     let application = scope.resolve(&api).await?;
     let page = endpoints::list(&*api.store, scope.tenant, application, request).await?;
     let cursor = page::cursor(&page, |(endpoint, _)| *endpoint.id.as_bytes());

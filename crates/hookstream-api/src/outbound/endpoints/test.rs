@@ -92,7 +92,7 @@ pub(crate) async fn test(
         channels: vec![],
         idempotency: idempotency::key(&headers, &format!("{application_id}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
-        is_event: scope.requester == Requester::Sender,
+        is_event: scope.requester == Requester::Sender && !scope.tenant.environment.is_system(),
     };
     let accepted = api.engine.send_test(scope.tenant, &application_id.to_string(), endpoint, draft).await?;
     // The entry has the message's id, so that a repeated request leaves one entry.

@@ -104,7 +104,7 @@ impl Endpoint {
             status: endpoint.shown_status(now),
             id: endpoint.id.to_string(),
             org_id: endpoint.tenant.organization.to_string(),
-            env_id: endpoint.tenant.environment.to_string(),
+            env_id: endpoint.tenant.environment.of_users().to_string(),
             application_id: endpoint.application_id.to_string(),
             uid: endpoint.uid,
             kind: endpoint.kind.as_str(),

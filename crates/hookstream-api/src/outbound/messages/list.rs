@@ -122,6 +122,9 @@ pub(crate) async fn list(
     SeveralParams(query): SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
     scope.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    if scope.is_unused(&api).await? {
+        return Ok(Json(MessageList { messages: Vec::new(), cursor: None, prev_cursor: None, has_more: false, search: None }));
+    }
     let routes = scope.routes(&api).await?;
     find(&api, scope.tenant, Some(&routes), &query).await
 }

@@ -48,7 +48,7 @@ impl Message {
         Self {
             id: message.id.to_string(),
             org_id: tenant.organization.to_string(),
-            env_id: tenant.environment.to_string(),
+            env_id: tenant.environment.of_users().to_string(),
             application_id: message.origin_id.to_string(),
             payload_expired: message.payload.is_none(),
             payload: message.payload.map(|payload| payload.as_text().to_owned()),
@@ -67,7 +67,7 @@ impl Message {
         Self {
             id: id.to_string(),
             org_id: tenant.organization.to_string(),
-            env_id: tenant.environment.to_string(),
+            env_id: tenant.environment.of_users().to_string(),
             application_id: application_id.to_string(),
             payload_expired: payload.is_none(),
             payload: payload.map(|payload| payload.as_text().to_owned()),
@@ -191,7 +191,7 @@ pub(crate) fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: 
     Attempt {
         id: attempt.id.to_string(),
         org_id: tenant.organization.to_string(),
-        env_id: tenant.environment.to_string(),
+        env_id: tenant.environment.of_users().to_string(),
         message_id: attempt.message_id.to_string(),
         endpoint_id: endpoint.to_string(),
         response_status: attempt.response_status,

@@ -19,6 +19,12 @@ pub(crate) trait Versioned: Audited + Clone + Send + Sync {
 
     /// Returns the statement that stores an audit entry.
     fn entry(key: Self::Key, context: &AuditContext, action: Action, change: &Change) -> Statement;
+
+    /// Returns the statements that write the operational events of a change.
+    fn events(key: Self::Key, context: &AuditContext, action: Action, change: &Change) -> Vec<Statement> {
+        let _ = (key, context, action, change);
+        Vec::new()
+    }
 }
 
 /// Resource whose fields an update changes.
@@ -61,7 +67,10 @@ pub(crate) async fn update_audited<R: Updatable, E: From<Error>>(
         let mut after = before.clone();
         change(&mut after)?;
         let mut statements = after.update(db, key, version)?;
-        statements.extend(Change::between(&before, &after).map(|change| R::entry(key, context, R::ACTION, &change)));
+        if let Some(change) = Change::between(&before, &after) {
+            statements.push(R::entry(key, context, R::ACTION, &change));
+            statements.extend(R::events(key, context, R::ACTION, &change));
+        }
         let written = if after.is_sealed() {
             sealed_write::write(db, R::OPERATION, statements).await
         } else {
@@ -104,7 +113,9 @@ pub(crate) async fn delete_audited<R: Versioned>(
 ) -> Result<bool, Error> {
     let with_entry = |before: &R, version| {
         let mut statements = statements(before, version);
-        statements.push(R::entry(key, context, action, &Change::removed(before)));
+        let change = Change::removed(before);
+        statements.push(R::entry(key, context, action, &change));
+        statements.extend(R::events(key, context, action, &change));
         statements
     };
     change_current(db, operation, key, with_entry).await

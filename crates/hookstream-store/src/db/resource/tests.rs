@@ -100,5 +100,5 @@ fn audit_log_shows_the_columns_of_an_environment() {
         created_at: Timestamp::EPOCH,
         deleted_at: None,
     };
-    check(environments::COLUMNS, &environment, &["id", "organization_id", "created_at", "version", "deleted_at"]);
+    check(environments::COLUMNS, &environment, &["id", "organization_id", "created_at", "version", "deleted_at", "is_system"]);
 }

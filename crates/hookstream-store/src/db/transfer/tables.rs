@@ -154,6 +154,18 @@ const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
 };
 
+/// Operational events that wait to be published.
+const OUTBOX: &[Column] = &[
+    bytes("id"),
+    text("event_type"),
+    bytes("organization_id"),
+    bytes("environment_id"),
+    bytes("application_id"),
+    bytes("endpoint_id"),
+    integer("created_at"),
+    text("data"),
+];
+
 /// Pending deliveries, unowned or in their backlog: owners are not transferred.
 const PENDING: &str = "(select message_id, route_id, origin_id, due_at, attempts, failed, trigger_type, backlog, retry_at, backlog as owner
     from all_pending) waiting";
@@ -352,6 +364,12 @@ pub(crate) static TABLES: &[Table] = &[
             integer("attempts"),
         ],
     ),
+    configured("outbox", &["id", "event_type"], OUTBOX),
+    configured(
+        "notice_marks",
+        &["environment_id", "name"],
+        &[bytes("environment_id"), text("name"), integer("level"), integer("noted_at")],
+    ),
     Table {
         name: "settings",
         columns: &[text("name"), text("value")],
@@ -451,6 +469,14 @@ pub(crate) static TABLES: &[Table] = &[
         newest_of: &[],
         sqlite: Form::plain("delivery_counts", &["environment_id"]),
         postgres: DELIVERY_COUNTS_ON_POSTGRES,
+    },
+    Table {
+        name: "day_outbox",
+        columns: OUTBOX,
+        by_day: true,
+        newest_of: &[],
+        sqlite: Form::plain("day_outbox", &["id", "event_type"]),
+        postgres: Form { day: DayBy::Number("day"), ..Form::plain("day_outbox", &["id", "event_type"]) },
     },
     Table {
         name: "message_keys",

@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use hookstream_model::{
     base::{
-        ids::{ApplicationId, EndpointId},
+        ids::{ApplicationId, EndpointId, ResourceId},
         secret::Secret,
         time::Timestamp,
     },
@@ -34,9 +34,12 @@ use hookstream_model::{
         state::DisabledReason,
     },
     identity::tenancy::Tenant,
-    operations::audit_log::{
-        Action, AuditContext, Change,
-        fields::{Audited, Fields},
+    operations::{
+        audit_log::{
+            Action, AuditContext, Change,
+            fields::{Audited, Fields},
+        },
+        operational_event::EndpointCause,
     },
     outbound::{
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
@@ -58,6 +61,7 @@ use crate::{
         statement::{Columns, Database, Row, Statement, Value},
         vault::{self, Vault},
     },
+    delivery::outbox,
     operations::{
         audit_log::{self, AboutEndpoint},
         quotas::Guard,
@@ -166,6 +170,17 @@ impl EndpointKey {
         audit_log::entry_of_endpoint(self.tenant, about, context, action, self.id.as_bytes(), change)
     }
 
+    /// Returns the statements that write the operational events of a change.
+    fn events(self, context: &AuditContext, action: Action, change: &Change) -> Vec<Statement> {
+        let events = self.cause(ResourceId::from_bytes(*context.entry.as_bytes()), context.at).events(action, change);
+        events.iter().map(outbox::event).collect()
+    }
+
+    /// Returns the cause of operational events about the endpoint.
+    pub(crate) const fn cause(self, id: ResourceId, at: Timestamp) -> EndpointCause {
+        EndpointCause { id, tenant: self.tenant, application: self.application_id, endpoint: self.id, at }
+    }
+
     /// Runs a statement that changes the endpoint, with its audit entry, and notifies other processes. Returns
     /// whether the endpoint was changed.
     async fn write(
@@ -174,16 +189,16 @@ impl EndpointKey {
         operation: &'static str,
         kind: EndpointChangeKind,
         statement: Statement,
-        entry: Option<Statement>,
+        further: impl IntoIterator<Item = Statement> + Send,
     ) -> Result<bool, Error> {
-        Ok(db.write(operation, self.change(kind, statement, entry)).await?.is_committed())
+        Ok(db.write(operation, self.change(kind, statement, further)).await?.is_committed())
     }
 
     /// Returns the statements of [`Self::write`].
-    fn change(self, kind: EndpointChangeKind, statement: Statement, entry: Option<Statement>) -> Vec<Statement> {
+    fn change(self, kind: EndpointChangeKind, statement: Statement, further: impl IntoIterator<Item = Statement>) -> Vec<Statement> {
         let touch = changes::touch(self.tenant, self.application_id);
         let mut statements = vec![touch, statement.required(), self.record(kind)];
-        statements.extend(entry);
+        statements.extend(further);
         statements
     }
 
@@ -215,9 +230,11 @@ pub async fn create(
     let sealed = db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?;
     let insert = TABLE.insert(endpoint, [seal_config(db.vault(), endpoint)?.into(), sealed.into()]);
     let key = EndpointKey::from(endpoint);
-    let entry = key.entry(context, Action::EndpointCreate, &Change::created(endpoint));
+    let change = Change::created(endpoint);
+    let entry = key.entry(context, Action::EndpointCreate, &change);
     let touch = changes::touch(key.tenant, key.application_id);
-    let statements = vec![touch, insert, key.record(EndpointChangeKind::Created), entry];
+    let mut statements = vec![touch, insert, key.record(EndpointChangeKind::Created), entry];
+    statements.extend(key.events(context, Action::EndpointCreate, &change));
     let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
     create_with_response(db, "store an endpoint", endpoint.tenant, statements, Some(guard), response).await
 }
@@ -307,6 +324,10 @@ impl Versioned for Endpoint {
     fn entry(key: EndpointKey, context: &AuditContext, action: Action, change: &Change) -> Statement {
         key.entry(context, action, change)
     }
+
+    fn events(key: EndpointKey, context: &AuditContext, action: Action, change: &Change) -> Vec<Statement> {
+        key.events(context, action, change)
+    }
 }
 
 /// Endpoint with its current secret, both opened.
@@ -334,6 +355,10 @@ impl Versioned for Opened {
     fn entry(key: EndpointKey, context: &AuditContext, action: Action, change: &Change) -> Statement {
         key.entry(context, action, change)
     }
+
+    fn events(key: EndpointKey, context: &AuditContext, action: Action, change: &Change) -> Vec<Statement> {
+        key.events(context, action, change)
+    }
 }
 
 impl Updatable for Opened {
@@ -342,7 +367,7 @@ impl Updatable for Opened {
 
     fn update(&self, db: &dyn Database, key: EndpointKey, version: i64) -> Result<Vec<Statement>, Error> {
         let config = seal_config(db.vault(), &self.endpoint)?;
-        Ok(key.change(EndpointChangeKind::Updated, TABLE.update(&self.endpoint, version, [config.into()]), None))
+        Ok(key.change(EndpointChangeKind::Updated, TABLE.update(&self.endpoint, version, [config.into()]), []))
     }
 
     fn is_sealed(&self) -> bool {

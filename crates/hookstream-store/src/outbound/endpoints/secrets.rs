@@ -163,6 +163,7 @@ pub async fn rotate_secret(
             key.record(EndpointChangeKind::Updated),
             key.entry(context, Action::EndpointRotateSecret, &change),
         ]);
+        statements.extend(key.events(context, Action::EndpointRotateSecret, &change));
         match sealed_write::write(db, "rotate a signing secret", statements).await? {
             Written::Committed(_) => return Ok(Rotated::Done),
             Written::Unmet(index) if Some(index) == key_index => return Ok(Rotated::KeyTaken),

@@ -7,9 +7,21 @@ use crate::db::error::Error;
 
 /// Schema, one step per file. A released step never changes. Each step also works with the previous program version,
 /// because older nodes keep running while it is applied.
-const STEPS: &[&str] = &[include_str!("../../db/migrations/postgres/0001_schema.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../db/migrations/postgres/0001_schema.sql"),
+    include_str!("../../db/migrations/postgres/0002_operational_events.sql"),
+];
 
 const CREATE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";
+/// Number of steps that a program must know to use a database of this version. It grows only when a step removes what an
+/// older program needs, in a release after the one that stopped needing it.
+const OLDEST_PROGRAM: i64 = 1;
+const CREATE_OLDEST: &str = "create table if not exists schema_oldest_program (steps bigint not null)";
+const FORGET_OLDEST: &str = "delete from schema_oldest_program";
+const SET_OLDEST: &str = "insert into schema_oldest_program (steps) values ($1)";
+const HAS_OLDEST: &str = "select to_regclass('schema_oldest_program') is not null";
+const OLDEST: &str = "select coalesce(max(steps), 0) from schema_oldest_program";
+
 const EXISTS: &str = "select to_regclass('schema_steps') is not null";
 const LAST_STEP: &str = "select coalesce(max(number), 0) from schema_steps";
 const ADD_STEP: &str = "insert into schema_steps (number, applied_at) values ($1, now())";
@@ -52,10 +64,10 @@ pub(crate) async fn server_version(pool: &Pool) -> Result<String, Error> {
 /// Applies the missing steps. Nodes that start at the same time wait for each other.
 pub(crate) async fn apply(pool: &Pool) -> Result<SchemaState, Error> {
     let state = check(pool).await?;
-    if state.found > state.known {
+    if state.found > state.known && !may_use(pool, state.known).await? {
         return Err(Error::TooNew { what: "the database".to_owned(), found: state.found, known: state.known });
     }
-    if state.found == state.known {
+    if state.found >= state.known {
         return Ok(state);
     }
     let connection = connect(pool, "apply migrations").await?;
@@ -67,10 +79,24 @@ pub(crate) async fn apply(pool: &Pool) -> Result<SchemaState, Error> {
             connection.batch(step).await?;
             connection.execute(ADD_STEP, &[(&number, Type::INT8)]).await?;
         }
+        connection.batch(CREATE_OLDEST).await?;
+        connection.batch(FORGET_OLDEST).await?;
+        connection.execute(SET_OLDEST, &[(&OLDEST_PROGRAM, Type::INT8)]).await?;
         Ok(())
     };
     connection.transaction(applied, |()| true).await?;
     Ok(SchemaState { found: state.known, known: state.known })
+}
+
+/// Returns whether a program that knows these steps may use the database of a later one, as that one says.
+async fn may_use(pool: &Pool, known: i64) -> Result<bool, Error> {
+    let connection = connect(pool, "read the schema version").await?;
+    let rows = connection.query(HAS_OLDEST, &[]).await?;
+    if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        return Ok(false);
+    }
+    let rows = connection.query(OLDEST, &[]).await?;
+    Ok(rows.first().is_some_and(|row| (1..=known).contains(&row.get::<_, i64>(0))))
 }
 
 async fn check_encoding(connection: &Connection) -> Result<(), Error> {

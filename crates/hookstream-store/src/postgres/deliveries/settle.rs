@@ -14,7 +14,8 @@ use crate::{
     db::error::Error,
     delivery::deliveries::{Next, Owner, PackedIndex, Settled, packed_bits},
     postgres::{
-        db::connection::{Pool, connect},
+        db::connection::{Connection, Pool, connect},
+        outbox,
         retention::days,
     },
 };
@@ -190,7 +191,22 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&packed_bits as _, Type::INT8_ARRAY),
         (&attempts.response_headers as _, Type::TEXT_ARRAY),
     ];
-    let result = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
+    let connection = connect(pool, OPERATION).await?;
+    let result = if batch.iter().all(|settled| settled.event.is_none()) {
+        connection.query(SETTLE, &values).await
+    } else {
+        // Rare: the events become durable with the deliveries that cause them.
+        let settle = async |connection: &Connection| {
+            let rows = connection.query(SETTLE, &values).await?;
+            for (settled, is_counted) in batch.iter().zip(counted(&rows, batch.len())) {
+                if let Some(event) = settled.event.as_ref().filter(|_| is_counted) {
+                    outbox::write(connection, event, settled.message_id.timestamp().day()).await?;
+                }
+            }
+            Ok(rows)
+        };
+        connection.transaction(settle, |_| true).await
+    };
     match result {
         Ok(rows) => Ok(counted(&rows, batch.len())),
         // An attempt already exists. A batch is one commit, so an earlier commit succeeded without its response arriving.

@@ -7,9 +7,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::db::error::Error;
 
 /// Schema of `core.db`, one step per file. A released step never changes.
-pub(crate) const CORE_MIGRATIONS: &[&str] = &[include_str!("../../db/migrations/sqlite/core/0001_schema.sql")];
+pub(crate) const CORE_MIGRATIONS: &[&str] = &[
+    include_str!("../../db/migrations/sqlite/core/0001_schema.sql"),
+    include_str!("../../db/migrations/sqlite/core/0002_operational_events.sql"),
+];
 /// Schema of a day's file.
-pub(crate) const DAY_MIGRATIONS: &[&str] = &[include_str!("../../db/migrations/sqlite/day/0001_schema.sql")];
+pub(crate) const DAY_MIGRATIONS: &[&str] =
+    &[include_str!("../../db/migrations/sqlite/day/0001_schema.sql"), include_str!("../../db/migrations/sqlite/day/0002_outbox.sql")];
 
 /// Log size in pages (64 MiB) at which the writer itself runs a checkpoint. This bounds the log if the background
 /// checkpoints cannot keep up.
@@ -135,18 +139,28 @@ fn open_error(path: &Path, cause: rusqlite::Error) -> Error {
     Error::Open { what: path.display().to_string(), cause: cause.into() }
 }
 
+/// Number of steps that a program must know to use a file of this version. It grows only when a step removes what an older
+/// program needs, in a release after the one that stopped needing it.
+const OLDEST_PROGRAM: i64 = 1;
+
 /// Applies the missing steps, each in a transaction together with its number.
 fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
     let opened = |cause: rusqlite::Error| open_error(path, cause);
     let found: i64 = connection.query_row("pragma user_version", [], |row| row.get(0)).map_err(opened)?;
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     if found > known {
+        // A later version wrote the file, and says which versions may still use it.
+        let oldest: i64 = connection.query_row("pragma application_id", [], |row| row.get(0)).map_err(opened)?;
+        if (1..=known).contains(&oldest) {
+            return Ok(());
+        }
         return Err(Error::TooNew { what: path.display().to_string(), found, known });
     }
     for (number, step) in (1_i64..).zip(migrations).filter(|(number, _)| *number > found) {
         let transaction = connection.transaction().map_err(opened)?;
         transaction.execute_batch(step).map_err(opened)?;
         transaction.pragma_update(None, "user_version", number).map_err(opened)?;
+        transaction.pragma_update(None, "application_id", OLDEST_PROGRAM).map_err(opened)?;
         transaction.commit().map_err(opened)?;
     }
     Ok(())

@@ -57,6 +57,7 @@ impl SqliteStore {
             known,
             node: Mutex::default(),
             instruments: crate::Instruments::default(),
+            may_have_events: true.into(),
             directory: None,
             text_index: None,
             nudges: broadcast::channel(1).0,

@@ -6,7 +6,10 @@ pub(crate) mod publish;
 pub(crate) mod redeliver;
 pub(crate) mod settle;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_trait::async_trait;
 use hookstream_model::{
@@ -144,7 +147,13 @@ impl Deliveries for SqliteStore {
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
-        self.writer.run(move |files| settle::settle(files, owner, &batch)).await
+        let has_events = batch.iter().any(|settled| settled.event.is_some());
+        let settled = self.writer.run(move |files| settle::settle(files, owner, &batch)).await;
+        if has_events {
+            // After the commit, so that a look in between does not miss them for good.
+            self.may_have_events.store(true, Ordering::Release);
+        }
+        settled
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {

@@ -18,7 +18,10 @@ use crate::{
         counts::Counts,
         deliveries::{Next, Owner, PackedBits, Settled, packed_bits},
     },
-    sqlite::db::{connection::failed, files::Files},
+    sqlite::{
+        db::{connection::failed, files::Files},
+        outbox,
+    },
 };
 
 const OPERATION: &str = "record the results of deliveries";
@@ -104,6 +107,11 @@ fn settle_one(connection: &Connection, owner: Owner, settled: &Settled, cleared:
         && is_owned
     {
         record(connection, attempt)?;
+    }
+    if let Some(event) = &settled.event
+        && is_owned
+    {
+        outbox::write(connection, event)?;
     }
     Ok(is_owned)
 }

@@ -181,7 +181,7 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
 
     // Findings of the engine are no change of the configuration; ending a hold manually is.
     let hold = Hold::new(HoldReason::Failing, NOON, NOON + SECOND);
-    endpoints::record_holds(db, key.tenant, key.application_id, &[(key.id, Some(hold))]).await.expect("recorded");
+    endpoints::record_holds(db, key.tenant, key.application_id, &[(key.id, Some(hold))], NOON).await.expect("recorded");
     assert!(endpoints::reset_hold(db, &world.context(), key).await.expect("reset"));
     let held = json!({ "held_until": (NOON + SECOND).to_string(), "hold_reason": "failing" });
     let free = json!({ "held_until": null, "hold_reason": null });
@@ -200,7 +200,7 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     endpoints::update(db, &world.context(), key, enable).await.expect("changed");
     let before = json!({ "status": "disabled", "disabled_reason": "gone" });
     check(world, count, "endpoint.update", id, before, json!({ "status": "active", "disabled_reason": null })).await;
-    endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("recorded");
+    endpoints::record_health(db, &[(key, Some(NOON))], NOON).await.expect("recorded");
     assert!(endpoints::disable_failing(db, &world.context(), key, NOON).await.expect("disabled"));
     let before = json!({ "status": "active", "disabled_reason": null });
     check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "kept_failing" })).await;

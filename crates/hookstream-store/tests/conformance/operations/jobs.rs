@@ -170,9 +170,9 @@ pub(crate) async fn same_job_runs_once_at_a_time(world: &Fixture) {
 
     let done = JobState::Completed { at: ASKED + SECOND };
     let other_owner = world.enlist().await;
-    jobs::end(&*world.store, first.id, other_owner, done, first.progress.completed()).await.expect("done");
+    jobs::end(&*world.store, &first, other_owner, done, first.progress.completed()).await.expect("done");
     assert_eq!(kept(world, &first).await.state, JobState::Running, "only the owner ends a job");
-    jobs::end(&*world.store, first.id, owner, done, first.progress.completed()).await.expect("done");
+    jobs::end(&*world.store, &first, owner, done, first.progress.completed()).await.expect("done");
     let ended = kept(world, &first).await;
     assert_eq!((ended.state, ended.progress.skipped, ended.updated_at), (done, 3, ASKED + SECOND));
     assert_eq!(same(ASKED).await, Some(first.id), "requested recently");

@@ -3,5 +3,6 @@
 pub(crate) mod audit_log;
 pub(crate) mod jobs;
 pub(crate) mod metrics;
+pub(crate) mod outbox;
 pub(crate) mod quotas;
 pub(crate) mod views;

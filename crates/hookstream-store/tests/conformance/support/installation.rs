@@ -23,7 +23,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     PageRequest, Store,
-    delivery::deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Wait},
+    delivery::deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Wait},
     identity::{
         api_keys,
         portal_keys::{self, PortalKey},
@@ -147,6 +147,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     crate::views::fill(world).await;
     crate::quotas::fill(world).await;
     crate::metrics::fill(world).await;
+    crate::outbox::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
     full.description = Some("all of it".to_owned());
     full.filter_types = Some(vec!["invoice.paid".to_owned(), "ü".to_owned()]);
@@ -169,7 +170,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
         )
         .await
         .expect("written");
-        endpoints::record_health(db, &[(EndpointKey::from(&endpoint), Some(NOON))]).await.expect("written");
+        endpoints::record_health(db, &[(EndpointKey::from(&endpoint), Some(NOON))], NOON).await.expect("written");
     }
     for kind in [JobKind::Recover, JobKind::Replay] {
         let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
@@ -216,7 +217,8 @@ async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<Mes
             attempt.response_body = Some(ANSWERS[number % 2].to_owned());
             attempt.response_status = (number > 0).then_some(418);
             attempt.succeeded = next == Next::Succeeded;
-            assert!(world.settle(owner, settled(&claimed, Some(attempt), next)).await);
+            let event = Some(Box::new(crate::outbox::exhausted(world, &claimed, &attempt)));
+            assert!(world.settle(owner, Settled { event, ..settled(&claimed, Some(attempt), next) }).await);
         }
     }
     ids

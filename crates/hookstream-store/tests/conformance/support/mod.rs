@@ -285,5 +285,5 @@ pub(crate) fn pending(route_id: RouteId) -> NewDelivery {
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
     let Claimed { environment_id, route_id, packed, .. } = *claimed;
-    Settled { environment_id, message_id: claimed.message.id, route_id, packed, attempt, next }
+    Settled { environment_id, message_id: claimed.message.id, route_id, packed, attempt, next, event: None }
 }

@@ -15,10 +15,11 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
     Some(match operation {
         "createApplication" => json!({ "name": "Theirs", "uid": "theirs" }),
         "updateApplication" | "updateEnvironment" => json!({ "name": "taken over" }),
-        "createEndpoint" | "createPortalEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
-        "updateEndpoint" | "updatePortalEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
-        "testEndpoint" | "testPortalEndpoint" | "rotateApiKey" => json!({}),
-        "rotateSigningSecret" | "rotatePortalSecret" | "retryMessage" | "retryPortalMessage" => json!({}),
+        "createEndpoint" | "createPortalEndpoint" | "createOperationalEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
+        "updateEndpoint" | "updatePortalEndpoint" | "updateOperationalEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
+        "testEndpoint" | "testPortalEndpoint" | "testOperationalEndpoint" | "rotateApiKey" => json!({}),
+        "rotateSigningSecret" | "rotatePortalSecret" | "rotateOperationalSecret" => json!({}),
+        "retryMessage" | "retryPortalMessage" | "retryOperationalMessage" => json!({}),
         "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" | "retryMessages" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
         "createTestReceiver" => json!({ "application_id": "acme" }),
@@ -45,10 +46,12 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "deleteApplication"
         | "deleteEndpoint"
         | "deletePortalEndpoint"
+        | "deleteOperationalEndpoint"
         | "deleteEventType"
         | "deleteView"
         | "revokeApiKey"
         | "resetCircuit"
+        | "resetOperationalCircuit"
         | "createCheckout"
         | "createBillingPortal"
         | "cancelJob"
@@ -69,11 +72,12 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "explainMessage"
         | "explainMessageById"
         | "explainPortalMessage"
+        | "explainOperationalMessage"
         | "exportAuditLog"
         | "openWebSocket"
         | "openStream"
         | "countMessages" => Value::Null,
-        "revealSigningSecret" | "revealPortalSecret" => Value::Null,
+        "revealSigningSecret" | "revealPortalSecret" | "revealOperationalSecret" => Value::Null,
         _ => return None,
     })
 }
@@ -168,6 +172,19 @@ impl Victim {
         let path = format!("/v1/applications/acme/endpoints/{}/recover", id(&endpoint));
         let (status, job) = client.post(&path, json!({ "since": "2020-01-01T00:00:00Z" })).await;
         assert_eq!(status, 201, "{job}");
+        let told = json!({ "url": "http://127.0.0.1:9/told" });
+        let (status, operational) = client.post("/v1/operational-webhooks/endpoints", told).await;
+        assert_eq!(status, 201, "{operational}");
+        let operational = id(&operational["endpoint"]);
+        let (status, test) = client.post(&format!("/v1/operational-webhooks/endpoints/{operational}/test"), json!({})).await;
+        assert_eq!(status, 201, "{test}");
+        let operational_message = id(&test["message"]);
+        let path = format!("/v1/operational-webhooks/messages/{operational_message}");
+        let operational_attempt = hookstream_testkit::eventually("an attempt", async || {
+            let (_, seen) = client.get(&path).await;
+            seen["attempts"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await;
         let text = |name: &str| endpoint[name].as_str().expect("an id").to_owned();
         let (_, session) = owner.get("/v1/auth/session").await;
         let invitations = format!("/v1/organizations/{}/invitations", text("org_id"));
@@ -187,6 +204,9 @@ impl Victim {
             ("api-keys", id(&key)),
             ("jobs", id(&job["job"])),
             ("views", id(&view["view"])),
+            ("operational endpoints", operational),
+            ("operational messages", operational_message),
+            ("operational attempts", operational_attempt),
             ("environments", text("env_id")),
         ]);
         let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
@@ -202,6 +222,8 @@ impl Victim {
                 kind = part;
                 return part.to_owned();
             }
+            let operational = format!("operational {kind}");
+            let kind = if pattern.contains("/operational-webhooks/") { operational.as_str() } else { kind };
             let id = self.ids.get(kind).unwrap_or_else(|| panic!("{pattern}: no resource of kind {kind}"));
             if is_theirs { id.clone() } else { "0123456789abcdef0123456789abcdef".to_owned() }
         });

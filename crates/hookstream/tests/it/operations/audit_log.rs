@@ -58,6 +58,8 @@ const CLOSED_URL: &str = "http://127.0.0.1:9/";
 /// One instance of each resource that operations change.
 struct Fixture {
     endpoint: String,
+    operational_endpoint: String,
+    operational_message: String,
     message: String,
     event_type: String,
     view: String,
@@ -90,6 +92,11 @@ impl Fixture {
         assert_eq!(status, 201, "{endpoint}");
         let endpoint = id(&endpoint["endpoint"]);
         let message = client.message(json!("to be sent again")).await;
+        let (status, told) = client.post("/v1/operational-webhooks/endpoints", json!({ "url": CLOSED_URL })).await;
+        assert_eq!(status, 201, "{told}");
+        let operational_endpoint = id(&told["endpoint"]);
+        let (_, test) = client.post(&format!("/v1/operational-webhooks/endpoints/{operational_endpoint}/test"), json!({})).await;
+        let operational_message = id(&test["message"]);
         let slow = json!({ "since": "2020-01-01T00:00:00Z", "statuses": ["missing"], "rate_limit": 1 });
         let (status, job) = client.post(&format!("/v1/applications/acme/endpoints/{endpoint}/replay"), slow).await;
         assert_eq!(status, 201, "{job}");
@@ -111,11 +118,27 @@ impl Fixture {
         let (_, invitation) = owner.post(&format!("/v1/organizations/{organization}/invitations"), invited).await;
         let (event_type, job) = (id(&event_type["event_type"]), id(&job["job"]));
         let invitation = id(&invitation["invitation"]);
-        Self { endpoint, message, event_type, view, key: id(&key), job, environment, staging, deleted, organization, member, invitation }
+        Self {
+            endpoint,
+            operational_endpoint,
+            operational_message,
+            message,
+            event_type,
+            view,
+            key: id(&key),
+            job,
+            environment,
+            staging,
+            deleted,
+            organization,
+            member,
+            invitation,
+        }
     }
 
     fn path(&self, pattern: &str) -> String {
         let last = match pattern {
+            pattern if pattern.starts_with("/v1/operational-webhooks/endpoints") => &self.operational_endpoint,
             pattern if pattern.starts_with("/v1/event-types") => &self.event_type,
             pattern if pattern.starts_with("/v1/auth/api-keys") => &self.key,
             pattern if pattern.starts_with("/v1/views") => &self.view,
@@ -123,8 +146,9 @@ impl Fixture {
             pattern if pattern.starts_with("/v1/organizations") => &self.invitation,
             _ => &self.endpoint,
         };
+        let message = if pattern.contains("/operational-webhooks/") { &self.operational_message } else { &self.message };
         let environment = if pattern.ends_with("/restore") { &self.deleted } else { &self.staging };
-        let path = pattern.replace("{appId}", "acme").replace("{msgId}", &self.message).replace("{envId}", environment);
+        let path = pattern.replace("{appId}", "acme").replace("{msgId}", message).replace("{envId}", environment);
         path.replace("{orgId}", &self.organization).replace("{userId}", &self.member).replace("{id}", last)
     }
 }
@@ -134,8 +158,8 @@ fn body_of(operation: &str) -> Value {
     match operation {
         "createApplication" => json!({ "name": "Other", "uid": "other" }),
         "updateApplication" | "updateEnvironment" => json!({ "name": "Renamed" }),
-        "createEndpoint" => json!({ "url": CLOSED_URL }),
-        "updateEndpoint" => json!({ "description": "changed" }),
+        "createEndpoint" | "createOperationalEndpoint" => json!({ "url": CLOSED_URL }),
+        "updateEndpoint" | "updateOperationalEndpoint" => json!({ "description": "changed" }),
         "recoverEndpoint" => json!({ "since": "2020-01-02T00:00:00Z" }),
         "replayEndpoint" => json!({ "since": "2020-01-03T00:00:00Z", "statuses": ["delivered"] }),
         "sendMessage" => json!({ "event_type": "a.b", "payload": 1 }),

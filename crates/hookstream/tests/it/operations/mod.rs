@@ -4,6 +4,8 @@ pub(crate) mod audit_log;
 pub(crate) mod backup;
 pub(crate) mod crash;
 pub(crate) mod doctor;
+pub(crate) mod exposition;
 pub(crate) mod lifecycle;
 pub(crate) mod metrics;
+pub(crate) mod operational_webhooks;
 pub(crate) mod operator;

@@ -1,0 +1,133 @@
+//! Publishes operational events: each leaves the outbox once it is a message of the system environment.
+//!
+//! The node that works on the first shard publishes, so events keep their order. An event that was published before a crash
+//! and not removed is published again, and refused as a duplicate, because its `event_id` is taken.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_model::{
+    delivery::queue::Shard,
+    operations::operational_event::{OperationalEvent, Uids},
+    outbound::{
+        hops::Hops,
+        message::{ContentType, Payload},
+    },
+};
+use hookstream_store::{Error, delivery::outbox::Outgoing};
+
+use crate::{
+    core::Core,
+    intake::accept::{Draft, SendError, accept_event},
+    operational::warnings::MARKS_KEPT,
+};
+
+/// Interval between looks while someone is told: a change on another node wakes this one no other way.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Interval between looks while no one is told. Events may be left of a time when someone was.
+const PERIOD_UNTOLD: Duration = Duration::from_secs(60);
+/// Events of each file in one look.
+const LIMIT: usize = 500;
+/// Number of looks between removals of old warnings.
+const FORGET_EVERY: u32 = 3_600;
+
+/// Publishes until the engine stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut looks = 0_u32;
+    let mut wait = PERIOD;
+    loop {
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = core.told.written.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        if works_here(&core) {
+            let published = step(&core).await;
+            match published {
+                // There may be more.
+                Ok(number) if number >= LIMIT => core.told.written.notify_one(),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "could not publish operational events; retrying");
+                }
+            }
+            if looks.is_multiple_of(FORGET_EVERY)
+                && let Err(error) = hookstream_store::delivery::outbox::forget_marks_before(&*core.store, core.now() - MARKS_KEPT).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not forget old warnings");
+            }
+            looks = looks.wrapping_add(1);
+        }
+        wait = if core.told.is_any() { PERIOD } else { PERIOD_UNTOLD };
+    }
+}
+
+fn works_here(core: &Core) -> bool {
+    Shard::new(0).is_some_and(|first| core.lease().works_on(first).is_some())
+}
+
+/// Publishes the events that wait. Returns their number.
+pub(crate) async fn step(core: &Arc<Core>) -> Result<usize, Error> {
+    let mut waiting = core.store.outbox(LIMIT).await?;
+    waiting.sort_by_key(|outgoing| (outgoing.event.at, outgoing.event.id, outgoing.event.kind));
+    let mut published: Vec<Outgoing> = Vec::with_capacity(waiting.len());
+    let mut failed = None;
+    for outgoing in waiting {
+        match publish(core, &outgoing.event).await {
+            Ok(()) => published.push(outgoing),
+            Err(error) => {
+                failed = Some((outgoing.event.kind, error));
+                break;
+            }
+        }
+    }
+    let number = published.len();
+    if number > 0 {
+        core.store.remove_from_outbox(published).await?;
+    }
+    match failed {
+        None => {}
+        Some((_, SendError::Store(error))) => return Err(error),
+        Some((kind, error)) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                r#type = kind.as_str(),
+                "could not publish an operational event; retrying"
+            );
+        }
+    }
+    Ok(number)
+}
+
+/// Publishes one event, if an operational endpoint wants it.
+async fn publish(core: &Arc<Core>, event: &OperationalEvent) -> Result<(), SendError> {
+    let system = event.tenant.of_system();
+    let application = system.system_application().to_string();
+    let Some(told) = core.applications.resolve_now(system, &application).await? else { return Ok(()) };
+    let kind = event.kind.as_str();
+    if !told.origin().routes.iter().any(|route| route.wants(kind, &[])) {
+        return Ok(());
+    }
+    let subject = match event.application {
+        Some(application) => core.applications.get(application).await?.filter(|found| found.application().tenant == event.tenant),
+        None => None,
+    };
+    let uids = Uids {
+        application: subject.as_ref().and_then(|found| found.application().uid.as_deref()),
+        endpoint: event.endpoint.and_then(|id| subject.as_ref()?.endpoint(id)?.endpoint.uid.as_deref()),
+    };
+    let body = event.payload(uids).to_string().into();
+    let draft = Draft {
+        event_type: kind.to_owned(),
+        payload: Payload { body, content_type: ContentType::Json },
+        event_id: Some(event.event_id()),
+        channels: Vec::new(),
+        idempotency: None,
+        hops: Hops::default(),
+        is_event: false,
+    };
+    match accept_event(core, system, &application, draft).await {
+        Ok(_) | Err(SendError::DuplicateEventId(_) | SendError::ApplicationNotFound | SendError::ApplicationDisabled) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
