@@ -106,6 +106,32 @@ async fn deliveries_of_a_dead_node_are_taken_over_within_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lost_node_is_told_to_operational_endpoints() {
+    let scratch = scratch();
+    let lost = ["--node-name", "lost"];
+    let (surviving, dying) = (Server::start(&scratch, &[]), Server::start(&scratch, &lost));
+    let operator = Receiver::start().await;
+    let endpoint = json!({ "url": operator.url(), "filter_types": ["node.lost"] });
+    let (status, created) = surviving.client.post("/v1/operational-webhooks/endpoints", endpoint).await;
+    assert_eq!(status, 201, "{created}");
+    dying.kill();
+    let end = tokio::time::Instant::now() + Duration::from_secs(40);
+    let told = loop {
+        if let Some(request) = operator.received().first() {
+            break serde_json::from_slice::<Value>(&request.body).expect("JSON");
+        }
+        assert!(tokio::time::Instant::now() < end, "no event");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(
+        (&told["type"], &told["data"]["name"], &told["data"]["role"]),
+        (&json!("node.lost"), &json!("lost"), &json!("all")),
+        "{told}"
+    );
+    assert!(told["data"]["last_seen_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn job_runs_on_one_node_and_another_continues_after_its_death() {
     let scratch = scratch();
     let (dying, surviving) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));

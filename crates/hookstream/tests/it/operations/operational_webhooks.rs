@@ -30,6 +30,18 @@ async fn event(receiver: &Receiver, kind: &str) -> Value {
     found["data"].clone()
 }
 
+/// Waits for an event that the server finds at its next look, which it takes every ten seconds. Returns its data.
+async fn slow_event(receiver: &Receiver, kind: &str) -> Value {
+    let end = tokio::time::Instant::now() + Duration::from_secs(40);
+    loop {
+        if let Some(found) = events(receiver).into_iter().find(|event| event["type"] == kind) {
+            return found["data"].clone();
+        }
+        assert!(tokio::time::Instant::now() < end, "no {kind}: {:?}", events(receiver));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_endpoints_are_told_and_stay_apart() {
     let scratch = scratch();
@@ -141,25 +153,27 @@ async fn quota_is_told_when_it_is_near_and_when_it_is_reached() {
     for number in 0..8 {
         client.message(json!(number)).await;
     }
-    let within = Duration::from_secs(40);
-    let wait = async |kind: &str| {
-        let end = tokio::time::Instant::now() + within;
-        loop {
-            if let Some(found) = events(&operator).into_iter().find(|event| event["type"] == kind) {
-                return found["data"].clone();
-            }
-            assert!(tokio::time::Instant::now() < end, "no {kind}: {:?}", events(&operator));
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let near = wait("quota.near").await;
+    let near = slow_event(&operator, "quota.near").await;
     assert_eq!((&near["quota"], &near["limit"]), (&json!("events_per_month"), &json!(10)), "{near}");
     for number in 8..10 {
         client.message(json!(number)).await;
     }
-    let reached = wait("quota.reached").await;
+    let reached = slow_event(&operator, "quota.reached").await;
     assert_eq!(reached["used"], 10, "{reached}");
     assert_eq!(events(&operator).len(), 2, "each is told once, and costs no quota");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payload_budget_is_told_when_it_is_near() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--max-payload-bytes", "10000"]);
+    let (client, operator) = (&server.client, Receiver::start().await);
+    told(client, &operator, &["payload_budget.near"]).await;
+    // Pending deliveries keep their payloads.
+    client.acme(json!({}), "http://127.0.0.1:9/").await;
+    client.message(json!("x".repeat(8_500))).await;
+    let near = slow_event(&operator, "payload_budget.near").await;
+    assert_eq!((&near["budget_bytes"], &near["percent"]), (&json!(10_000), &json!(85)), "{near}");
 }
 
 #[test]
