@@ -56,6 +56,8 @@ async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Opt
     let application = created("/v1/applications", json!({ "name": "A customer", "uid": uid })).await;
     let application = id(&application, "application");
     let of_application = format!("/v1/applications/{application}");
+    let is_operational = path.starts_with("/v1/operational-webhooks/");
+    let of_application = if is_operational { "/v1/operational-webhooks".to_owned() } else { of_application };
     let endpoint = created(&format!("{of_application}/endpoints"), json!({ "url": "https://example.com/first" })).await;
     let endpoint = id(&endpoint, "endpoint");
     let mut target = path.replace("{appId}", &application);
@@ -63,7 +65,11 @@ async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Opt
         target = target.replace("{id}", &endpoint);
     }
     if path.contains("{msgId}") {
-        let message = created(&format!("{of_application}/messages"), json!({ "event_type": "a.b", "payload": 1 })).await;
+        let message = if is_operational {
+            created(&format!("{of_application}/endpoints/{endpoint}/test"), json!({})).await
+        } else {
+            created(&format!("{of_application}/messages"), json!({ "event_type": "a.b", "payload": 1 })).await
+        };
         target = target.replace("{msgId}", &id(&message, "message"));
     }
     if path.contains("/event-types/{id}") {

@@ -171,9 +171,16 @@ async fn payload_budget_is_told_when_it_is_near() {
     told(client, &operator, &["payload_budget.near"]).await;
     // Pending deliveries keep their payloads.
     client.acme(json!({}), "http://127.0.0.1:9/").await;
-    client.message(json!("x".repeat(8_500))).await;
+    // Letters without repetitions, which compression leaves as they are.
+    let mut state = 1_u32;
+    let letters = (0..8_500).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'A' + u8::try_from(state >> 27).expect("five bits"))
+    });
+    client.message(json!(letters.collect::<String>())).await;
     let near = slow_event(&operator, "payload_budget.near").await;
-    assert_eq!((&near["budget_bytes"], &near["percent"]), (&json!(10_000), &json!(85)), "{near}");
+    assert_eq!(near["budget_bytes"], 10_000, "{near}");
+    assert!(near["percent"].as_u64().is_some_and(|percent| (80..100).contains(&percent)), "{near}");
 }
 
 #[test]
