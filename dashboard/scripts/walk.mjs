@@ -41,11 +41,17 @@ async function ask(path) {
 
 /** Pages to visit; ids are those of the worst problem and of the latest messages. */
 async function pagesOf() {
-  const [{ problems = [] }, { endpoints = [] }, { event_types: types = [] }] = await Promise.all([
-    ask("/v1/problems"),
-    ask("/v1/endpoints?limit=100"),
-    ask("/v1/event-types?limit=100"),
-  ]);
+  const [{ problems = [] }, { endpoints = [] }, { event_types: types = [] }, operational, events] =
+    await Promise.all([
+      ask("/v1/problems"),
+      ask("/v1/endpoints?limit=100"),
+      ask("/v1/event-types?limit=100"),
+      ask("/v1/operational-webhooks/endpoints?limit=100"),
+      ask("/v1/operational-webhooks/messages?limit=1"),
+    ]);
+  const told =
+    operational.endpoints?.find((one) => one.circuit_state !== "closed") ?? operational.endpoints?.[0];
+  const event = events.messages?.[0]?.id;
   const messageOf = async (status) =>
     (await ask(`/v1/messages?limit=100&status=${status}`)).messages?.[0]?.id;
   const worst = problems.find((one) => one.subject.kind === "endpoint")?.subject;
@@ -92,6 +98,14 @@ async function pagesOf() {
     queues: "/dashboard/queues",
     jobs: "/dashboard/jobs",
     nodes: "/dashboard/nodes",
+    operational: "/dashboard/operational-webhooks",
+    "operational-add": "/dashboard/operational-webhooks?create=1",
+    "operational-endpoint": told && `/dashboard/operational-webhooks/endpoints/${told.id}`,
+    "operational-edit": told && `/dashboard/operational-webhooks/endpoints/${told.id}?edit=1`,
+    "operational-signing": told && `/dashboard/operational-webhooks/endpoints/${told.id}?tab=signing`,
+    "operational-message": event && `/dashboard/operational-webhooks/messages/${event}`,
+    backups: "/dashboard/backups",
+    monitoring: "/dashboard/monitoring",
     ...Object.fromEntries(
       [
         "organization",

@@ -132,6 +132,24 @@ const endpoint = createRoute({
   validateSearch: pick("tab", "edit", "recover", "replay", "since"),
   component: lazyRouteComponent(() => import("./pages/endpoint"), "EndpointPage"),
 });
+const operationalWebhooks = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/operational-webhooks",
+  validateSearch: pick("create", "status"),
+  component: lazyRouteComponent(() => import("./pages/operational"), "OperationalWebhooks"),
+});
+const operationalEndpoint = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/operational-webhooks/endpoints/$id",
+  validateSearch: pick("tab", "edit"),
+  component: lazyRouteComponent(() => import("./pages/operational"), "OperationalEndpointPage"),
+});
+const operationalMessage = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/operational-webhooks/messages/$id",
+  validateSearch: pick("delivery", "attempt"),
+  component: lazyRouteComponent(() => import("./pages/operational"), "OperationalMessagePage"),
+});
 const eventTypes = createRoute({
   getParentRoute: () => dashboard,
   path: "/event-types",
@@ -197,6 +215,9 @@ export const router = createRouter({
       queues,
       jobs,
       nodes,
+      operationalWebhooks,
+      operationalEndpoint,
+      operationalMessage,
       settings,
       settingsSection,
     ]),

@@ -8,8 +8,14 @@ export type Endpoint = Schemas["Endpoint"];
 
 /** Path of an endpoint in the API. */
 export interface EndpointPath {
-  appId: string;
+  /** Application of the endpoint; null for an operational endpoint, which belongs to the environment. */
+  appId: string | null;
   id: string;
+}
+
+/** Path of an application's endpoint. */
+export interface OwnedPath extends EndpointPath {
+  appId: string;
 }
 
 /** Returns what an endpoint is called: its description, or else its address. */
@@ -66,18 +72,28 @@ export const allEndpointsQuery = queryOptions({
 });
 
 /** Health of one endpoint: its last 48 half hours, latency, circuit breaker, backlog and errors. */
-export function healthQuery(path: EndpointPath) {
+export function healthQuery({ appId, id }: EndpointPath) {
   return queryOptions({
-    queryKey: ["endpoints", "health", path.appId, path.id],
-    queryFn: () => answered(api.GET("/v1/applications/{appId}/endpoints/{id}/health", { params: { path } })),
+    queryKey: ["endpoints", "health", appId, id],
+    queryFn: () =>
+      answered(
+        appId === null
+          ? api.GET("/v1/operational-webhooks/endpoints/{id}/health", { params: { path: { id } } })
+          : api.GET("/v1/applications/{appId}/endpoints/{id}/health", { params: { path: { appId, id } } }),
+      ),
     select: (answer) => answer.health,
   });
 }
 
-export function endpointQuery(path: EndpointPath) {
+export function endpointQuery({ appId, id }: EndpointPath) {
   return queryOptions({
-    queryKey: ["endpoints", "one", path.appId, path.id],
-    queryFn: () => answered(api.GET("/v1/applications/{appId}/endpoints/{id}", { params: { path } })),
+    queryKey: ["endpoints", "one", appId, id],
+    queryFn: () =>
+      answered(
+        appId === null
+          ? api.GET("/v1/operational-webhooks/endpoints/{id}", { params: { path: { id } } })
+          : api.GET("/v1/applications/{appId}/endpoints/{id}", { params: { path: { appId, id } } }),
+      ),
     select: (answer) => answer.endpoint,
   });
 }
@@ -92,37 +108,73 @@ export function useEndpointsById(paths: EndpointPath[]): Map<string, Endpoint> {
   });
 }
 
-export function createEndpoint(appId: string, body: Schemas["CreateEndpoint"]) {
-  return answered(api.POST("/v1/applications/{appId}/endpoints", { params: { path: { appId } }, body }));
-}
-
-export function updateEndpoint(path: EndpointPath, body: Schemas["UpdateEndpoint"]) {
-  return own(
-    path.id,
-    answered(api.PATCH("/v1/applications/{appId}/endpoints/{id}", { params: { path }, body })),
+export function createEndpoint(appId: string | null, body: Schemas["CreateEndpoint"]) {
+  return answered(
+    appId === null
+      ? api.POST("/v1/operational-webhooks/endpoints", { body })
+      : api.POST("/v1/applications/{appId}/endpoints", { params: { path: { appId } }, body }),
   );
 }
 
-export function deleteEndpoint(path: EndpointPath) {
-  return answered(api.DELETE("/v1/applications/{appId}/endpoints/{id}", { params: { path } }));
+export function updateEndpoint({ appId, id }: EndpointPath, body: Schemas["UpdateEndpoint"]) {
+  return own(
+    id,
+    answered(
+      appId === null
+        ? api.PATCH("/v1/operational-webhooks/endpoints/{id}", { params: { path: { id } }, body })
+        : api.PATCH("/v1/applications/{appId}/endpoints/{id}", { params: { path: { appId, id } }, body }),
+    ),
+  );
 }
 
-export function resetCircuit(path: EndpointPath) {
-  return answered(api.POST("/v1/applications/{appId}/endpoints/{id}/reset-circuit", { params: { path } }));
+export function deleteEndpoint({ appId, id }: EndpointPath) {
+  return answered(
+    appId === null
+      ? api.DELETE("/v1/operational-webhooks/endpoints/{id}", { params: { path: { id } } })
+      : api.DELETE("/v1/applications/{appId}/endpoints/{id}", { params: { path: { appId, id } } }),
+  );
 }
 
-export function sendTest(path: EndpointPath, body: Schemas["TestEndpoint"]) {
-  return answered(api.POST("/v1/applications/{appId}/endpoints/{id}/test", { params: { path }, body }));
+export function resetCircuit({ appId, id }: EndpointPath) {
+  return answered(
+    appId === null
+      ? api.POST("/v1/operational-webhooks/endpoints/{id}/reset-circuit", { params: { path: { id } } })
+      : api.POST("/v1/applications/{appId}/endpoints/{id}/reset-circuit", {
+          params: { path: { appId, id } },
+        }),
+  );
 }
 
-export function rotateSecret(path: EndpointPath, graceSeconds: number) {
+export function sendTest({ appId, id }: EndpointPath, body: Schemas["TestEndpoint"]) {
+  return answered(
+    appId === null
+      ? api.POST("/v1/operational-webhooks/endpoints/{id}/test", { params: { path: { id } }, body })
+      : api.POST("/v1/applications/{appId}/endpoints/{id}/test", { params: { path: { appId, id } }, body }),
+  );
+}
+
+export function rotateSecret({ appId, id }: EndpointPath, graceSeconds: number) {
   const body = { grace_seconds: graceSeconds };
   return own(
-    path.id,
-    answered(api.POST("/v1/applications/{appId}/endpoints/{id}/rotate-secret", { params: { path }, body })),
+    id,
+    answered(
+      appId === null
+        ? api.POST("/v1/operational-webhooks/endpoints/{id}/rotate-secret", {
+            params: { path: { id } },
+            body,
+          })
+        : api.POST("/v1/applications/{appId}/endpoints/{id}/rotate-secret", {
+            params: { path: { appId, id } },
+            body,
+          }),
+    ),
   );
 }
 
-export function revealSecret(path: EndpointPath) {
-  return answered(api.GET("/v1/applications/{appId}/endpoints/{id}/secret", { params: { path } }));
+export function revealSecret({ appId, id }: EndpointPath) {
+  return answered(
+    appId === null
+      ? api.GET("/v1/operational-webhooks/endpoints/{id}/secret", { params: { path: { id } } })
+      : api.GET("/v1/applications/{appId}/endpoints/{id}/secret", { params: { path: { appId, id } } }),
+  );
 }

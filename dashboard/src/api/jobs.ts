@@ -1,7 +1,7 @@
 /** Jobs: recover and replay, with a dry run before they start. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { answered, api, type Schemas } from "./client";
-import type { EndpointPath } from "./endpoints";
+import type { OwnedPath } from "./endpoints";
 
 export type Job = Schemas["Job"];
 export type DryRun = Schemas["DryRun"];
@@ -48,7 +48,7 @@ export function cancelJob(id: string) {
 export type JobRequest =
   { kind: "recover"; body: Schemas["Recover"] } | { kind: "replay"; body: Schemas["Replay"] };
 
-async function post(path: EndpointPath, request: JobRequest, isDryRun: boolean) {
+async function post(path: OwnedPath, request: JobRequest, isDryRun: boolean) {
   const params = { path, ...(isDryRun ? { query: { dry_run: "1" } } : {}) };
   if (request.kind === "recover") {
     return answered(
@@ -59,13 +59,13 @@ async function post(path: EndpointPath, request: JobRequest, isDryRun: boolean) 
 }
 
 /** Counts what a job would send, without sending anything. */
-export async function dryRun(path: EndpointPath, request: JobRequest): Promise<DryRun> {
+export async function dryRun(path: OwnedPath, request: JobRequest): Promise<DryRun> {
   const answer = await post(path, request, true);
   if (!("dry_run" in answer) || !answer.dry_run) throw new Error("The server counted nothing.");
   return answer.dry_run as DryRun;
 }
 
-export async function startJob(path: EndpointPath, request: JobRequest): Promise<Job> {
+export async function startJob(path: OwnedPath, request: JobRequest): Promise<Job> {
   const answer = await post(path, request, false);
   if (!("job" in answer) || !answer.job) throw new Error("The server started no job.");
   return answer.job as Job;

@@ -2,6 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { timeOfFilter, type Filters, withFilter } from "@/lib/filters";
 import { answered, api, type Schemas } from "./client";
+import type { EndpointPath } from "./endpoints";
 
 export type Message = Schemas["Message"];
 export type Attempt = Schemas["Attempt"];
@@ -9,6 +10,14 @@ export type Delivery = Schemas["Delivery"];
 export type ExplainedEndpoint = Schemas["ExplainedEndpoint"];
 export type MessageList = Schemas["MessageList"];
 export type MessageCounts = Schemas["MessageCounts"];
+
+/** Messages of applications, or the operational ones, which Hookstream sends about the environment. */
+export type MessageKind = "application" | "operational";
+
+/** Returns the kind of messages that an endpoint gets. */
+export function kindOf({ appId }: EndpointPath): MessageKind {
+  return appId === null ? "operational" : "application";
+}
 
 const PAGE = 50;
 
@@ -79,30 +88,44 @@ async function listMessages(filters: Filters, cursor: string, limit: number, sig
   return { ...page, tookMs: Math.round(performance.now() - began) };
 }
 
-export function messageQuery(msgId: string) {
+export function messageQuery(msgId: string, kind: MessageKind = "application") {
   return queryOptions({
     queryKey: ["messages", "one", msgId],
-    queryFn: () => answered(api.GET("/v1/messages/{msgId}", { params: { path: { msgId } } })),
-  });
-}
-
-/** Attempt with the request that was sent and the response. */
-export function exchangeQuery(attempt: Pick<Attempt, "message_id" | "id">) {
-  return queryOptions({
-    queryKey: ["messages", "attempt", attempt.message_id, attempt.id],
     queryFn: () =>
       answered(
-        api.GET("/v1/messages/{msgId}/attempts/{id}", {
-          params: { path: { msgId: attempt.message_id, id: attempt.id } },
-        }),
+        kind === "operational"
+          ? api.GET("/v1/operational-webhooks/messages/{msgId}", { params: { path: { msgId } } })
+          : api.GET("/v1/messages/{msgId}", { params: { path: { msgId } } }),
       ),
   });
 }
 
-export function explanationQuery(msgId: string) {
+/** Attempt with the request that was sent and the response. */
+export function exchangeQuery(
+  { message_id: msgId, id }: Pick<Attempt, "message_id" | "id">,
+  kind: MessageKind = "application",
+) {
+  const params = { path: { msgId, id } };
+  return queryOptions({
+    queryKey: ["messages", "attempt", msgId, id],
+    queryFn: () =>
+      answered(
+        kind === "operational"
+          ? api.GET("/v1/operational-webhooks/messages/{msgId}/attempts/{id}", { params })
+          : api.GET("/v1/messages/{msgId}/attempts/{id}", { params }),
+      ),
+  });
+}
+
+export function explanationQuery(msgId: string, kind: MessageKind = "application") {
   return queryOptions({
     queryKey: ["messages", "explain", msgId],
-    queryFn: () => answered(api.GET("/v1/messages/{msgId}/explain", { params: { path: { msgId } } })),
+    queryFn: () =>
+      answered(
+        kind === "operational"
+          ? api.GET("/v1/operational-webhooks/messages/{msgId}/explain", { params: { path: { msgId } } })
+          : api.GET("/v1/messages/{msgId}/explain", { params: { path: { msgId } } }),
+      ),
     select: (answer) => answer.explanation,
   });
 }
@@ -110,14 +133,22 @@ export function explanationQuery(msgId: string) {
 /** Deliveries that a retry sends again. */
 export type RetryOf = { kind: "failed" } | { kind: "all" } | { kind: "endpoint"; endpointId: string };
 
-export function retryMessage(path: { appId: string; msgId: string }, what: RetryOf) {
+/** Retries a message. `appId` is null for an operational message. */
+export function retryMessage({ appId, msgId }: { appId: string | null; msgId: string }, what: RetryOf) {
   const body: Schemas["RetryMessage"] =
     what.kind === "failed"
       ? { only: "failed" }
       : what.kind === "endpoint"
         ? { endpoint_id: what.endpointId }
         : {};
-  return answered(api.POST("/v1/applications/{appId}/messages/{msgId}/retry", { params: { path }, body }));
+  return answered(
+    appId === null
+      ? api.POST("/v1/operational-webhooks/messages/{msgId}/retry", { params: { path: { msgId } }, body })
+      : api.POST("/v1/applications/{appId}/messages/{msgId}/retry", {
+          params: { path: { appId, msgId } },
+          body,
+        }),
+  );
 }
 
 export function sendMessage(appId: string, body: Schemas["SendMessage"]) {
@@ -131,13 +162,17 @@ export interface AttemptFilters {
 }
 
 /** Latest attempts of one endpoint. */
-export function endpointAttemptsQuery(path: { appId: string; id: string }, filters: AttemptFilters) {
+export function endpointAttemptsQuery({ appId, id }: EndpointPath, filters: AttemptFilters) {
   return infiniteQueryOptions({
-    queryKey: ["attempts", path.appId, path.id, filters],
+    queryKey: ["attempts", appId, id, filters],
     queryFn: ({ pageParam }) => {
       const query = { limit: 50, ...filters, ...(pageParam ? { cursor: pageParam } : {}) };
       return answered(
-        api.GET("/v1/applications/{appId}/endpoints/{id}/attempts", { params: { path, query } }),
+        appId === null
+          ? api.GET("/v1/operational-webhooks/endpoints/{id}/attempts", { params: { path: { id }, query } })
+          : api.GET("/v1/applications/{appId}/endpoints/{id}/attempts", {
+              params: { path: { appId, id }, query },
+            }),
       );
     },
     initialPageParam: "",

@@ -4,13 +4,16 @@ import { spotlight } from "@mantine/spotlight";
 import { IconMenu2, IconSearch } from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
-import { signOut } from "@/api/session";
+import { signOut, useRole } from "@/api/session";
 import {
   APPLICATIONS,
   ENDPOINTS,
   EVENT_TYPES,
   JOBS,
+  isOpenTo,
   MESSAGES,
+  NODES,
+  OPERATIONAL_WEBHOOKS,
   OVERVIEW,
   QUEUES,
   SETTINGS,
@@ -18,11 +21,12 @@ import {
 import classes from "./Shell.module.css";
 
 const TABS = [OVERVIEW, MESSAGES, ENDPOINTS, { ...QUEUES, label: "Queues" }];
-const MORE = [APPLICATIONS, EVENT_TYPES, JOBS, SETTINGS];
+const MORE = [APPLICATIONS, EVENT_TYPES, JOBS, NODES, OPERATIONAL_WEBHOOKS, SETTINGS];
 
 export function TabBar() {
   const [isOpen, setOpen] = useState(false);
   const navigate = useNavigate();
+  const role = useRole();
   return (
     <nav aria-label="Main" className={classes.tabs}>
       {TABS.map(({ to, label, icon: Icon, isExact }) => (
@@ -52,7 +56,7 @@ export function TabBar() {
           >
             <IconSearch size={18} stroke={1.7} /> Search or jump to
           </UnstyledButton>
-          {MORE.map(({ to, label, icon: Icon }) => (
+          {MORE.filter((place) => isOpenTo(role, place)).map(({ to, label, icon: Icon }) => (
             <Link key={to} to={to} className={classes.item} onClick={() => setOpen(false)}>
               <Icon size={18} stroke={1.7} /> {label}
             </Link>

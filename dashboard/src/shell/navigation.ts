@@ -2,6 +2,7 @@
 import type { ComponentType } from "react";
 import {
   IconApps,
+  IconBroadcast,
   IconLayoutDashboard,
   IconListCheck,
   IconMail,
@@ -63,6 +64,12 @@ export const NODES: Place = {
   keys: "g n",
   needs: "nodes:read",
 };
+export const OPERATIONAL_WEBHOOKS: Place = {
+  to: "/dashboard/operational-webhooks",
+  label: "Operational webhooks",
+  icon: IconBroadcast,
+  keys: "g w",
+};
 export const SETTINGS: Place = {
   to: "/dashboard/settings",
   label: "Settings",
@@ -74,6 +81,7 @@ export const SETTINGS: Place = {
 export const GROUPS: { label: string; places: Place[] }[] = [
   { label: "Outbound", places: [MESSAGES, APPLICATIONS, ENDPOINTS, EVENT_TYPES] },
   { label: "Engine", places: [QUEUES, JOBS, NODES] },
+  { label: "Operation", places: [OPERATIONAL_WEBHOOKS] },
 ];
 
 export const PLACES: Place[] = [OVERVIEW, ...GROUPS.flatMap((group) => group.places), SETTINGS];

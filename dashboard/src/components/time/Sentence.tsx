@@ -1,11 +1,11 @@
-/** Sentence of the engine. Its times are shown in the viewer's zone; operations and ids in monospace. */
+/** Sentence of the engine. Its times are shown in the viewer's zone; operations, ids and what stands between backticks in monospace. */
 import type { ReactNode } from "react";
 import { shortId } from "@/lib/words/ids";
 import { calendar, timeOfDay } from "@/lib/words/times";
 import { ExactOnHover } from "./RelativeTime";
 
 const PART =
-  /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?:GET|POST|PATCH|DELETE) \/v1\/[^\s,.]+|\b[0-9a-f]{32}\b)/;
+  /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?:GET|POST|PATCH|DELETE) \/v1\/[^\s,.]+|`[^`]+`|\b[0-9a-f]{32}\b)/;
 
 export function Sentence({ text }: { text: string }) {
   return (
@@ -14,6 +14,7 @@ export function Sentence({ text }: { text: string }) {
 }
 
 function Part({ text }: { text: string }): ReactNode {
+  if (text.startsWith("`")) return <code>{text.slice(1, -1)}</code>;
   if (!/^\d{4}-/.test(text)) {
     const short = text.replaceAll(/[0-9a-f]{32}/g, shortId);
     return <code title={short === text ? undefined : text}>{short}</code>;

@@ -26,7 +26,7 @@ import { useLive } from "@/api/live";
 import { count, counted } from "@/lib/words/numbers";
 import { MessageTable } from "../messages/MessageTable";
 import { ApplicationEndpoints } from "./ApplicationEndpoints";
-import { EndpointDrawer } from "../endpoint/EndpointDrawer";
+import { EndpointDrawer } from "../endpoint/form/EndpointDrawer";
 import { SendDialog } from "../messages/SendDialog";
 import classes from "../pages.module.css";
 import { ApplicationDialog } from "./ApplicationDialog";

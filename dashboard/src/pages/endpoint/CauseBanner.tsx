@@ -3,9 +3,10 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { latestChangesQuery } from "@/api/audit";
-import type { Endpoint, EndpointHealth } from "@/api/endpoints";
+import type { Endpoint, EndpointHealth, EndpointPath } from "@/api/endpoints";
 import type { Problem } from "@/api/problems";
 import { useMay, useSession } from "@/api/session";
+import { endpointLink } from "@/components/data/links";
 import { Banner } from "@/components/feedback/Banner";
 import { Countdown } from "@/components/time/Countdown";
 import { ExactOnHover } from "@/components/time/RelativeTime";
@@ -16,6 +17,7 @@ import { changeOf } from "../settings/audit-words";
 import { changeBefore } from "./change-before";
 
 interface Props {
+  path: EndpointPath;
   endpoint: Endpoint;
   health: EndpointHealth | undefined;
   problem: Problem | undefined;
@@ -30,7 +32,7 @@ const DISABLED: Record<string, string> = {
   kept_failing: "Every attempt failed for days, so Hookstream disabled the endpoint",
 };
 
-export function CauseBanner({ endpoint, health, problem, action }: Props) {
+export function CauseBanner({ path, endpoint, health, problem, action }: Props) {
   const waiting = health?.backlog.pending ?? 0;
   const since = problem?.since ?? health?.failing_since ?? null;
   const ends = problem?.disables_at ?? health?.disables_at ?? null;
@@ -53,7 +55,10 @@ export function CauseBanner({ endpoint, health, problem, action }: Props) {
             <At value={endpoint.disabled_at} />
           </>
         )}
-        . Messages that it wants are kept as skipped and can be recovered once it is enabled.
+        .{" "}
+        {path.appId === null
+          ? "Events are kept as skipped messages while it is disabled."
+          : "Messages that it wants are kept as skipped and can be recovered once it is enabled."}
       </Banner>
     );
   }
@@ -68,7 +73,7 @@ export function CauseBanner({ endpoint, health, problem, action }: Props) {
         {since && (
           <>
             Since <At value={since} hasAt={false} />
-            <After endpoint={endpoint} since={since} />.{" "}
+            <After path={path} since={since} />.{" "}
           </>
         )}
         Nothing is lost: {waits(waiting, "go in order once a probe succeeds")}
@@ -126,11 +131,11 @@ function At({ value, hasAt = true }: { value: string; hasAt?: boolean }) {
 }
 
 /** Change of the endpoint shortly before it began to fail. */
-function After({ endpoint, since }: { endpoint: Endpoint; since: string }) {
+function After({ path, since }: { path: EndpointPath; since: string }) {
   const { env_id } = useSession();
   const mayRead = useMay("audit:read");
   const { data = [] } = useQuery({
-    ...latestChangesQuery(env_id ?? "", endpoint.id),
+    ...latestChangesQuery(env_id ?? "", path.id),
     enabled: mayRead && Boolean(env_id),
   });
   const change = changeBefore(data, since);
@@ -138,13 +143,7 @@ function After({ endpoint, since }: { endpoint: Endpoint; since: string }) {
   return (
     <>
       , {counted(change.minutes, "minute")} after{" "}
-      <Link
-        to="/dashboard/endpoints/$appId/$id"
-        params={{ appId: endpoint.application_id, id: endpoint.id }}
-        search={{ tab: "activity" }}
-      >
-        a change: {changeOf(change.entry)}
-      </Link>
+      <Link {...endpointLink(path, { tab: "activity" })}>a change: {changeOf(change.entry)}</Link>
     </>
   );
 }

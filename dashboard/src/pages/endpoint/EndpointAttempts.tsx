@@ -3,8 +3,11 @@ import { SegmentedControl } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
+import type { EndpointPath } from "@/api/endpoints";
 import { useLive } from "@/api/live";
-import { endpointAttemptsQuery } from "@/api/messages";
+import { endpointAttemptsQuery, kindOf } from "@/api/messages";
+import { OPERATIONAL_POLL_MS } from "@/api/operational";
+import { messageLink } from "@/components/data/links";
 import { WaterfallBar } from "@/components/data/Waterfall";
 import { EmptyState } from "@/components/feedback/EmptyState";
 import { ErrorState } from "@/components/feedback/ErrorState";
@@ -22,9 +25,13 @@ import classes from "../pages.module.css";
 
 type Shown = "all" | "failed" | "success";
 
-export function EndpointAttempts({ path }: { path: { appId: string; id: string } }) {
+export function EndpointAttempts({ path }: { path: EndpointPath }) {
   const [shown, setShown] = useState<Shown>("all");
-  const list = useInfiniteQuery(endpointAttemptsQuery(path, shown === "all" ? {} : { status: shown }));
+  const list = useInfiniteQuery({
+    ...endpointAttemptsQuery(path, shown === "all" ? {} : { status: shown }),
+    refetchInterval: (query) =>
+      path.appId === null && query.state.data?.pages.length === 1 ? OPERATIONAL_POLL_MS : false,
+  });
   const isFirstPage = list.data?.pages.length === 1;
   useLive("attempts", async () => {
     // Later pages stay as they were read, so that nothing moves under the reader.
@@ -69,9 +76,10 @@ export function EndpointAttempts({ path }: { path: { appId: string; id: string }
               cell: (attempt) => (
                 <Link
                   className="link-plain name"
-                  to="/dashboard/messages/$id"
-                  params={{ id: attempt.message_id }}
-                  search={{ delivery: path.id, attempt: attempt.id }}
+                  {...messageLink(kindOf(path), attempt.message_id, {
+                    delivery: path.id,
+                    attempt: attempt.id,
+                  })}
                 >
                   {attempt.event_type}
                 </Link>

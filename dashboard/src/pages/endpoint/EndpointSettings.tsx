@@ -1,8 +1,9 @@
 /** Settings of an endpoint, for reading. Only those are listed that are set, beside the few that always matter. */
-import type { Endpoint } from "@/api/endpoints";
+import type { Endpoint, EndpointPath } from "@/api/endpoints";
 import { UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { eventTypesQuery, wants } from "@/api/event-types";
+import { operationalEventTypesQuery } from "@/api/operational";
 import { Card, Facts } from "@/components/page/Card";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { span } from "@/lib/words/durations";
@@ -16,6 +17,7 @@ const ON_FAILURE = {
 };
 
 interface Props {
+  path: EndpointPath;
   endpoint: Endpoint;
   /** Opens the form; absent for roles that may not change it. */
   onEdit?: (() => void) | undefined;
@@ -23,8 +25,11 @@ interface Props {
   isWide?: boolean;
 }
 
-export function EndpointSettings({ endpoint, onEdit, isWide = false }: Props) {
-  const { data: eventTypes } = useQuery(eventTypesQuery);
+export function EndpointSettings({ path, endpoint, onEdit, isWide = false }: Props) {
+  const isOperational = path.appId === null;
+  const { data: ofApplications } = useQuery({ ...eventTypesQuery, enabled: !isOperational });
+  const { data: operational } = useQuery({ ...operationalEventTypesQuery, enabled: isOperational });
+  const eventTypes: { name: string }[] | undefined = isOperational ? operational : ofApplications;
   const types = listOf(endpoint.filter_types);
   const channels = listOf(endpoint.channels);
   const schedule = listOf(endpoint.retry_schedule).map(Number);

@@ -1,7 +1,8 @@
 /** Tabs of an endpoint. A tab that the role may not read is absent. */
 import { Tabs } from "@mantine/core";
-import type { Endpoint } from "@/api/endpoints";
+import type { Endpoint, EndpointPath } from "@/api/endpoints";
 import { useMay } from "@/api/session";
+import { OperationalMessages } from "../messages/OperationalMessages";
 import pages from "../pages.module.css";
 import { EndpointActivity } from "./EndpointActivity";
 import { EndpointAttempts } from "./EndpointAttempts";
@@ -12,14 +13,14 @@ import { Signing } from "./Signing";
 import classes from "./Endpoint.module.css";
 
 interface Props {
+  path: EndpointPath;
   endpoint: Endpoint;
   tab: string;
   onTab: (tab: string) => void;
   onEdit: (() => void) | undefined;
 }
 
-export function EndpointTabs({ endpoint, tab, onTab, onEdit }: Props) {
-  const path = { appId: endpoint.application_id, id: endpoint.id };
+export function EndpointTabs({ path, endpoint, tab, onTab, onEdit }: Props) {
   const mayReadAudit = useMay("audit:read");
   return (
     <Tabs value={tab} onChange={(value) => onTab(value ?? "attempts")} keepMounted={false}>
@@ -28,27 +29,33 @@ export function EndpointTabs({ endpoint, tab, onTab, onEdit }: Props) {
         <Tabs.Tab value="messages">Messages</Tabs.Tab>
         <Tabs.Tab value="settings">Settings</Tabs.Tab>
         <Tabs.Tab value="signing">Signing</Tabs.Tab>
-        <Tabs.Tab value="jobs">Jobs</Tabs.Tab>
+        {path.appId !== null && <Tabs.Tab value="jobs">Jobs</Tabs.Tab>}
         {mayReadAudit && <Tabs.Tab value="activity">Activity</Tabs.Tab>}
       </Tabs.List>
       <Tabs.Panel value="attempts" pt={14}>
         <div className={classes.attempts}>
           <EndpointAttempts path={path} />
-          <EndpointSettings endpoint={endpoint} onEdit={onEdit} />
+          <EndpointSettings path={path} endpoint={endpoint} onEdit={onEdit} />
         </div>
       </Tabs.Panel>
       <Tabs.Panel value="messages" pt={14}>
-        <EndpointMessages endpointId={endpoint.id} />
+        {path.appId === null ? (
+          <OperationalMessages endpointId={endpoint.id} />
+        ) : (
+          <EndpointMessages endpointId={endpoint.id} />
+        )}
       </Tabs.Panel>
       <Tabs.Panel value="settings" pt={14}>
-        <EndpointSettings endpoint={endpoint} onEdit={onEdit} isWide />
+        <EndpointSettings path={path} endpoint={endpoint} onEdit={onEdit} isWide />
       </Tabs.Panel>
       <Tabs.Panel value="signing" pt={14}>
         <Signing path={path} endpoint={endpoint} />
       </Tabs.Panel>
-      <Tabs.Panel value="jobs" pt={14}>
-        <EndpointJobs endpointId={endpoint.id} />
-      </Tabs.Panel>
+      {path.appId !== null && (
+        <Tabs.Panel value="jobs" pt={14}>
+          <EndpointJobs endpointId={endpoint.id} />
+        </Tabs.Panel>
+      )}
       {mayReadAudit && (
         <Tabs.Panel value="activity" pt={14}>
           <EndpointActivity endpointId={endpoint.id} />

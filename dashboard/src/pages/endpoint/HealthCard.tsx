@@ -1,9 +1,8 @@
 /** Health of an endpoint: the last day as a strip, and six figures. The card has its final size while it loads. */
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { Endpoint, EndpointHealth } from "@/api/endpoints";
-import { bucketsOfHalfHours } from "@/components/data/health";
+import { bucketsOfHalfHours, type HealthBucket } from "@/components/data/health";
 import { HealthStrip } from "@/components/data/HealthStrip";
-import { messagesHref } from "@/components/data/links";
 import { ErrorState } from "@/components/feedback/ErrorState";
 import { Card, Figures } from "@/components/page/Card";
 import { calendar } from "@/lib/words/times";
@@ -13,9 +12,11 @@ import classes from "./Endpoint.module.css";
 interface Props {
   endpoint: Endpoint;
   health: UseQueryResult<EndpointHealth>;
+  /** Address of the messages of a bar. */
+  hrefOf?: (bucket: HealthBucket) => string;
 }
 
-export function HealthCard({ endpoint, health }: Props) {
+export function HealthCard({ endpoint, health, hrefOf }: Props) {
   if (health.isError) {
     return (
       <Card title="Last 24 hours">
@@ -43,7 +44,7 @@ export function HealthCard({ endpoint, health }: Props) {
           <HealthStrip
             buckets={bucketsOfHalfHours(data.half_hours)}
             height={56}
-            hrefOf={(bucket) => messagesHref({ endpoint_id: endpoint.id }, bucket)}
+            {...(hrefOf ? { hrefOf } : {})}
           />
         )}
       </div>

@@ -1,7 +1,7 @@
 /** Dialog of recover and replay. It has an address; while a job runs it shows its progress, and a toast goes on with it. */
 import { Modal } from "@mantine/core";
 import { useState } from "react";
-import { type Endpoint, type EndpointHealth, type EndpointPath, nameOf } from "@/api/endpoints";
+import { type Endpoint, type EndpointHealth, type OwnedPath, nameOf } from "@/api/endpoints";
 import type { Job } from "@/api/jobs";
 import { JobToast } from "../engine/JobToast";
 import { JobProgress } from "./JobProgress";
@@ -12,7 +12,7 @@ interface Props {
   kind: "recover" | "replay";
   isOpen: boolean;
   onClose: () => void;
-  path: EndpointPath;
+  path: OwnedPath;
   endpoint: Endpoint;
   health: EndpointHealth | undefined;
 }

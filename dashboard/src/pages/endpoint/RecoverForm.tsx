@@ -4,7 +4,7 @@ import { useMutation, useQueries, useQuery } from "@tanstack/react-query";
 import { IconInfoCircle } from "@tabler/icons-react";
 import { useState } from "react";
 import { queryClient } from "@/api/client";
-import type { Endpoint, EndpointHealth, EndpointPath } from "@/api/endpoints";
+import type { Endpoint, EndpointHealth, OwnedPath } from "@/api/endpoints";
 import { eventTypesQuery } from "@/api/event-types";
 import { dryRun, type Job, type JobRequest, startJob } from "@/api/jobs";
 import classes from "@/components/dry-run/DryRun.module.css";
@@ -17,7 +17,7 @@ import { commandOf, CUSTOM, startsOf, timeOfChoice } from "./recover";
 
 interface Props {
   kind: "recover" | "replay";
-  path: EndpointPath;
+  path: OwnedPath;
   endpoint: Endpoint;
   health: EndpointHealth | undefined;
   onCancel: () => void;
@@ -192,7 +192,7 @@ function OwnTime(props: { label: string; value: string; onChange: (value: string
 
 /** Returns how many deliveries each status has, counted by dry runs of their own. */
 function useStatusCounts(
-  path: EndpointPath,
+  path: OwnedPath,
   kind: "recover" | "replay",
   isSettled: boolean,
   bodyOf: (statuses: string[]) => JobRequest["body"],

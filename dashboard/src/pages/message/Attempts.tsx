@@ -2,7 +2,7 @@
 import { UnstyledButton } from "@mantine/core";
 import { IconClock } from "@tabler/icons-react";
 import type { Schemas } from "@/api/client";
-import type { Attempt } from "@/api/messages";
+import type { Attempt, MessageKind } from "@/api/messages";
 import { WaterfallBar, WaterfallPhases } from "@/components/data/Waterfall";
 import { EmptyState } from "@/components/feedback/EmptyState";
 import { Card } from "@/components/page/Card";
@@ -147,7 +147,7 @@ export function scaleOf(attempts: Pick<Attempt, "duration_ms">[]): number {
   return Math.max(1, Math.min(times[times.length - 1] ?? 1, median * 4) * 1.25);
 }
 
-export function AttemptDetail({ attempt }: { attempt: Attempt }) {
+export function AttemptDetail({ attempt, kind }: { attempt: Attempt; kind: MessageKind }) {
   const error = attempt.error ? splitError(attempt.error) : null;
   return (
     <>
@@ -171,7 +171,7 @@ export function AttemptDetail({ attempt }: { attempt: Attempt }) {
           )}
         </div>
       </Card>
-      <Exchange attempt={attempt} />
+      <Exchange attempt={attempt} kind={kind} />
     </>
   );
 }

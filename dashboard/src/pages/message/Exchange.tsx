@@ -3,7 +3,7 @@ import { SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Schemas } from "@/api/client";
-import { type Attempt, exchangeQuery } from "@/api/messages";
+import { type Attempt, exchangeQuery, type MessageKind } from "@/api/messages";
 import { CodeBlock, CopyIcon } from "@/components/code/CodeBlock";
 import { EmptyState } from "@/components/feedback/EmptyState";
 import { ErrorState } from "@/components/feedback/ErrorState";
@@ -20,8 +20,8 @@ import classes from "../pages.module.css";
 /** Bytes of a response that are kept. */
 const BODY_LIMIT = 16 * 1024;
 
-export function Exchange({ attempt }: { attempt: Attempt }) {
-  const found = useQuery(exchangeQuery(attempt));
+export function Exchange({ attempt, kind }: { attempt: Attempt; kind: MessageKind }) {
+  const found = useQuery(exchangeQuery(attempt, kind));
   return (
     <div className={classes["grid-half"]}>
       {found.data ? (

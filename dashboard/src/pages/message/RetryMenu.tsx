@@ -9,7 +9,8 @@ import { calendar, timeOfDay } from "@/lib/words/times";
 import classes from "./Message.module.css";
 
 interface Props {
-  appId: string;
+  /** Application of the message; null for an operational one. */
+  appId: string | null;
   deliveries: Delivery[];
   failed: Delivery[];
   selected: Delivery | undefined;
@@ -83,7 +84,7 @@ export function RetryMenu({
             ))}
           </>
         )}
-        {mayRecover && selected?.endpoint_url && (
+        {mayRecover && appId !== null && selected?.endpoint_url && (
           <>
             <Menu.Divider />
             <Menu.Item

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { changesOf } from "./EndpointDrawer";
+import { changesOf } from "./fields";
 
 const BEFORE = {
   url: "https://a.example.com/",

@@ -1,0 +1,3 @@
+export { OperationalEndpointPage } from "./OperationalEndpointPage";
+export { OperationalMessagePage } from "./OperationalMessagePage";
+export { OperationalWebhooks } from "./OperationalWebhooks";
