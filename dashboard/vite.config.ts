@@ -14,7 +14,7 @@ const ACCOUNT_PAGES =
 const PORTAL = /^\/portal\/?(\?|$)/;
 
 /** Forwards the API, and the WebSocket of the live stream; its origin has to be that of the page. */
-const PROXY = { "/v1": { target: API, ws: true }, "/docs": API };
+const PROXY = { "/v1": { target: API, ws: true }, "/docs": API, "/metrics": API };
 
 /** Answers addresses without a file with the application, while developing and in a preview. */
 function accountPages(): Plugin {

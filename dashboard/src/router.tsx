@@ -177,6 +177,17 @@ const nodes = createRoute({
   path: "/nodes",
   component: lazyRouteComponent(() => import("./pages/engine"), "Nodes"),
 });
+const operation = () => import("./pages/operation");
+const backups = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/backups",
+  component: lazyRouteComponent(operation, "Backups"),
+});
+const monitoring = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/monitoring",
+  component: lazyRouteComponent(operation, "Monitoring"),
+});
 const auditFilters = pick("action", "resource_type", "resource_id", "actor_id", "env_id", "since", "until");
 const settings = createRoute({
   getParentRoute: () => dashboard,
@@ -218,6 +229,8 @@ export const router = createRouter({
       operationalWebhooks,
       operationalEndpoint,
       operationalMessage,
+      backups,
+      monitoring,
       settings,
       settingsSection,
     ]),

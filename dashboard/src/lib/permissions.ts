@@ -19,7 +19,9 @@ export type Permission =
   | "organization:delete"
   | "endpoints:secret"
   | "audit:read"
-  | "nodes:read";
+  | "nodes:read"
+  | "backups:read"
+  | "metrics:read";
 
 const DEVELOPER: Permission[] = [
   "applications:write",
@@ -45,7 +47,7 @@ const PERMISSIONS: Record<Role, Set<Permission>> = {
   viewer: new Set(),
   developer: new Set(DEVELOPER),
   admin: new Set(ADMIN),
-  owner: new Set<Permission>([...ADMIN, "organization:delete", "nodes:read"]),
+  owner: new Set<Permission>([...ADMIN, "organization:delete", "nodes:read", "backups:read", "metrics:read"]),
 };
 
 /** Returns whether a role has a permission; nobody without a role has one. */

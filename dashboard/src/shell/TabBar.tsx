@@ -7,11 +7,13 @@ import { useState } from "react";
 import { signOut, useRole } from "@/api/session";
 import {
   APPLICATIONS,
+  BACKUPS,
   ENDPOINTS,
   EVENT_TYPES,
-  JOBS,
   isOpenTo,
+  JOBS,
   MESSAGES,
+  MONITORING,
   NODES,
   OPERATIONAL_WEBHOOKS,
   OVERVIEW,
@@ -21,7 +23,7 @@ import {
 import classes from "./Shell.module.css";
 
 const TABS = [OVERVIEW, MESSAGES, ENDPOINTS, { ...QUEUES, label: "Queues" }];
-const MORE = [APPLICATIONS, EVENT_TYPES, JOBS, NODES, OPERATIONAL_WEBHOOKS, SETTINGS];
+const MORE = [APPLICATIONS, EVENT_TYPES, JOBS, NODES, MONITORING, BACKUPS, OPERATIONAL_WEBHOOKS, SETTINGS];
 
 export function TabBar() {
   const [isOpen, setOpen] = useState(false);

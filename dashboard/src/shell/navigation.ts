@@ -1,8 +1,10 @@
 /** Places of the application, in the order of the sidebar, with the keys that go there. */
 import type { ComponentType } from "react";
 import {
+  IconActivity,
   IconApps,
   IconBroadcast,
+  IconDatabaseExport,
   IconLayoutDashboard,
   IconListCheck,
   IconMail,
@@ -70,6 +72,20 @@ export const OPERATIONAL_WEBHOOKS: Place = {
   icon: IconBroadcast,
   keys: "g w",
 };
+export const BACKUPS: Place = {
+  to: "/dashboard/backups",
+  label: "Backups",
+  icon: IconDatabaseExport,
+  keys: "g b",
+  needs: "backups:read",
+};
+export const MONITORING: Place = {
+  to: "/dashboard/monitoring",
+  label: "Monitoring",
+  icon: IconActivity,
+  keys: "g i",
+  needs: "metrics:read",
+};
 export const SETTINGS: Place = {
   to: "/dashboard/settings",
   label: "Settings",
@@ -81,7 +97,7 @@ export const SETTINGS: Place = {
 export const GROUPS: { label: string; places: Place[] }[] = [
   { label: "Outbound", places: [MESSAGES, APPLICATIONS, ENDPOINTS, EVENT_TYPES] },
   { label: "Engine", places: [QUEUES, JOBS, NODES] },
-  { label: "Operation", places: [OPERATIONAL_WEBHOOKS] },
+  { label: "Operation", places: [MONITORING, BACKUPS, OPERATIONAL_WEBHOOKS] },
 ];
 
 export const PLACES: Place[] = [OVERVIEW, ...GROUPS.flatMap((group) => group.places), SETTINGS];

@@ -1,0 +1,2 @@
+export { Backups } from "./Backups";
+export { Monitoring } from "./Monitoring";
