@@ -30,8 +30,8 @@ function createDatabase() {
   return { url: url.href, drop: () => run(`drop database ${name} with (force)`) };
 }
 
-/** Starts a server with an empty store, and returns its addresses and the way to end it. */
-export async function startServer() {
+/** Starts a server with an empty store and further settings, and returns its addresses and the way to end it. */
+export async function startServer(settings = {}) {
   const data = mkdtempSync(join(tmpdir(), "hookstream-e2e-"));
   const database = createDatabase();
   const store = database ? ["--database-url", database.url] : ["--data-dir", data];
@@ -39,7 +39,7 @@ export async function startServer() {
     BINARY,
     ["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8", "--log", "warn", ...store],
     {
-      env: { ...OTHER_ENVIRONMENT, HOOKSTREAM_ENCRYPTION_KEY: "11".repeat(32) },
+      env: { ...OTHER_ENVIRONMENT, HOOKSTREAM_ENCRYPTION_KEY: "11".repeat(32), ...settings },
       stdio: ["ignore", "pipe", "pipe"],
     },
   );

@@ -21,6 +21,7 @@ export function toast(text: string, action?: ToastAction | (() => void)): void {
     message: offered === undefined ? text : <WithAction id={id} text={text} action={offered} />,
     autoClose: SHOWN_S * 1000,
     withCloseButton: offered === undefined,
+    closeButtonProps: { "aria-label": "Close" },
   });
 }
 

@@ -1,7 +1,6 @@
 /** What to set where the server makes no backups: settings for a data directory, tools of the database for PostgreSQL. */
 import { IconDatabaseExport } from "@tabler/icons-react";
 import { CodeBlock } from "@/components/code/CodeBlock";
-import { Command } from "@/components/code/Command";
 import { EmptyState } from "@/components/feedback/EmptyState";
 import { Card } from "@/components/page/Card";
 import classes from "../pages.module.css";
@@ -31,24 +30,22 @@ export function NoBackups({ database }: { database: string | null }) {
                 The server needs write access to the directory, and a restart reads the settings.
               </p>
             </Card>
-            <Card title="Or run it yourself" isPadded>
-              <div className="stack-small">
-                <Command text={BACKUP_COMMAND} />
-                <p className="small ink-2">The server may run meanwhile. A cron job or a timer repeats it.</p>
-              </div>
+            <Card title="Or run it yourself">
+              <CodeBlock text={BACKUP_COMMAND} isIndented={false} />
+              <p className={`small ink-2 ${classes.inset ?? ""}`}>
+                The server may run meanwhile. A cron job or a timer repeats it.
+              </p>
             </Card>
           </>
         )}
         {database !== "sqlite" && (
-          <Card title="On PostgreSQL" isPadded>
-            <div className="stack-small">
-              <Command text={PG_DUMP} />
-              <p className="small ink-2">
-                A snapshot, restored by <code>pg_restore</code>. For recovery to a point in time, archive the
-                write-ahead log. After a restore, start one node with <code>--restored</code>, so that what
-                was pending is not sent again.
-              </p>
-            </div>
+          <Card title="On PostgreSQL">
+            <CodeBlock text={PG_DUMP} isIndented={false} />
+            <p className={`small ink-2 ${classes.inset ?? ""}`}>
+              A snapshot, restored by <code>pg_restore</code>. For recovery to a point in time, archive the
+              write-ahead log. After a restore, start one node with <code>--restored</code>, so that what was
+              pending is not sent again.
+            </p>
           </Card>
         )}
       </div>
