@@ -21,7 +21,8 @@ scrape_configs:
       - targets: ["${address.host}"]   # every node`;
 }
 
-export const CREATE_KEY = "hookstream admin create-api-key --name prometheus --scopes operator:metrics";
+export const CREATE_KEY = `hookstream admin create-api-key \\
+  --name prometheus --scopes operator:metrics`;
 
 export const METRICS_LISTEN = `# hookstream.toml, on a network that only Prometheus reaches
 metrics_listen = "127.0.0.1:9464"`;
@@ -36,12 +37,15 @@ backup_dir = "/backup/hookstream"   # best on another disk
 backup_at = "02:30"                 # UTC
 backup_keep_days = 7`;
 
-export const BACKUP_COMMAND = "hookstream backup /backup/hookstream --data-dir /var/lib/hookstream --keep 7d";
+export const BACKUP_COMMAND = `hookstream backup /backup/hookstream \\
+  --data-dir /var/lib/hookstream --keep 7d`;
 
-export const PG_DUMP = 'pg_dump -Fc -f hookstream.dump "$DATABASE_URL"';
+export const PG_DUMP = `pg_dump -Fc -f hookstream.dump \\
+  "$DATABASE_URL"`;
 
 /** Returns the commands that check and restore the newest backup of a directory. */
 export function restoreCommands(directory: string): string {
   return `hookstream restore ${directory} --check
-hookstream restore ${directory} --data-dir /var/lib/hookstream`;
+hookstream restore ${directory} \\
+  --data-dir /var/lib/hookstream`;
 }
