@@ -65,7 +65,7 @@ describe("operation", { timeout: 300_000 }, () => {
     });
     await server.call("PATCH", `/applications/haverbrook/endpoints/${endpoint.id}`, { status: "disabled" });
     // While an environment has no operational endpoint, the server looks for events each minute.
-    await until(() => received().includes("endpoint.disabled"), "the receiver was told", 75_000);
+    await until(() => received().includes("endpoint.disabled"), "the receiver was told");
     assert.equal(received().includes("endpoint.created"), false);
     await owner.goto(`${server.url}/dashboard/operational-webhooks`);
     await owner.getByRole("link", { name: "endpoint.disabled" }).click();

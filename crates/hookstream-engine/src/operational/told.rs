@@ -23,13 +23,21 @@ impl Told {
     /// Learns which environments have a system environment.
     pub(crate) fn learn(&self, environments: &[Environment]) {
         let system = environments.iter().filter(|environment| environment.id.is_system() && environment.deleted_at.is_none());
-        *self.environments.write().unwrap_or_else(PoisonError::into_inner) =
-            system.map(|environment| (environment.id.counterpart(), Some(environment.organization_id))).collect();
+        let told: HashMap<_, _> = system.map(|environment| (environment.id.counterpart(), Some(environment.organization_id))).collect();
+        let mut environments = self.environments.write().unwrap_or_else(PoisonError::into_inner);
+        let is_first = environments.is_empty() && !told.is_empty();
+        *environments = told;
+        drop(environments);
+        if is_first {
+            self.written.notify_one();
+        }
     }
 
     /// Learns that an environment has a system environment now.
     pub(crate) fn note(&self, environment: EnvironmentId) {
         self.environments.write().unwrap_or_else(PoisonError::into_inner).entry(environment).or_default();
+        // The publishing task may sleep long, because no one was told so far.
+        self.written.notify_one();
     }
 
     /// Returns whether an environment is told. A system environment never is, which ends loops.
