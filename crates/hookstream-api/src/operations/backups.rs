@@ -157,7 +157,10 @@ pub(crate) async fn list(State(api): State<Api>, _: Caller) -> Result<Json<Backu
 /// Start a backup
 ///
 /// The server makes a backup now, besides the daily ones. The answer does not wait for its end; `GET /v1/backups` shows it.
-#[utoipa::path(post, path = "/backups", operation_id = "createBackup", tag = "Backups", responses((status = 201, description = "Started.", body = BackupStarted)))]
+#[utoipa::path(post, path = "/backups", operation_id = "createBackup", tag = "Backups", responses(
+    (status = 201, description = "Started.", body = BackupStarted),
+    (status = 409, description = "A backup is being made (`backup_running`), or the server makes none (`no_backup_dir`).", body = crate::http::error::ErrorBody)
+))]
 pub(crate) async fn create(State(api): State<Api>, _: Caller) -> Result<(StatusCode, Json<BackupStarted>), ApiError> {
     let Some(backups) = &api.backups else {
         let message =
