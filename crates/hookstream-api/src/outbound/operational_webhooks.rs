@@ -1,7 +1,7 @@
 //! Operational webhooks: endpoints that are told what happens in an environment.
 //!
-//! They are endpoints of the application of the environment's system environment, and have the operations of any endpoint,
-//! under `/operational-webhooks`. The OpenAPI document of such an operation is derived from the endpoint's; [`DERIVED`]
+//! Operational endpoints belong to the application of the environment's system environment, and have the operations of any
+//! endpoint, under `/operational-webhooks`. The OpenAPI document of such an operation is derived from the endpoint's; [`DERIVED`]
 //! names the differences. The handlers' [`ApplicationScope`](crate::auth::application_scope::ApplicationScope) is that of the
 //! system environment.
 

@@ -37,9 +37,9 @@ pub(crate) struct QuickstartArgs {
     #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Log level or filter [default: info]
-    #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG")]
-    log: Option<String>,
+    /// Log level or filter [default: warn]
+    #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG", default_value = "warn")]
+    log: String,
 }
 
 /// Delivers one webhook, prints it and continues to serve.
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let (keeps_data, wants_address) = (data_dir.is_some(), listen.is_some());
     let settings = Settings {
         server: ServerSettings { listen, ..ServerSettings::default() },
-        telemetry: TelemetrySettings { log, ..TelemetrySettings::default() },
+        telemetry: TelemetrySettings { log: Some(log), ..TelemetrySettings::default() },
         ..StorageSettings { data_dir, ..StorageSettings::default() }.into()
     };
     // Variables of a server do not apply here; those of this command were read.

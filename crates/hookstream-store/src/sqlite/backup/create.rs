@@ -62,7 +62,7 @@ pub struct Options {
 pub struct Made {
     /// Directory or archive.
     pub path: PathBuf,
-    /// Its manifest.
+    /// Manifest of the backup.
     pub manifest: Manifest,
 }
 

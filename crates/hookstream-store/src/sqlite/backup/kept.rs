@@ -19,9 +19,9 @@ pub(super) const PARTIAL: &str = ".partial-";
 pub struct Kept {
     /// Name of its directory.
     pub name: String,
-    /// Its directory.
+    /// Directory of the backup.
     pub path: PathBuf,
-    /// Its manifest, or why it cannot be used.
+    /// Manifest of the backup, or why the backup cannot be used.
     pub manifest: Result<Manifest, BackupError>,
 }
 

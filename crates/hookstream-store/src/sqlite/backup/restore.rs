@@ -38,7 +38,7 @@ const STAGE: &str = "restore.tmp";
 pub struct Restored {
     /// Backup that it came from.
     pub from: PathBuf,
-    /// Its manifest.
+    /// Manifest of that backup.
     pub manifest: Manifest,
     /// Whether the data directory has the file `encryption.key`.
     pub has_key: bool,

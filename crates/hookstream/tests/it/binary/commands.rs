@@ -14,17 +14,24 @@ use crate::support::{KEY, Server, first_url, hookstream, scratch};
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    log: tempfile::NamedTempFile,
 }
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = hookstream().args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the process starts");
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let errors = log.reopen().expect("the file again");
+        let mut child = hookstream().args(arguments).stdout(Stdio::piped()).stderr(errors).spawn().expect("the process starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Self { child, lines }
+        Self { child, lines, log }
     }
 
     fn line(&mut self) -> String {
         self.lines.next().expect("another line of output").expect("text")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).expect("a log")
     }
 }
 
@@ -62,6 +69,7 @@ fn quickstart_shows_a_verified_delivery_and_keeps_serving() {
         .expect("the command runs");
     assert!(String::from_utf8_lossy(&sent.stdout).starts_with("accepted "), "{sent:?}");
     while !quickstart.line().contains(r#"{"invoice_id":43}"#) {}
+    assert_eq!(quickstart.log(), "", "lines of the log stand between those of the quickstart");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,13 +242,7 @@ async fn resources_are_listed_shown_and_resent() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && error.contains(expected), "{wrong:?}: {error}");
     }
-    let mut tail = {
-        let mut command = hookstream();
-        command.args(["messages", "tail", "--app", "acme", "--json", "--url", &server.url, "--api-key", KEY]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Running { child, lines }
-    };
+    let mut tail = Running::start(&["messages", "tail", "--app", "acme", "--json", "--url", &server.url, "--api-key", KEY]);
     // The command shows messages that arrive after its first poll, so the test keeps sending.
     let (sender, stop) = (server.client.clone(), tokio_util::sync::CancellationToken::new());
     let until = stop.clone();
