@@ -73,7 +73,8 @@ const APPLICATIONS: [Application; 2] = [
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Read when the script runs: the folder of a compiled script may be that of another clone with the same target folder.
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../..");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-env-changed=HOOKSTREAM_DASHBOARD");
     println!("cargo::rerun-if-changed=build.rs");
