@@ -2,7 +2,10 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
-use hookstream_model::base::line_budget::{Line, LineBudget};
+use hookstream_model::base::{
+    line_budget::{Line, LineBudget},
+    trace_context::TraceId,
+};
 use http::{Method, StatusCode, Uri};
 
 /// Target of the lines, for filters such as `info,hookstream::access=off`.
@@ -23,6 +26,8 @@ pub(crate) struct Answered<'a> {
     pub(crate) took: Duration,
     pub(crate) caller: &'a dyn fmt::Display,
     pub(crate) client: Option<IpAddr>,
+    /// Trace of the request, if it is recorded.
+    pub(crate) trace: Option<TraceId>,
 }
 
 impl AccessLog {
@@ -43,13 +48,13 @@ impl AccessLog {
         if left_out > 0 {
             tracing::info!(target: TARGET, left_out, "lines of requests were left out: log_lines_per_second");
         }
-        let Answered { id, method, uri, status, took, caller, client } = answered;
-        let client = client.map(tracing::field::display);
+        let Answered { id, method, uri, status, took, caller, client, trace } = answered;
+        let (client, trace_id) = (client.map(tracing::field::display), trace.map(tracing::field::display));
         // The query may contain a token, so the path alone. Control characters are escaped, because terminals and log viewers
         // obey them.
         let (path, duration_ms) = (uri.path().escape_debug(), milliseconds(*took));
         let status = status.as_u16();
-        tracing::info!(target: TARGET, { request.id = id, %method, %path, status, duration_ms, %caller, client }, "request");
+        tracing::info!(target: TARGET, { request.id = id, %method, %path, status, duration_ms, %caller, client, trace_id }, "request");
     }
 }
 

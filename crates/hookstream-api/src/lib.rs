@@ -23,6 +23,7 @@ mod pages;
 mod portal;
 mod readiness;
 mod realtime;
+mod request_trace;
 mod state;
 #[cfg(test)]
 mod tests;

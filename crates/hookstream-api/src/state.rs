@@ -17,6 +17,7 @@ use hookstream_model::{
         ids::ApiKeyId,
         line_budget::LineBudget,
         secret::Secret,
+        spans::Tracer,
         time::{Clock, Timestamp},
     },
     identity::{
@@ -76,6 +77,8 @@ pub struct Parts {
     pub providers: Vec<IdentityProvider>,
     /// Instruments of the API.
     pub instruments: Instruments,
+    /// Tracer; `None` if tracing is off.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// Returns the metrics of this node as text.
     pub exposition: Arc<dyn Fn() -> String + Send + Sync>,
     /// Settings of backups, if the server makes them by itself.
@@ -167,6 +170,7 @@ pub struct Inner {
     pub(crate) streams: OpenStreams,
     pub(crate) instruments: Instruments,
     pub(crate) access_log: AccessLog,
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
     pub(crate) exposition: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) stopping: CancellationToken,
     pub(crate) readiness: Readiness,
@@ -184,8 +188,8 @@ impl std::ops::Deref for Api {
 impl Api {
     /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, instruments, exposition, backups, stopping } =
-            parts;
+        let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, instruments, tracer, .. } = parts;
+        let Parts { exposition, backups, stopping, .. } = parts;
         let random = engine.random_bytes();
         let in_flight = InFlight::new(body_limit(engine.options().payload_limit));
         let access_log = AccessLog::new(LineBudget::new(options.log_lines_per_second));
@@ -212,6 +216,7 @@ impl Api {
             streams: OpenStreams::default(),
             instruments,
             access_log,
+            tracer,
             exposition,
             stopping,
             readiness: Readiness::default(),

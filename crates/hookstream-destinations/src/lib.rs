@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
     InvalidField,
-    base::{ids::TargetId, time::Timestamp},
+    base::{ids::TargetId, time::Timestamp, trace_context::TraceContext},
     delivery::{
         outcome::{Failure, FailureKind, Outcome},
         timings::Timings,
@@ -113,6 +113,8 @@ pub struct Envelope<'a> {
     pub hops: u32,
     /// Number of messages in a batch; `None` for a message by itself.
     pub batch_size: Option<usize>,
+    /// Place in the trace of the message, if its receiver is told.
+    pub trace: Option<&'a TraceContext>,
     /// Keys that sign.
     pub keys: &'a SigningKeys,
     /// Wall-clock time of the signature, because the receiver compares it with its own clock.

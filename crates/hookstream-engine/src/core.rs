@@ -38,6 +38,7 @@ use crate::{
     routing::{
         application_front::ApplicationFront, applications::Applications, directory::OriginDirectory, event_types::EventTypes, front::Front,
     },
+    spans::Spans,
     upkeep::{budgets::Budgets, health::Health, holds::Holds, metrics::Metrics, quotas::Quotas},
 };
 
@@ -57,6 +58,7 @@ pub(crate) struct Core {
     pub(crate) instruments: Instruments,
     pub(crate) attempt_log: AttemptLog,
     pub(crate) told: Told,
+    pub(crate) spans: Spans,
     pub(crate) heights: Heights,
     pub(crate) realtime: Realtime,
     pub(crate) checks: Arc<Checks>,
@@ -102,7 +104,7 @@ impl Core {
         mut rng: StdRng,
         fronts: Vec<Arc<dyn Front>>,
     ) -> Self {
-        let Parts { store, destinations, clock } = parts;
+        let Parts { store, destinations, clock, tracer } = parts;
         let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
         let applications = ApplicationFront::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&quotas), destinations, &options);
         let fronts = std::iter::once(Arc::new(applications) as Arc<dyn Front>).chain(fronts).collect();
@@ -118,6 +120,7 @@ impl Core {
             instruments: Instruments::of(&options),
             attempt_log: AttemptLog::new(options.log_lines_per_second),
             told: Told::default(),
+            spans: Spans::new(tracer),
             heights: Heights::default(),
             realtime: Realtime::default(),
             lanes: Mutex::new(Lanes::new(&options)),

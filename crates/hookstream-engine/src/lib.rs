@@ -17,6 +17,7 @@ mod realtime;
 mod routing;
 #[cfg(test)]
 mod sim;
+mod spans;
 mod upkeep;
 
 use std::{sync::Arc, time::Duration};
@@ -25,11 +26,12 @@ use hookstream_destinations::Registry;
 use hookstream_model::{
     base::{
         ids::{ApplicationId, EnvironmentId},
+        spans::Tracer,
         time::Clock,
     },
     identity::tenancy::Tenant,
 };
-use hookstream_store::Store;
+use hookstream_store::{Store, identity::environments};
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
@@ -69,6 +71,8 @@ pub struct Parts {
     pub destinations: Arc<Registry>,
     /// Source of the present time.
     pub clock: Arc<dyn Clock>,
+    /// Tracer; `None` if tracing is off.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// Running engine, as the API and the binary hold it. Clones share one engine.
@@ -100,6 +104,8 @@ impl Handle {
         parts.store.prepare_day(now).await?;
         let (outcomes, recorded) = mpsc::channel(options.max_in_flight * 4);
         let core = Arc::new(Core::new(parts, options, lease, outcomes, rng, fronts));
+        // Before the first attempt: a delivery that was pending keeps its trace context.
+        core.spans.learn(&environments::all(&*core.store).await?);
         let listening = Arc::downgrade(&core);
         core.store.listeners().add(move |change| {
             if let Some(core) = listening.upgrade() {

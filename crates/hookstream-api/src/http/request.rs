@@ -28,6 +28,7 @@ use crate::{
         names,
         request_id::RequestId,
     },
+    request_trace::{Handled, RequestSpan},
     state::Api,
 };
 
@@ -51,8 +52,14 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     let client = client_address_of(&request, &api.options.live.get().trusted_proxies);
     api.instruments.used(request.headers());
     let mut credentials = None;
+    let mut span = None;
     let (rate_limit, answered) = match admit(&api, number, request, &mut credentials).await {
-        Ok((rate_limit, request)) => (rate_limit, AssertUnwindSafe(idempotency::answer_once(&api, request, next)).catch_unwind().await),
+        Ok((rate_limit, mut request)) => {
+            if api.tracer.is_some() {
+                span = begin_span(&api, &mut request, credentials.as_ref(), began);
+            }
+            (rate_limit, AssertUnwindSafe(idempotency::answer_once(&api, request, next)).catch_unwind().await)
+        }
         Err((rate_limit, error)) => (rate_limit, Ok(error.into_response())),
     };
     let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
@@ -69,8 +76,13 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
         response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
     }
     let (status, took) = (response.status(), began.elapsed());
-    api.instruments.answered(&method, route.as_ref().map(MatchedPath::as_str), status, took);
-    api.access_log.note(&Answered { id: &id, method: &method, uri: &uri, status, took, caller: &Caller(credentials.as_ref()), client });
+    let pattern = route.as_ref().map(MatchedPath::as_str);
+    api.instruments.answered(&method, pattern, status, took);
+    let trace = span.as_ref().map(|span| span.context().trace());
+    api.access_log.note(&Answered { id: &id, method: &method, uri: &uri, status, took, caller: &Caller(credentials.as_ref()), client, trace });
+    if let Some(span) = span {
+        span.end(&api, &Handled { method: &method, route: pattern, status, id: &id });
+    }
     headers::write(response.headers_mut(), api.options.is_secure);
     if let Some(rate_limit) = rate_limit {
         rate_limit.write(response.headers_mut());
@@ -81,6 +93,15 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     }
     response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_str(&id).expect("letters, digits and an underscore"));
     response
+}
+
+/// Begins the span of a request, and notes its place in the trace for the handlers.
+fn begin_span(api: &Api, request: &mut Request, credentials: Option<&Credentials>, began: Instant) -> Option<RequestSpan> {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let pattern = route.as_ref().map(MatchedPath::as_str);
+    let (span, trace) = RequestSpan::begin(api, credentials?.principal(), request.headers(), pattern, began)?;
+    request.extensions_mut().insert(trace);
+    span
 }
 
 /// Caller of a request, as the log names it.

@@ -65,6 +65,9 @@ pub(crate) struct Environment {
     /// 1 if the environment serves customers, 0 otherwise. The dashboard marks other environments.
     #[schema(example = 1)]
     is_production: u8,
+    /// 1 if deliveries pass the trace context of the sender (`traceparent`, `tracestate`) on to receivers, 0 otherwise.
+    #[schema(example = 0)]
+    forward_trace_context: u8,
     /// JSON text of a list: origins whose pages may embed the portal in a frame.
     #[schema(example = "[\"https://app.example.com\"]")]
     portal_frame_origins: String,
@@ -90,6 +93,7 @@ impl From<Model> for Environment {
             weight: environment.weight,
             portal_reveal_secrets: u8::from(environment.portal_reveal_secrets),
             is_production: u8::from(environment.is_production),
+            forward_trace_context: u8::from(environment.forward_trace_context),
             portal_frame_origins: json_of(&environment.portal_frame_origins),
             portal_theme: environment.portal_theme.as_ref().map(json_of),
             created_at: environment.created_at.to_string(),
@@ -165,6 +169,11 @@ pub(crate) struct UpdateEnvironment<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u8>, example = 1)]
     is_production: Field<Flag>,
+    /// Whether deliveries pass the trace context of the sender (`traceparent`, `tracestate`) on to receivers: 1 or 0 (the default), `true`
+    /// or `false`.
+    #[serde(default)]
+    #[schema(value_type = Option<u8>, example = 0)]
+    forward_trace_context: Field<Flag>,
     /// Origins whose pages may embed the portal in a frame, at most 20: a list or its JSON text.
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
@@ -220,6 +229,7 @@ pub(crate) async fn create(
         weight: None,
         portal_reveal_secrets: true,
         is_production: input.is_production.is_some_and(Flag::is_set),
+        forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
         quotas: Quotas::default(),
@@ -273,9 +283,10 @@ pub(crate) async fn update(
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let input: UpdateEnvironment<'_> = body.parse()?;
     let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme)?;
-    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, is_production, .. } = input;
+    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, is_production, forward_trace_context, .. } = input;
     let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
-    let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && is_production.is_absent() && portal.is_absent();
+    let flags_absent = is_production.is_absent() && forward_trace_context.is_absent();
+    let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && flags_absent && portal.is_absent();
     if name.is_absent() && slug.is_absent() && ages_absent && rest_absent {
         return Err(ApiError::no_fields());
     }
@@ -283,6 +294,7 @@ pub(crate) async fn update(
     let (retention_days, payload_retention_days) = (retention_days.number().nullable(), payload_retention_days.number().nullable());
     let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
     let is_production = is_production.required("is_production")?.map(Flag::is_set);
+    let forward_trace_context = forward_trace_context.required("forward_trace_context")?.map(Flag::is_set);
     let found = find(&api, caller, &environment).await?;
     let is_of_organization = matches!(caller.identity, CallerIdentity::Key(_, KeyLevel::Organization) | CallerIdentity::Person(..));
     if found.id != caller.tenant.environment && !is_of_organization {
@@ -308,6 +320,7 @@ pub(crate) async fn update(
         environment.max_payload_bytes = max_payload_bytes.unwrap_or(environment.max_payload_bytes);
         environment.weight = weight.unwrap_or(environment.weight);
         environment.is_production = is_production.unwrap_or(environment.is_production);
+        environment.forward_trace_context = forward_trace_context.unwrap_or(environment.forward_trace_context);
         portal.apply(environment);
         Ok(environment.check(limits)?)
     })

@@ -78,7 +78,7 @@ impl Installation {
         let destinations = Arc::new(Registry::new(NetworkOptions::new(policy)).expect("destinations"));
         let clock_of_parts: Arc<dyn Clock> = Arc::new(clock.clone());
         let parts =
-            hookstream_engine::Parts { store: store.clone(), destinations: destinations.clone(), clock: Arc::clone(&clock_of_parts) };
+            hookstream_engine::Parts { store: store.clone(), destinations: destinations.clone(), clock: Arc::clone(&clock_of_parts), tracer: None };
         let engine = Handle::start(parts, engine_options, StdRng::from_rng(&mut rng)).await.expect("an engine");
         let parts = Parts {
             engine,
@@ -89,6 +89,7 @@ impl Installation {
             mailer: None,
             providers: Vec::new(),
             instruments: crate::Instruments::default(),
+            tracer: None,
             exposition: Arc::new(|| "# EOF\n".to_owned()),
             backups: None,
             stopping: CancellationToken::new(),

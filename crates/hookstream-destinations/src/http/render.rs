@@ -1,6 +1,6 @@
 //! Request of a delivery: the body as it is, with the headers of Standard Webhooks 1.0.0 and our own.
 
-use hookstream_model::outbound::hops;
+use hookstream_model::{base::trace_context, outbound::hops};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{CONTENT_TYPE, USER_AGENT},
@@ -15,11 +15,13 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
 const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
 const HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
+const TRACEPARENT: HeaderName = HeaderName::from_static(trace_context::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static(trace_context::TRACESTATE);
 const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
 
 pub(crate) const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
 /// Number of headers of a request, without the endpoint's own and including those of the transport.
-const HEADERS: usize = 11;
+const HEADERS: usize = 13;
 
 /// Builds the request to `uri`.
 pub(super) fn render(target: &HttpTarget, uri: Uri, envelope: &Envelope<'_>) -> Post {
@@ -41,9 +43,15 @@ pub(super) fn render(target: &HttpTarget, uri: Uri, envelope: &Envelope<'_>) -> 
     if let Some(size) = envelope.batch_size {
         headers.insert(BATCH_SIZE, HeaderValue::from(size));
     }
+    if let Some(trace) = envelope.trace {
+        headers.insert(TRACEPARENT, header_value(&trace.traceparent()));
+        if let Some(state) = trace.tracestate() {
+            headers.insert(TRACESTATE, header_value(state));
+        }
+    }
     Post { uri, headers, body: envelope.body.clone() }
 }
 
 fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("ids, base64 and event types are visible ASCII")
+    HeaderValue::from_str(text).expect("ids, base64, event types and trace states are visible ASCII")
 }

@@ -1,6 +1,9 @@
 //! Message of a delivery: the body as it is, with the headers that an HTTP receiver gets too.
 
-use hookstream_model::{base::time::Timestamp, outbound::hops};
+use hookstream_model::{
+    base::{time::Timestamp, trace_context},
+    outbound::hops,
+};
 use serde_json::{Map, Value, json};
 
 use super::settings::RabbitMqSettings;
@@ -20,6 +23,12 @@ pub(super) fn headers(settings: &RabbitMqSettings, envelope: &Envelope<'_>) -> V
     }
     if let Some(size) = envelope.batch_size {
         add("x-hookstream-batch-size", size.to_string());
+    }
+    if let Some(trace) = envelope.trace {
+        add(trace_context::TRACEPARENT, trace.traceparent());
+        if let Some(state) = trace.tracestate() {
+            add(trace_context::TRACESTATE, state.to_owned());
+        }
     }
     headers
 }

@@ -104,6 +104,7 @@ mod tests {
             attempt: 1,
             hops: 1,
             batch_size: None,
+            trace: None,
             keys: &keys,
             signed_at: Timestamp::from_millis(0),
         };

@@ -7,6 +7,7 @@ use hookstream_model::{
     base::{
         ids::{ResourceId, TargetId},
         time::Timestamp,
+        trace_context::TraceContext,
     },
     delivery::{
         attempt::Attempt,
@@ -25,7 +26,10 @@ use hookstream_store::delivery::deliveries::{Claimed, Next, Settled, Wait};
 use tokio::time::Instant;
 
 use crate::{
-    attempts::pending_record::{Effect, PendingRecord},
+    attempts::{
+        attempt_span::{self, AttemptSpan},
+        pending_record::{Effect, PendingRecord},
+    },
     core::Core,
     queues::{
         lanes::Batch,
@@ -117,11 +121,13 @@ async fn attempt(core: &Core, route: Arc<Route>, lane: TargetId, deliveries: &[(
     let began = Instant::now();
     // The wall clock, because the receiver compares the timestamp with its own clock.
     let signed_at = core.clock.wall();
-    let sent = target.receiver.send(&envelope(target, deliveries, signed_at), target.timeout).await;
+    let span = AttemptSpan::begin(&core.spans, deliveries.iter().map(|(delivery, _)| *delivery));
+    let trace = attempt_span::told(&core.spans, target, span.as_ref(), deliveries.iter().map(|(delivery, _)| *delivery));
+    let sent = target.receiver.send(&envelope(target, deliveries, trace, signed_at), target.timeout).await;
     let exchange = Exchange { sent, began_at, duration: began.elapsed(), batched: deliveries.len() };
 
     let (outcome, now) = (&exchange.sent.outcome, core.now());
-    let mut disable = None;
+    let (mut disable, mut span) = (None, span);
     let mut recorded = Vec::with_capacity(deliveries.len());
     for (delivery, backlog) in deliveries {
         let verdict = settlement::settle(delivery.trigger, delivery.failed, outcome, &target.schedule, now, core.jitter());
@@ -135,6 +141,9 @@ async fn attempt(core: &Core, route: Arc<Route>, lane: TargetId, deliveries: &[(
             tracing::info!(message.id = %delivery.message.id, endpoint.id = %target.key.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
         let attempt = describe(core, delivery, &exchange);
+        if let Some(span) = span.take() {
+            span.end(&core.spans, &route, delivery, &attempt, next);
+        }
         let event = event_of(core, target, delivery, &attempt, verdict.settlement);
         let settled = Settled { event, ..settled(delivery, Some(attempt), next) };
         let message = Arc::clone(&delivery.message);
@@ -147,11 +156,17 @@ async fn attempt(core: &Core, route: Arc<Route>, lane: TargetId, deliveries: &[(
 }
 
 /// Builds the envelope.
-fn envelope<'a>(target: &'a Target, deliveries: &[(&'a Claimed, Option<Backlog>)], signed_at: Timestamp) -> Envelope<'a> {
-    match deliveries {
+fn envelope<'a>(
+    target: &'a Target,
+    deliveries: &[(&'a Claimed, Option<Backlog>)],
+    trace: Option<&'a TraceContext>,
+    signed_at: Timestamp,
+) -> Envelope<'a> {
+    let envelope = match deliveries {
         [(delivery, _)] if target.policy.gather.is_none() => single(target, delivery, signed_at),
         _ => batched(target, deliveries, signed_at),
-    }
+    };
+    Envelope { trace, ..envelope }
 }
 
 /// Returns the wait of the next attempt: in its backlog if only the backlog's node may make it, otherwise unbound.
@@ -173,6 +188,7 @@ fn single<'a>(target: &'a Target, delivery: &'a Claimed, signed_at: Timestamp) -
         attempt: attempts + 1,
         hops: message.hops.next().count(),
         batch_size: None,
+        trace: None,
         keys: &target.keys,
         signed_at,
     }
@@ -190,6 +206,7 @@ fn batched<'a>(target: &'a Target, deliveries: &[(&'a Claimed, Option<Backlog>)]
         attempt: 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default(),
         hops: messages().map(|message| message.hops.next().count()).max().unwrap_or_default(),
         batch_size: Some(deliveries.len()),
+        trace: None,
         keys: &target.keys,
         signed_at,
     }

@@ -54,6 +54,7 @@ impl AttemptLog {
         // The word alone: the sentence behind it may contain the receiver's words.
         let error = attempt.error.as_deref().map(error_word);
         let duration_ms = f64::from(u32::try_from(attempt.duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0;
+        let trace_id = message.trace.as_ref().filter(|trace| trace.is_sampled()).map(|trace| tracing::field::display(trace.trace()));
         tracing::info!(
             target: TARGET,
             {
@@ -66,6 +67,7 @@ impl AttemptLog {
                 status = attempt.response_status,
                 error,
                 duration_ms,
+                trace_id,
                 delivery,
             },
             "attempt"

@@ -423,6 +423,7 @@ mod tests {
                     event_type: "a.b".to_owned(),
                     payload: Payload { body: "{}".into(), content_type: ContentType::Json },
                     hops: Hops::default(),
+                    trace: None,
                 };
                 let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
                 let publication = Publication {
@@ -445,7 +446,7 @@ mod tests {
             let owner = store.enlist(&crate::cluster::renewal::introduction(&options, None), now).await.expect("enlisted");
             let lease = lease::Lease::new(owner, Instant::now(), None);
             let destinations = Arc::new(Registry::of([(TargetKind::Http, Box::new(Nowhere) as Box<dyn Destination>)]));
-            let parts = Parts { store, destinations, clock: Arc::new(clock.clone()) };
+            let parts = Parts { store, destinations, clock: Arc::new(clock.clone()), tracer: None };
             let (outcomes, _) = mpsc::channel(1);
             let core = Core::new(parts, options, lease, outcomes, StdRng::seed_from_u64(8), Vec::new());
             let handle = Handle { core: Arc::new(core) };

@@ -7,6 +7,7 @@ use hookstream_model::{
     base::{
         ids::{ApplicationId, EndpointId, MessageId},
         time::Timestamp,
+        trace_context::TraceContext,
     },
     delivery::state::Trigger,
     identity::tenancy::Tenant,
@@ -26,7 +27,10 @@ use hookstream_store::delivery::{
 use crate::{
     Handle,
     core::Core,
-    intake::publish::{First, publish},
+    intake::{
+        accept_span::AcceptSpan,
+        publish::{First, publish},
+    },
     routing::origin::ApplicationRoutes,
     upkeep::{
         budgets::Full,
@@ -59,6 +63,8 @@ pub struct Draft {
     pub idempotency: Option<IdempotencyKey>,
     /// Number of chained deliveries that led to this message.
     pub hops: Hops,
+    /// Place in the trace of the request: recorded, or as the sender gave it.
+    pub trace: Option<Box<TraceContext>>,
     /// Whether the message counts as an event of the organization's quota; a customer's test does not.
     pub is_event: bool,
 }
@@ -190,7 +196,7 @@ pub(crate) async fn accept_event(core: &Arc<Core>, tenant: Tenant, application: 
 /// Decides from the cache, and lets the store verify the versions. The state is read again if they are stale, and
 /// before a message is refused because of cached state.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Recipients) -> Result<Accepted, SendError> {
-    let Draft { event_type, payload, event_id, channels, idempotency, hops, is_event } = draft;
+    let Draft { event_type, payload, event_id, channels, idempotency, hops, trace, is_event } = draft;
     if hops.is_loop() {
         return Err(SendError::Loop(hops));
     }
@@ -199,6 +205,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
     }
     check(core, &event_type, event_id.as_deref(), &payload)?;
     endpoint::check_channels(&channels)?;
+    let span = AcceptSpan::begin(&core.spans, tenant.environment, trace);
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
     for time in 0..MAX_ATTEMPTS {
@@ -226,8 +233,14 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Ok(reservation) => reservation,
             Err(reached) => return over_quota(core, tenant, application_id, idempotency, id, reached).await,
         };
-        let message =
-            Arc::new(Message { id, origin_id: application_id.into(), event_type: event_type.clone(), payload: payload.clone(), hops });
+        let message = Arc::new(Message {
+            id,
+            origin_id: application_id.into(),
+            event_type: event_type.clone(),
+            payload: payload.clone(),
+            hops,
+            trace: span.stored.clone(),
+        });
         let (deliveries, ours): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
         let publication = Publication {
             tenant,
@@ -245,7 +258,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             idempotency: idempotency.clone(),
             is_event,
         };
-        let status = publication.first_status();
+        let (status, deliveries) = (publication.first_status(), publication.deliveries.len());
         // A separate task: a sender that hangs up must not stop the work between the commit and the lanes.
         let published = core
             .tasks
@@ -254,6 +267,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
             Published::Stored => {
+                span.end(&core.spans, &message, application_id, tenant.environment, deliveries);
                 return Ok(Accepted {
                     id,
                     application_id,

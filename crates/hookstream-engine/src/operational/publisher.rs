@@ -124,6 +124,7 @@ async fn publish(core: &Arc<Core>, event: &OperationalEvent) -> Result<(), SendE
         channels: Vec::new(),
         idempotency: None,
         hops: Hops::default(),
+        trace: None,
         is_event: false,
     };
     match accept_event(core, system, &application, draft).await {

@@ -95,6 +95,7 @@ impl ApplicationRoutes {
             attempt: attempt.number,
             hops: 1,
             batch_size: None,
+            trace: None,
             keys: &target.keys,
             signed_at: attempt.created_at,
         };

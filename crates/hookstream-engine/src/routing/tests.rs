@@ -194,7 +194,7 @@ impl Fixture {
         let targets: [TargetId; 2] = [ids.next(now).into(), ids.next(now).into()];
         let routes = [0, 1, 0].map(|number: usize| (ids.next(now).into(), targets[number], Arc::clone(&inboxes[number])));
         let relay = Arc::new(Relay { id, tenant, routes: Mutex::new(routes.to_vec()), holds: Mutex::default() });
-        let parts = Parts { store: store.clone(), destinations: Arc::new(Registry::of([])), clock: Arc::new(clock.clone()) };
+        let parts = Parts { store: store.clone(), destinations: Arc::new(Registry::of([])), clock: Arc::new(clock.clone()), tracer: None };
         let fronts = vec![Arc::clone(&relay) as Arc<dyn Front>];
         let handle = Handle::start_with(parts, Options::default(), StdRng::seed_from_u64(8), fronts).await.expect("an engine");
         Self { handle, store, clock, relay, inboxes }
@@ -208,7 +208,7 @@ impl Fixture {
         let id: MessageId = self.handle.new_id().into();
         let firsts = origin.routes.iter().map(|route| First::of(core, route, &payload, self.clock.now()));
         let (deliveries, ours): (Vec<_>, Vec<_>) = firsts.map(|first| (first.delivery, first.ours)).unzip();
-        let message = Message { id, origin_id: self.relay.id, event_type: "a.b".to_owned(), payload, hops: Hops::default() };
+        let message = Message { id, origin_id: self.relay.id, event_type: "a.b".to_owned(), payload, hops: Hops::default(), trace: None };
         let publication = Publication {
             tenant: self.relay.tenant,
             message: Arc::new(message),

@@ -313,6 +313,7 @@ pub(super) async fn send(history: Arc<History>, handle: Handle, tenant: Tenant, 
         event_id: None,
         idempotency: message.idempotency.clone().map(|key| IdempotencyKey { key, fingerprint }),
         hops: Hops::default(),
+        trace: None,
     };
     let application = message.application;
     match tokio::time::timeout(PATIENCE, handle.send(tenant, &application.to_string(), draft)).await {

@@ -255,7 +255,7 @@ impl Simulation {
             };
             let wire = Wire { receivers: Arc::clone(&self.receivers), gate: Arc::clone(&gate) };
             let destinations = Arc::new(Registry::of([(TargetKind::Http, Box::new(wire) as Box<dyn Destination>)]));
-            let parts = Parts { store: Arc::new(store), destinations, clock: Arc::new(self.clock.clone()) };
+            let parts = Parts { store: Arc::new(store), destinations, clock: Arc::new(self.clock.clone()), tracer: None };
             let rng = StdRng::from_rng(&mut self.rng);
             self.history.note(format_args!("node {} starts", gate.node));
             match tokio::time::timeout(PATIENCE, Handle::start(parts, options(), rng)).await {

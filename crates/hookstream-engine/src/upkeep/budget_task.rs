@@ -68,6 +68,7 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     let environments = environments::all(&*core.store).await?;
     core.quotas.learn(&environments);
     core.told.learn(&environments);
+    core.spans.learn(&environments);
     if core.told.is_any() {
         for (organization, meter) in core.quotas.limited() {
             let (used, most) = meter.usage(Month::of(core.now()));

@@ -98,6 +98,7 @@ mod tests {
             event_type: "order.created".to_owned(),
             payload: Payload { body: Bytes::from_static(body.as_bytes()), content_type },
             hops: crate::outbound::hops::Hops::default(),
+            trace: None,
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Environment {
     pub portal_reveal_secrets: bool,
     /// Whether the environment serves customers; others are marked in the dashboard.
     pub is_production: bool,
+    /// Whether deliveries pass the sender's trace context on to receivers.
+    pub forward_trace_context: bool,
     /// Origins whose pages may embed the portal.
     pub portal_frame_origins: Vec<String>,
     /// Appearance of the portal, where an application has none of its own.
@@ -197,6 +199,7 @@ mod tests {
             weight: None,
             portal_reveal_secrets: true,
             is_production: true,
+            forward_trace_context: false,
             portal_frame_origins: vec![],
             portal_theme: None,
             quotas: Quotas::default(),

@@ -9,6 +9,7 @@ use crate::{
         ids::{MessageId, OriginId},
         json,
         text::got,
+        trace_context::TraceContext,
     },
     outbound::{event_type, hops::Hops},
 };
@@ -29,6 +30,8 @@ pub struct Message {
     pub payload: Payload,
     /// Number of deliveries that led to it.
     pub hops: Hops,
+    /// Place in the trace of its request: of a recorded trace, or of the sender's if its environment passes it on.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// Body of a message, byte for byte as the sender wrote it.

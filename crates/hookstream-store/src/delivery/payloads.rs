@@ -10,6 +10,7 @@ use hookstream_model::{
     base::{
         ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::{Day, Timestamp},
+        trace_context::TraceContext,
     },
     delivery::{queue::Backlog, state::Trigger},
     outbound::{
@@ -189,6 +190,7 @@ pub(crate) struct SealedDelivery {
     pub(crate) event_type: String,
     pub(crate) payload: StoredPayload,
     pub(crate) hops: Hops,
+    pub(crate) trace: Option<Box<TraceContext>>,
     pub(crate) route_id: RouteId,
     pub(crate) backlog: Option<Backlog>,
     pub(crate) attempts: u32,
@@ -206,7 +208,7 @@ pub(crate) fn log_damaged(message: MessageId, error: &Error) {
 /// owner, so that it blocks no other.
 pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
     let open = |sealed: SealedDelivery| {
-        let SealedDelivery { owner, environment_id, message_id, origin_id, event_type, payload, hops, .. } = sealed;
+        let SealedDelivery { owner, environment_id, message_id, origin_id, event_type, payload, hops, trace, .. } = sealed;
         let payload = match payload.decode() {
             Ok(payload) => payload,
             Err(error) => {
@@ -215,7 +217,7 @@ pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
             }
         };
         let SealedDelivery { route_id, backlog, attempts, failed, trigger, due_at, .. } = sealed;
-        let message = Arc::new(Message { id: message_id, origin_id, event_type, payload, hops });
+        let message = Arc::new(Message { id: message_id, origin_id, event_type, payload, hops, trace });
         Some(Claimed { owner, environment_id, message, route_id, backlog, attempts, failed, trigger, due_at, packed: None })
     };
     sealed.into_iter().filter_map(open).collect()

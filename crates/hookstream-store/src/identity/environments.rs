@@ -47,6 +47,7 @@ resource_fields!(Environment, |environment, columns| {
     changing weight: Option<u32>;
     changing portal_reveal_secrets: bool;
     changing is_production: bool;
+    changing forward_trace_context: bool;
     changing portal_frame_origins: Vec<String>;
     changing portal_theme: Option<PortalTheme>;
     fixed created_at: Timestamp;

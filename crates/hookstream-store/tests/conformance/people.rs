@@ -390,6 +390,7 @@ pub(crate) async fn environment_is_deleted_restored_and_removed(world: &Fixture)
         weight: None,
         portal_reveal_secrets: true,
         is_production: true,
+        forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
         quotas: Quotas::default(),

@@ -562,6 +562,7 @@ pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: 
         weight: Some(7),
         portal_reveal_secrets: true,
         is_production: true,
+        forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
         ..found

@@ -30,6 +30,7 @@ use crate::{
         params::{OfId, PathParams},
     },
     outbound::messages::send::{MessageAnswer, accepted_answer},
+    request_trace::RequestTrace,
     state::Api,
 };
 
@@ -65,6 +66,7 @@ pub(crate) async fn test(
     scope: ApplicationScope,
     audited: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
+    RequestTrace(trace): RequestTrace,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -92,6 +94,7 @@ pub(crate) async fn test(
         channels: vec![],
         idempotency: idempotency::key(&headers, &format!("{application_id}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
+        trace,
         is_event: scope.requester == Requester::Sender && !scope.tenant.environment.is_system(),
     };
     let accepted = api.engine.send_test(scope.tenant, &application_id.to_string(), endpoint, draft).await?;

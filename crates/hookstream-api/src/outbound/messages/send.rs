@@ -31,6 +31,7 @@ use crate::{
         idempotency,
         params::PathParams,
     },
+    request_trace::RequestTrace,
     state::Api,
 };
 
@@ -84,6 +85,7 @@ pub(crate) async fn send(
     State(api): State<Api>,
     caller: Caller,
     PathParams(app): PathParams<String>,
+    RequestTrace(trace): RequestTrace,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -96,6 +98,7 @@ pub(crate) async fn send(
         channels: input.channels.map(|raw| json_value("channels", raw, "an array of channels")).transpose()?.unwrap_or_default(),
         idempotency: key_of_message(&api, &caller, &app, &headers, &body).await?,
         hops: hops(&headers)?,
+        trace,
         is_event: true,
     };
     let accepted = api.engine.send(caller.tenant, &app, draft).await?;

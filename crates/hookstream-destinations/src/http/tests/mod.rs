@@ -114,6 +114,7 @@ fn envelope(keys: &SigningKeys, body: impl Into<Bytes>) -> Envelope<'_> {
         attempt: 3,
         hops: 2,
         batch_size: None,
+        trace: None,
         keys,
         signed_at: Timestamp::from_millis(1_780_000_000_000),
     }

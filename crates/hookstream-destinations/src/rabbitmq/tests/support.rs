@@ -53,6 +53,7 @@ pub(in super::super) fn envelope<'a>(keys: &'a SigningKeys, body: &'static str) 
         attempt: 3,
         hops: 2,
         batch_size: None,
+        trace: None,
         keys,
         signed_at: Timestamp::from_millis(1_780_000_000_000),
     }

@@ -185,6 +185,7 @@ impl Audited for Environment {
             .with("weight", self.weight)
             .with("portal_reveal_secrets", self.portal_reveal_secrets)
             .with("is_production", self.is_production)
+            .with("forward_trace_context", self.forward_trace_context)
             .with("portal_frame_origins", self.portal_frame_origins.clone())
             .with("portal_theme", theme(self.portal_theme.as_ref()))
     }

@@ -94,6 +94,7 @@ fn audit_log_shows_the_columns_of_an_environment() {
         weight: None,
         portal_reveal_secrets: true,
         is_production: true,
+        forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
         quotas: Quotas::default(),

@@ -391,6 +391,7 @@ pub(crate) static TABLES: &[Table] = &[
             small("deliveries"),
             small("hops"),
             text("channels"),
+            text("trace_context"),
         ],
     ),
     history(

@@ -10,6 +10,7 @@ use hookstream_model::{
     base::{
         ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::Timestamp,
+        trace_context::TraceContext,
     },
     delivery::{queue::Backlog, state::Trigger},
     outbound::{hops::Hops, message::Message},
@@ -54,7 +55,7 @@ const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::
     where p.message_id = taken.message_id and p.route_id = taken.route_id and p.owner <= 0";
 const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, route_id)
     where p.message_id = orphan.message_id and p.route_id = orphan.route_id and p.owner <= 0";
-const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body, m.hops
+const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body, m.hops, m.trace_context
     from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (origin_id, id)) taken
     join messages m on m.origin_id = taken.origin_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
@@ -161,6 +162,7 @@ struct Found {
     event_type: String,
     payload: StoredPayload,
     hops: Hops,
+    trace: Option<Box<TraceContext>>,
 }
 
 pub(crate) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
@@ -192,10 +194,10 @@ pub(crate) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
 /// under its owner, so that it blocks no other.
 fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
     let open = |found: Found| {
-        let Found { id, origin_id, environment_id, event_type, payload, hops } = found;
+        let Found { id, origin_id, environment_id, event_type, payload, hops, trace } = found;
         match payload.decode() {
             Ok(payload) => {
-                Some((Uuid::from_bytes(*id.as_bytes()), (environment_id, Arc::new(Message { id, origin_id, event_type, payload, hops }))))
+                Some((Uuid::from_bytes(*id.as_bytes()), (environment_id, Arc::new(Message { id, origin_id, event_type, payload, hops, trace }))))
             }
             Err(error) => {
                 payloads::log_damaged(id, &error);
@@ -378,6 +380,7 @@ async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<
             event_type: row.get(1),
             payload: read_payload(row, 3),
             hops: Hops::new(u32::try_from(row.get::<_, i32>(7)).unwrap_or_default()),
+            trace: row.get::<_, Option<&str>>(8).and_then(TraceContext::from_stored).map(Box::new),
         })
     };
     Ok(rows.iter().filter_map(message).collect())

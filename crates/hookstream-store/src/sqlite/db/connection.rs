@@ -10,10 +10,15 @@ use crate::db::error::Error;
 pub(crate) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/core/0001_schema.sql"),
     include_str!("../../db/migrations/sqlite/core/0002_operational_events.sql"),
+    include_str!("../../db/migrations/sqlite/core/0003_trace_context.sql"),
 ];
 /// Schema of a day's file.
 pub(crate) const DAY_MIGRATIONS: &[&str] =
-    &[include_str!("../../db/migrations/sqlite/day/0001_schema.sql"), include_str!("../../db/migrations/sqlite/day/0002_outbox.sql")];
+    &[
+    include_str!("../../db/migrations/sqlite/day/0001_schema.sql"),
+    include_str!("../../db/migrations/sqlite/day/0002_outbox.sql"),
+    include_str!("../../db/migrations/sqlite/day/0003_trace_context.sql"),
+];
 
 /// Log size in pages (64 MiB) at which the writer itself runs a checkpoint. This bounds the log if the background
 /// checkpoints cannot keep up.

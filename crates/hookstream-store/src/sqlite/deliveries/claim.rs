@@ -4,6 +4,7 @@ use hookstream_model::{
     base::{
         ids::{EnvironmentId, MessageId, OriginId, RouteId},
         time::{Day, Timestamp},
+        trace_context::TraceContext,
     },
     delivery::{queue::Backlog, state::Trigger},
     outbound::hops::Hops,
@@ -35,7 +36,7 @@ const UNPACK: &str = "insert into pending (message_id, route_id, origin_id, owne
 const REMOVE_UNPACKED: &str = "delete from packed_pending where ?1 is null or owner = ?1";
 /// Deliveries of a backlog, or of none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.route_id, p.origin_id, p.attempts, p.failed, p.trigger_type, m.event_type,
-        b.is_text, b.encoding, b.size, b.body, p.due_at, p.backlog, p.retry_at, m.environment_id, m.hops
+        b.is_text, b.encoding, b.size, b.body, p.due_at, p.backlog, p.retry_at, m.environment_id, m.hops, m.trace_context
     from pending p
     join messages m on m.origin_id = p.origin_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
@@ -227,6 +228,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<SealedDelivery> {
         event_type: row.get(6)?,
         payload: read_payload(row, 7)?,
         hops: Hops::new(row.get(15)?),
+        trace: row.get::<_, Option<String>>(16)?.as_deref().and_then(TraceContext::from_stored).map(Box::new),
         route_id: RouteId::from_bytes(row.get(1)?),
         backlog: Backlog::from_number(row.get(12)?),
         attempts: row.get(3)?,

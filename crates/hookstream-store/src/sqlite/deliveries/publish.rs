@@ -22,8 +22,9 @@ use crate::{
 };
 
 const OPERATION: &str = "store a message";
-const INSERT_MESSAGE: &str = "insert into messages (origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const INSERT_MESSAGE: &str = "insert into messages (origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels,
+        trace_context)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
@@ -82,6 +83,7 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
         publication.deliveries.len(),
         message.hops.count(),
         publication.channels_text(),
+        message.trace.as_ref().map(|trace| trace.to_stored()),
     ])?;
     let StoredPayload { is_text, encoding, size, body } = publication.payload();
     connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;

@@ -56,6 +56,7 @@ fn staging(world: &Fixture) -> Environment {
         weight: None,
         portal_reveal_secrets: true,
         is_production: true,
+        forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
         quotas: Quotas::default(),

@@ -151,6 +151,7 @@ impl Fixture {
             event_type: "invoice.paid".to_owned(),
             payload: Payload { body: body.into(), content_type: ContentType::Json },
             hops: Hops::default(),
+            trace: None,
         }
     }
 

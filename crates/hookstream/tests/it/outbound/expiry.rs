@@ -34,6 +34,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         event_type: "invoice.paid".to_owned(),
         payload: Payload { body: body.to_owned().into(), content_type: ContentType::Json },
         hops: hookstream_model::outbound::hops::Hops::default(),
+        trace: None,
     };
     let store = scratch.open_store().await;
     let environment = organizations::version(&*store, tenant.environment).await.expect("read");

@@ -25,12 +25,13 @@ const STORE: &str = "with seen as (
         join environments e on e.id = o.environment_id and e.version = s.event_types
     ), given as (
         select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[],
-                $38::int4[], $39::int4[], $41::int4[], $42::text[])
-            as g (seen, origin_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops, channels)
+                $38::int4[], $39::int4[], $41::int4[], $42::text[], $54::text[])
+            as g (seen, origin_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops, channels,
+                trace_context)
         where g.seen in (select number from seen)
     ), stored as (
-        insert into messages (origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
-        select origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels from given
+        insert into messages (origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels, trace_context)
+        select origin_id, id, environment_id, event_type, event_id, deliveries, hops, channels, trace_context from given
     ), kept as (
         insert into payloads (message_id, environment_id, is_text, encoding, size, body)
         select id, environment_id, is_text, encoding, size, body from given
@@ -131,6 +132,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&packed.unsettled as _, Type::INT8_ARRAY),
         (&pending.owners as _, Type::INT8_ARRAY),
         (&skipped.origins as _, Type::UUID_ARRAY),
+        (&messages.traces as _, Type::TEXT_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -173,6 +175,7 @@ struct Messages<'a> {
     sizes: Vec<i32>,
     bodies: Vec<&'a [u8]>,
     hops: Vec<i32>,
+    traces: Vec<Option<String>>,
     channels: Vec<Option<String>>,
 }
 
@@ -293,6 +296,7 @@ impl<'a> Columns<'a> {
         self.messages.bodies.push(&payload.body);
         self.messages.channels.push(publication.channels_text());
         self.messages.hops.push(i32::try_from(message.hops.count()).unwrap_or(i32::MAX));
+        self.messages.traces.push(message.trace.as_ref().map(|trace| trace.to_stored()));
         let packed_rows = publication.packed_rows();
         let is_packed = !packed_rows.is_empty();
         for PackedRow { part, routes, unsettled } in packed_rows {
