@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use hookstream_model::base::{
@@ -48,8 +48,12 @@ impl Clock for ServerClock {
 }
 
 /// Returns microseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's")]
 fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    i64::try_from(since_1970().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Returns the time of the machine since 1970, as precise as it is, for telemetry.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's")]
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

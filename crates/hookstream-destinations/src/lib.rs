@@ -1,6 +1,6 @@
 //! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`], [`test_receiver`]), and connections to
-//! servers of the operator: a mail server ([`mail`](services::mail)) and OpenID Connect providers
-//! ([`oidc`](services::oidc)).
+//! servers of the operator: a mail server ([`mail`](services::mail)), OpenID Connect providers
+//! ([`oidc`](services::oidc)) and a collector of OpenTelemetry ([`collector`](services::collector)).
 //!
 //! A kind owns its protocol: `settings.rs` checks what a user entered, `render.rs` builds the request from an
 //! [`Envelope`], `send.rs` makes one attempt, `classify.rs` decides its [`Outcome`]. A kind never retries, sleeps,

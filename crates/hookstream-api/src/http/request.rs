@@ -79,7 +79,16 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     let pattern = route.as_ref().map(MatchedPath::as_str);
     api.instruments.answered(&method, pattern, status, took);
     let trace = span.as_ref().map(|span| span.context().trace());
-    api.access_log.note(&Answered { id: &id, method: &method, uri: &uri, status, took, caller: &Caller(credentials.as_ref()), client, trace });
+    api.access_log.note(&Answered {
+        id: &id,
+        method: &method,
+        uri: &uri,
+        status,
+        took,
+        caller: &Caller(credentials.as_ref()),
+        client,
+        trace,
+    });
     if let Some(span) = span {
         span.end(&api, &Handled { method: &method, route: pattern, status, id: &id });
     }

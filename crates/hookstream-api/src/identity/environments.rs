@@ -283,7 +283,17 @@ pub(crate) async fn update(
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let input: UpdateEnvironment<'_> = body.parse()?;
     let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme)?;
-    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, is_production, forward_trace_context, .. } = input;
+    let UpdateEnvironment {
+        name,
+        slug,
+        retention_days,
+        payload_retention_days,
+        max_payload_bytes,
+        weight,
+        is_production,
+        forward_trace_context,
+        ..
+    } = input;
     let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
     let flags_absent = is_production.is_absent() && forward_trace_context.is_absent();
     let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && flags_absent && portal.is_absent();

@@ -77,8 +77,12 @@ impl Installation {
         let policy = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().expect("a network")]);
         let destinations = Arc::new(Registry::new(NetworkOptions::new(policy)).expect("destinations"));
         let clock_of_parts: Arc<dyn Clock> = Arc::new(clock.clone());
-        let parts =
-            hookstream_engine::Parts { store: store.clone(), destinations: destinations.clone(), clock: Arc::clone(&clock_of_parts), tracer: None };
+        let parts = hookstream_engine::Parts {
+            store: store.clone(),
+            destinations: destinations.clone(),
+            clock: Arc::clone(&clock_of_parts),
+            tracer: None,
+        };
         let engine = Handle::start(parts, engine_options, StdRng::from_rng(&mut rng)).await.expect("an engine");
         let parts = Parts {
             engine,

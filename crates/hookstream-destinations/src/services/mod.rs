@@ -1,4 +1,6 @@
-//! Servers of the operator: mail and identity providers.
+//! Servers of the operator: mail, identity providers, and the collector of OpenTelemetry.
 
+mod client;
+pub mod collector;
 pub mod mail;
 pub mod oidc;

@@ -176,7 +176,8 @@ fn is_state(text: &str) -> bool {
     let is_key = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
     let is_entry = |entry: &str| {
         let entry = entry.trim();
-        entry.is_empty() || entry.split_once('=').is_some_and(|(key, value)| !key.is_empty() && key.bytes().all(is_key) && !value.is_empty())
+        entry.is_empty()
+            || entry.split_once('=').is_some_and(|(key, value)| !key.is_empty() && key.bytes().all(is_key) && !value.is_empty())
     };
     let has_form = !text.is_empty() && text.len() <= STATE_MAX && text.bytes().all(is_value);
     has_form && text.split(',').count() <= STATE_ENTRIES_MAX && text.split(',').all(is_entry)

@@ -38,7 +38,10 @@ pub(crate) use self::{
     providers::ProviderConfig,
     server::{ServerSettings, host_name},
     storage::StorageSettings,
-    telemetry::{TelemetryConfig, TelemetrySettings},
+    telemetry::{
+        TelemetryConfig, TelemetrySettings,
+        opentelemetry::{Batches, OpenTelemetryConfig, Sampler, TargetConfig},
+    },
     values::{KeyText, listen_address, whole},
 };
 
@@ -111,7 +114,9 @@ impl Config {
         let mut given = sources.settings;
         environment::set(&mut given, environment)?;
         let file = sources.config.as_deref().map_or_else(|| Ok(Settings::default()), file::read)?;
-        Ok(Self { restored: sources.restored, forget: sources.forget, ..given.or(file).complete()? })
+        let mut config = given.or(file).complete()?;
+        config.telemetry.opentelemetry = OpenTelemetryConfig::read(environment)?;
+        Ok(Self { restored: sources.restored, forget: sources.forget, ..config })
     }
 }
 

@@ -1,9 +1,12 @@
 //! Settings of what the server tells its operator.
 
+pub(crate) mod opentelemetry;
+
 use std::{net::SocketAddr, num::NonZeroU32};
 
 use hookstream_engine::Options as EngineOptions;
 
+use self::opentelemetry::OpenTelemetryConfig;
 use super::{
     section::section,
     values::{listen_address, whole},
@@ -46,6 +49,8 @@ pub(crate) struct TelemetryConfig {
     pub(crate) log: String,
     pub(crate) log_format: Format,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Export to a collector, which only variables configure.
+    pub(crate) opentelemetry: OpenTelemetryConfig,
 }
 
 impl TelemetrySettings {
@@ -55,6 +60,7 @@ impl TelemetrySettings {
         lifecycle::log_filter(&log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
         engine.log_lines_per_second = NonZeroU32::new(self.log_lines_per_second.unwrap_or(LINES_PER_SECOND));
         engine.metrics_per_application = self.metrics_per_application.unwrap_or(0);
-        Ok(TelemetryConfig { log, log_format: self.log_format.unwrap_or_default(), metrics_listen: self.metrics_listen })
+        let log_format = self.log_format.unwrap_or_default();
+        Ok(TelemetryConfig { log, log_format, metrics_listen: self.metrics_listen, opentelemetry: OpenTelemetryConfig::default() })
     }
 }

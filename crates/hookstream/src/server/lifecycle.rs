@@ -27,13 +27,14 @@ pub(crate) fn allow_open_files() {
     }
 }
 
-/// Starts logging to standard error.
+/// Starts logging to standard error, and to the collector of OpenTelemetry if it takes logs.
 ///
 /// # Errors
 /// `filter` is neither a level nor a filter.
 pub(crate) fn start_logging(telemetry: &TelemetryConfig) -> anyhow::Result<()> {
     let filter = log_filter(&telemetry.log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
-    logs::start(filter, telemetry.log_format);
+    let exported = telemetry.opentelemetry.logs.as_ref().map(|logs| logs.batches);
+    logs::start(filter, telemetry.log_format, exported);
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use hookstream_model::{
     base::{
         ids::IdSource,
         secret::Secret,
+        spans::Tracer,
         time::{Clock, Timestamp},
     },
     identity::{
@@ -44,7 +45,10 @@ use crate::{
         listen::{Listen, Tls},
         reload::{self, Reloader},
     },
-    telemetry::{self, Exposition},
+    telemetry::{
+        self, Exposition,
+        otlp::{Exporters, Running},
+    },
 };
 
 /// Part of the shutdown grace that requests in progress may use.
@@ -65,6 +69,7 @@ pub(crate) struct Parts {
     mailer: Option<Arc<Mailer>>,
     providers: Vec<IdentityProvider>,
     destinations: Arc<Registry>,
+    exporters: Exporters,
 }
 
 impl Parts {
@@ -72,13 +77,14 @@ impl Parts {
     ///
     /// # Errors
     /// Names the setting and the file that cannot be used.
-    pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn read(config: &Config, rng: &mut StdRng) -> anyhow::Result<Self> {
         keys::given(config)?;
         Ok(Self {
             tls: config.server.tls.clone().map(Tls::read).transpose()?,
             mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
             providers: config.identity.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
             destinations: Arc::new(Registry::new(network_options(config)?)?),
+            exporters: Exporters::read(&config.telemetry.opentelemetry, &config.engine.node_name, StdRng::from_rng(rng))?,
         })
     }
 }
@@ -103,6 +109,8 @@ pub(crate) struct Server {
     api: Api,
     /// Reload of settings while the server runs.
     pub(crate) reloader: Arc<Reloader>,
+    /// Export of telemetry; it outlives the server, so that the lines of the stop are exported too.
+    pub(crate) exports: Running,
 }
 
 impl Server {
@@ -114,7 +122,8 @@ impl Server {
     /// Starts a server with this clock.
     pub(crate) async fn start_at(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
-        let Parts { tls, mailer, providers, destinations } = Parts::read(config)?;
+        let Parts { tls, mailer, providers, destinations, exporters } = Parts::read(config, &mut rng)?;
+        let tracer = exporters.tracer().map(|tracer| tracer as Arc<dyn Tracer>);
         let listener = TcpListener::bind(config.server.listen)
             .await
             .with_context(|| format!("could not listen on {} (setting listen)", config.server.listen))?;
@@ -141,7 +150,7 @@ impl Server {
             );
         }
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
-        let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
+        let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone(), tracer: tracer.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let metrics_listener = listen_for_metrics(config).await?;
         let room = Arc::new(Semaphore::new(config.server.max_connections));
@@ -155,6 +164,7 @@ impl Server {
             directory: config.storage.database.is_none().then(|| config.storage.data_dir.clone()),
             database: if config.storage.database.is_some() { "postgresql" } else { "sqlite" },
         });
+        let exports = exporters.start(exposition.clone());
         let shown = exposition.clone();
         let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let stop = CancellationToken::new();
@@ -170,6 +180,7 @@ impl Server {
                 mailer,
                 providers,
                 instruments: api_instruments,
+                tracer,
                 exposition: Arc::new(move || shown.text()),
                 backups: config.storage.backups.clone(),
                 stopping: stop.clone(),
@@ -271,6 +282,7 @@ impl Server {
             grace: config.server.shutdown_grace,
             api,
             reloader,
+            exports,
         })
     }
 

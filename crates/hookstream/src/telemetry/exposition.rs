@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 use tokio::sync::Semaphore;
 
-use super::{disk::Disk, logs, process::Process};
+use super::{disk::Disk, logs, otlp, process::Process};
 
 /// Parts of a server whose instruments are shown.
 pub(crate) struct Sources {
@@ -72,6 +72,7 @@ impl Instruments {
         ours.register("http_connections", "Connections of the API's listener: `open`, and the `limit`", self.connections.clone());
         ours.register_collector(Box::new(Disk(self.directory.clone())));
         logs::register(ours);
+        otlp::register(ours);
         ours.register("build", "Version of the program, its database, and the role of the node", Info::new(build));
         registry.register_collector(Box::new(Process::default()));
         registry

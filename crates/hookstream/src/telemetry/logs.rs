@@ -17,7 +17,16 @@ use prometheus_client::{
     registry::Registry,
 };
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
+};
+
+use super::otlp::log_layer::LogLayer;
+use crate::config::Batches;
 
 /// Lines that wait to be written, at most: some 4 MiB.
 const BUFFERED_LINES: usize = 16_384;
@@ -57,37 +66,29 @@ type ReplaceFilter = Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>;
 static WRITING: OnceLock<Writing> = OnceLock::new();
 static FILTER: OnceLock<ReplaceFilter> = OnceLock::new();
 
-/// Starts logging to standard error. Only tests start it twice in a process; the first start stays in effect.
-pub(crate) fn start(filter: EnvFilter, format: Format) {
+/// Starts logging to standard error, and to the collector if `exported` has the sizes of its batches. Only tests start it twice in a
+/// process; the first start stays in effect.
+pub(crate) fn start(filter: EnvFilter, format: Format, exported: Option<Batches>) {
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).thread_name("log-writer").finish(io::stderr());
     let writing = Writing { dropped: writer.error_counter(), guard: Mutex::new(Some(guard)) };
     if WRITING.set(writing).is_err() {
         return;
     }
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // The library's report about a closed standard error would panic.
-        .log_internal_errors(false);
-    // Starting fails where a test has set another log before.
-    match format {
+    let (filter, handle) = reload::Layer::new(filter);
+    // The library's report about a closed standard error would panic.
+    let lines = fmt::layer().log_internal_errors(false);
+    let lines = match format {
         Format::Text => {
             let is_terminal = io::stderr().is_terminal();
-            let log = log.with_writer(Lines { writer, keeps_escapes: is_terminal }).with_ansi(is_terminal).with_target(false);
-            let log = log.with_filter_reloading();
-            let filter = log.reload_handle();
-            if log.try_init().is_ok() {
-                let _ = FILTER.set(Box::new(move |new| Ok(filter.reload(new)?)));
-            }
+            lines.with_writer(Lines { writer, keeps_escapes: is_terminal }).with_ansi(is_terminal).with_target(false).boxed()
         }
-        Format::Json => {
-            let log = log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer);
-            let log = log.with_filter_reloading();
-            let filter = log.reload_handle();
-            if log.try_init().is_ok() {
-                let _ = FILTER.set(Box::new(move |new| Ok(filter.reload(new)?)));
-            }
-        }
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer).boxed(),
+    };
+    let exported = exported.map(LogLayer::new);
+    // Starting fails where a test has set another log before.
+    if tracing_subscriber::registry().with(filter).with(lines).with(exported).try_init().is_ok() {
+        let _ = FILTER.set(Box::new(move |new| Ok(handle.reload(new)?)));
     }
 }
 

@@ -72,7 +72,7 @@ const SECTIONS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Store", &["hookstream_store", "hookstream_payload", "hookstream_disk"]),
-    ("Nodes", &["hookstream_node", "hookstream_build", "hookstream_log", "hookstream_backup"]),
+    ("Nodes", &["hookstream_node", "hookstream_build", "hookstream_log", "hookstream_otlp", "hookstream_backup"]),
     ("API", &["hookstream_http", "hookstream_quota", "hookstream_sdk"]),
     ("Process", &["process_"]),
 ];

@@ -1,38 +1,23 @@
 //! Requests to a provider, limited in size and time.
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use hookstream_model::base::secret::Secret;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
-};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio_rustls::TlsConnector;
 use url::{Url, form_urlencoded};
 
 use super::ProviderError;
 use crate::{
-    AddressPolicy, Instruments,
-    net::{
-        connect::{Connector, Shared},
-        error::Error,
-        resolve::SystemResolver,
-        trust::{self, Trust},
-    },
+    net::{error::Error, trust::Trust},
+    services::client::{self, OperatorClient},
 };
 
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
-/// Time limit of a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time limit of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 /// Maximum size of a response, in bytes.
@@ -49,24 +34,11 @@ pub(super) struct Authentication<'a> {
 }
 
 /// HTTP client for one provider.
-pub(super) struct ProviderClient(Client<Connector, Full<Bytes>>);
+pub(super) struct ProviderClient(OperatorClient);
 
 impl ProviderClient {
     pub(super) fn new(trust: Trust) -> Result<Self, Error> {
-        let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
-        let shared = Shared {
-            policy: RwLock::new(Arc::new(AddressPolicy::allowing(anywhere.into()))),
-            resolver: Box::new(SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?),
-            tls: RwLock::new(TlsConnector::from(Arc::new(trust::client(trust)?))),
-            connect_timeout: CONNECT_TIMEOUT,
-            instruments: Instruments::default(),
-        };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(4)
-            .build(Connector(Arc::new(shared)));
-        Ok(Self(client))
+        Ok(Self(client::build(trust)?))
     }
 
     /// Fetches a document, with `access_token` as authorization if given.
@@ -163,11 +135,7 @@ fn refused(status: StatusCode, response: &[u8]) -> ProviderError {
 }
 
 fn unreachable(error: &hyper_util::client::legacy::Error) -> ProviderError {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    ProviderError::Unreachable(innermost.to_string())
+    ProviderError::Unreachable(client::cause(error))
 }
 
 fn sensitive(text: &str, what: &'static str) -> Result<HeaderValue, ProviderError> {

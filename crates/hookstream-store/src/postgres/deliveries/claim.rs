@@ -196,9 +196,10 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
     let open = |found: Found| {
         let Found { id, origin_id, environment_id, event_type, payload, hops, trace } = found;
         match payload.decode() {
-            Ok(payload) => {
-                Some((Uuid::from_bytes(*id.as_bytes()), (environment_id, Arc::new(Message { id, origin_id, event_type, payload, hops, trace }))))
-            }
+            Ok(payload) => Some((
+                Uuid::from_bytes(*id.as_bytes()),
+                (environment_id, Arc::new(Message { id, origin_id, event_type, payload, hops, trace })),
+            )),
             Err(error) => {
                 payloads::log_damaged(id, &error);
                 None

@@ -13,8 +13,7 @@ pub(crate) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/core/0003_trace_context.sql"),
 ];
 /// Schema of a day's file.
-pub(crate) const DAY_MIGRATIONS: &[&str] =
-    &[
+pub(crate) const DAY_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/day/0001_schema.sql"),
     include_str!("../../db/migrations/sqlite/day/0002_outbox.sql"),
     include_str!("../../db/migrations/sqlite/day/0003_trace_context.sql"),

@@ -91,6 +91,10 @@ fn check_files(checks: &mut Checks, config: &Config) {
     if let Some(tls) = &config.server.tls {
         checks.note("certificate of the server", Tls::read(tls.clone()).map(|_| tls.cert.display().to_string()));
     }
+    for (signal, target) in config.telemetry.opentelemetry.targets() {
+        // Not reached: a collector that is away must not keep a server from its start.
+        checks.note(&format!("OpenTelemetry {signal}"), target.collector().map(|_| format!("sent to {}", target.uri())));
+    }
     if config.delivery.trust.paths().next().is_some() {
         let read = wire::network_options(config).map(|_| String::new());
         checks.note("certificates for endpoints", read);

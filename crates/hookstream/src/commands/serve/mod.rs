@@ -49,7 +49,9 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     hookstream_cli::signals::until_stop_signal_from(signals, move || reloader.reload_and_log()).await;
     let stopping = Instant::now();
     server.drain(config.server.shutdown_drain).await;
+    let exports = server.exports.clone();
     let unfinished = server.stop().await;
     lifecycle::log_stop(&unfinished, stopping.elapsed());
+    exports.finish().await;
     Ok(())
 }

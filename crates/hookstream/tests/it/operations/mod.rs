@@ -7,5 +7,6 @@ pub(crate) mod doctor;
 pub(crate) mod exposition;
 pub(crate) mod lifecycle;
 pub(crate) mod metrics;
+pub(crate) mod opentelemetry;
 pub(crate) mod operational_webhooks;
 pub(crate) mod operator;

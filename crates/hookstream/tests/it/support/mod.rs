@@ -46,7 +46,7 @@ pub(crate) fn hookstream() -> Command {
 /// Removes the environment variables that act as settings.
 pub(crate) fn cleaned(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("HOOKSTREAM_")) {
+        if name.to_str().is_some_and(|name| name.starts_with("HOOKSTREAM_") || name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
     }
