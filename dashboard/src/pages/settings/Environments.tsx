@@ -124,6 +124,7 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
   const [weight, setWeight] = useState<number | string>(environment?.weight ?? "");
   const [canReveal, setReveal] = useState(environment?.portal_reveal_secrets !== 0);
   const [isProduction, setProduction] = useState(environment?.is_production === 1);
+  const [doesForward, setForward] = useState(environment?.forward_trace_context === 1);
   const [origins, setOrigins] = useState(() => originsOf(environment?.portal_frame_origins));
   const [theme, setTheme] = useState(() => themeForm(environment?.portal_theme));
   const number = (value: number | string) => (value === "" ? null : Number(value));
@@ -144,6 +145,7 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
             weight: number(weight),
             portal_reveal_secrets: canReveal ? 1 : 0,
             is_production: isProduction ? 1 : 0,
+            forward_trace_context: doesForward ? 1 : 0,
             portal_frame_origins: origins,
             portal_theme: themeBody(theme),
           });
@@ -219,6 +221,12 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
                 value={weight}
                 error={problemOf("weight")}
                 onChange={setWeight}
+              />
+              <Switch
+                label="Deliveries pass the trace context on"
+                description="Receivers get the sender's traceparent and tracestate, or Hookstream's own place in the trace."
+                checked={doesForward}
+                onChange={(event) => setForward(event.currentTarget.checked)}
               />
               <h3>Portal</h3>
               <Switch

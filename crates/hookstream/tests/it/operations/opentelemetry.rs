@@ -1,6 +1,10 @@
 //! Export of traces, metrics and logs, to a collector that decodes them with the official protocol crate.
 
-use std::{collections::BTreeMap, io::Read, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hookstream_testkit::{
@@ -106,11 +110,14 @@ fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     attributes.iter().map(|attribute| (attribute.key.clone(), text(attribute.value.as_ref()))).collect()
 }
 
-const ARGUMENTS: [&str; 6] = ["--allow-targets", "127.0.0.0/8", "--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2", "--log", "info"];
-
 fn start(scratch: &Scratch, environment: &[(&str, &str)]) -> Server {
+    start_logging("info", scratch, environment)
+}
+
+fn start_logging(level: &str, scratch: &Scratch, environment: &[(&str, &str)]) -> Server {
     let log = scratch.files.path().join("server.log");
-    Server::start_with(scratch, &ARGUMENTS, environment, Some(&log))
+    let arguments = ["--allow-targets", "127.0.0.0/8", "--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2", "--log", level];
+    Server::start_with(scratch, &arguments, environment, Some(&log))
 }
 
 /// Sends a message to `acme` with headers, and returns its id.
@@ -134,7 +141,8 @@ async fn trace_leads_from_the_sender_to_each_attempt_even_after_a_crash() {
     let (scratch, collector) = (scratch(), Collector::start().await);
     let mut endpoint = String::new();
     let variables = collector.variables(&mut endpoint, &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]);
-    let server = start(&scratch, &variables);
+    // At the level with the most that could leak.
+    let server = start_logging("trace", &scratch, &variables);
     let receiver = Receiver::responding(|_| CannedResponse::status(503)).await;
     let url = format!("{}/path-secret?token=query-secret", receiver.url());
     let created = server.client.acme(json!({ "headers": { "x-own": "header-secret" } }), &url).await;
@@ -181,6 +189,8 @@ async fn trace_leads_from_the_sender_to_each_attempt_even_after_a_crash() {
 
     let secrets =
         ["payload-secret", "path-secret", "query-secret", "header-secret", "collector-secret", KEY, KEY.trim_start_matches("hs_test_")];
+    let targets = collector.logs().into_iter().map(|record| texts(&record.attributes)["target"].clone()).collect::<BTreeSet<_>>();
+    assert!(targets.iter().all(|target| target.starts_with("hookstream") || !target.starts_with(['h', 'r'])), "{targets:?}");
     for received in collector.0.received() {
         assert_eq!(received.header("x-collector-token"), "collector-secret");
         let exported = body(&received);
