@@ -3,17 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    base::ids::{MessageId, OriginId, RouteId},
+    base::{
+        ids::{MessageId, OriginId, RouteId},
+        trace_context::TraceContext,
+    },
     delivery::{
         attempt::Attempt,
         state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
         timings::{Timings, Waterfall},
     },
-    outbound::message::MessageStatus,
+    outbound::message::{Message, MessageStatus},
 };
 use hookstream_store::delivery::{
     cluster::{LeaseRenewal, NodeReport, NodeSelf},
-    deliveries::{ClaimLimits, Next, Owner, Redelivered, Redelivery, Wait},
+    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Published, Redelivered, Redelivery, Wait},
     finding::{Direction, EXAMINED, MessageFilter, MessageSearch, Payloads, Range},
     messages::PendingDetail,
 };
@@ -59,6 +62,18 @@ pub(crate) async fn claim_keeps_its_limits(world: &Fixture) {
     // Each payload has two bytes; the one that exceeds the limit is still claimed.
     assert_eq!(claim(10, 3).await, (2, true));
     assert_eq!(claim(10, 1_000).await, (1, false));
+}
+
+pub(crate) async fn claimed_message_has_its_trace_context(world: &Fixture) {
+    let owner = world.enlist().await;
+    let context = |state| TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", state).map(Box::new);
+    for trace in [None, context(None), context(Some("vendor=1, other=2"))] {
+        let message = Message { trace: trace.clone(), ..world.message(NOON, "{}") };
+        let delivery = NewDelivery { route_id: world.target(), state: NewState::Waiting { backlog: None, in_order: false } };
+        let published = world.store.publish(world.publication(message, vec![delivery])).await.expect("a result");
+        assert_eq!(published, Published::Stored);
+        assert_eq!(world.claim(owner, NOON).await[0].message.trace, trace);
+    }
 }
 
 pub(crate) async fn new_owner_claims_deliveries_of_retired_owner(world: &Fixture) {

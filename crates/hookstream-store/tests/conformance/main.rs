@@ -85,6 +85,7 @@ suite! {
         claim_takes_unowned_deliveries_oldest_due_first
         owned_delivery_is_not_claimed
         claim_keeps_its_limits
+        claimed_message_has_its_trace_context
         new_owner_claims_deliveries_of_retired_owner
         former_number_keeps_its_deliveries
         stale_owner_settles_nothing
