@@ -48,6 +48,7 @@ async fn invalid_environment_fields_are_rejected_by_name() {
         ("max_payload_bytes", json!({ "max_payload_bytes": 0 })),
         ("max_payload_bytes", json!({ "max_payload_bytes": -1 })),
         ("weight", json!({ "weight": 101 })),
+        ("forward_trace_context", json!({ "forward_trace_context": null })),
     ] {
         invalid_field(&client.patch(&path, body).await, field);
     }
@@ -78,6 +79,18 @@ async fn changed_environment_is_shown_with_its_limits() {
     // A message is accepted under the new settings.
     client.acme(json!({}), "http://127.0.0.1:9/").await;
     client.message(json!({})).await;
+}
+
+#[tokio::test]
+async fn trace_context_is_passed_on_only_if_asked() {
+    let installation = Installation::start().await;
+    let client = &installation.client;
+    let path = own(client).await;
+    assert_eq!(client.get(&path).await.1["environment"]["forward_trace_context"], 0);
+    for (given, shown) in [(json!(true), 1), (json!(0), 0), (json!(1), 1)] {
+        let (status, response) = client.patch(&path, json!({ "forward_trace_context": given })).await;
+        assert_eq!((status, &response["environment"]["forward_trace_context"]), (200, &json!(shown)), "{response}");
+    }
 }
 
 #[tokio::test]
