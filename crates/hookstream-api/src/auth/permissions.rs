@@ -2,8 +2,8 @@
 
 use hookstream_model::identity::scopes::{
     Resource::{
-        ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage,
-        Views,
+        Alerts, ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal,
+        Usage, Views,
     },
     Scope,
 };
@@ -124,6 +124,11 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/jobs/{id}/cancel" | "/messages/retry") => write(Jobs),
         // A viewer keeps own views; the handler asks for `views:write` where a view is shared.
         ("GET" | "POST", "/views") | ("GET" | "PATCH" | "DELETE", "/views/{id}") => read(Views),
+        ("GET", "/alerts" | "/alert-rules" | "/alert-rules/{id}" | "/notification-channels" | "/notification-channels/{id}") => {
+            read(Alerts)
+        }
+        ("POST", "/alert-rules" | "/notification-channels" | "/notification-channels/{id}/test")
+        | ("PATCH" | "DELETE", "/alert-rules/{id}" | "/notification-channels/{id}") => write(Alerts),
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
         ("GET" | "POST", "/backups") => Need::Scope(Scope::OPERATOR_BACKUPS),

@@ -44,7 +44,8 @@ pub(crate) struct MailText {
 impl MailText {
     fn to(self, to: Email, api: &Api) -> Mail {
         let Self { subject, text } = self;
-        Mail { to, subject: subject.to_owned(), text, id: EntryId::from(api.engine.new_id()).to_string(), at: api.wall() }
+        let to = vec![to];
+        Mail { to, subject: subject.to_owned(), text, html: None, id: EntryId::from(api.engine.new_id()).to_string(), at: api.wall() }
     }
 }
 

@@ -75,7 +75,7 @@ impl Installation {
         let (mut options, mut engine_options) = (options(), hookstream_engine::Options::default());
         change(&mut options, &mut engine_options);
         let policy = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().expect("a network")]);
-        let destinations = Arc::new(Registry::new(NetworkOptions::new(policy)).expect("destinations"));
+        let destinations = Arc::new(Registry::new(NetworkOptions::new(policy), None).expect("destinations"));
         let clock_of_parts: Arc<dyn Clock> = Arc::new(clock.clone());
         let parts =
             hookstream_engine::Parts { store: store.clone(), destinations: destinations.clone(), clock: Arc::clone(&clock_of_parts) };
@@ -161,6 +161,7 @@ fn options() -> Options {
         sessions: Policy { idle: HOUR * 168, absolute: HOUR * 720 },
         allow_organizations: AllowOrganizations::Operator,
         streams: StreamLimits { total: 1_000, per_caller: 50 },
+        alert_period: std::time::Duration::from_secs(30),
         is_secure: false,
     }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
     delivery::queue::Shard,
-    operations::operational_event::{OperationalEvent, Uids},
+    operations::operational_event::{OperationalEvent, SystemApplication, Uids},
     outbound::{
         hops::Hops,
         message::{ContentType, Payload},
@@ -16,6 +16,7 @@ use hookstream_model::{
 use hookstream_store::{Error, delivery::outbox::Outgoing};
 
 use crate::{
+    Handle,
     core::Core,
     intake::accept::{Draft, SendError, accept_event},
     operational::warnings::MARKS_KEPT,
@@ -41,7 +42,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.told.written.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
-        if works_here(&core) {
+        if core.works_on_first_shard() {
             let published = step(&core).await;
             match published {
                 // There may be more.
@@ -62,8 +63,23 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-fn works_here(core: &Core) -> bool {
-    Shard::new(0).is_some_and(|first| core.lease().works_on(first).is_some())
+impl Core {
+    /// Returns whether this node works on the first shard. What one node at a time does for all is done by that node.
+    pub(crate) fn works_on_first_shard(&self) -> bool {
+        Shard::new(0).is_some_and(|first| self.lease().works_on(first).is_some())
+    }
+}
+
+impl Handle {
+    /// Returns whether this node works on the first shard. What one node at a time does for all is done by that node.
+    pub fn works_on_first_shard(&self) -> bool {
+        self.core.works_on_first_shard()
+    }
+
+    /// Wakes the task that publishes operational events, after one was written.
+    pub fn operational_event_written(&self) {
+        self.core.told.written.notify_one();
+    }
 }
 
 /// Publishes the events that wait. Returns their number.
@@ -99,13 +115,23 @@ pub(crate) async fn step(core: &Arc<Core>) -> Result<usize, Error> {
     Ok(number)
 }
 
-/// Publishes one event, if an operational endpoint wants it.
+/// Publishes one event to all who are told of it. If the process ends in between, the repetition is refused where it was published.
 async fn publish(core: &Arc<Core>, event: &OperationalEvent) -> Result<(), SendError> {
+    publish_to(core, SystemApplication::Operational, event, Vec::new()).await?;
+    let channels = event.notified_channels();
+    if channels.is_empty() {
+        return Ok(());
+    }
+    publish_to(core, SystemApplication::Channels, event, channels).await
+}
+
+/// Publishes an event to an application of the system environment, if one of its endpoints wants it.
+async fn publish_to(core: &Arc<Core>, which: SystemApplication, event: &OperationalEvent, channels: Vec<String>) -> Result<(), SendError> {
     let system = event.tenant.of_system();
-    let application = system.system_application().to_string();
+    let application = which.id(system).to_string();
     let Some(told) = core.applications.resolve_now(system, &application).await? else { return Ok(()) };
     let kind = event.kind.as_str();
-    if !told.origin().routes.iter().any(|route| route.wants(kind, &[])) {
+    if !told.origin().routes.iter().any(|route| route.wants(kind, &channels)) {
         return Ok(());
     }
     let subject = match event.application {
@@ -121,7 +147,7 @@ async fn publish(core: &Arc<Core>, event: &OperationalEvent) -> Result<(), SendE
         event_type: kind.to_owned(),
         payload: Payload { body, content_type: ContentType::Json },
         event_id: Some(event.event_id()),
-        channels: Vec::new(),
+        channels,
         idempotency: None,
         hops: Hops::default(),
         is_event: false,

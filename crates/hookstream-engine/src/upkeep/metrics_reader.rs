@@ -7,7 +7,7 @@ use hookstream_model::{
         ids::{EnvironmentId, RouteId},
         time::Timestamp,
     },
-    operations::metrics::{ErrorKey, Stats},
+    operations::metrics::{ErrorKey, Scope, Stats},
 };
 use hookstream_store::{
     Error,
@@ -44,6 +44,27 @@ impl Handle {
             *routes.entry(route).or_default() += stats;
         }
         Ok(routes)
+    }
+
+    /// Returns the sums of all subjects of a kind in a range of minutes, by the id of the subject. Numbers of this node are up to
+    /// date, those of other nodes up to a minute old.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn metric_sums(
+        &self,
+        environment: EnvironmentId,
+        of: &Scope,
+        from: Timestamp,
+        before: Timestamp,
+    ) -> Result<BTreeMap<Vec<u8>, Stats>, Error> {
+        let core = &self.core;
+        let _still = core.metrics.moving.read().await;
+        let mut sums = metrics::sums(&*core.store, environment, of, from, before).await?;
+        for (scope, stats) in core.metrics.unwritten_sums(environment, of.kind(), (from, before), core.now()) {
+            *sums.entry(scope).or_default() += stats;
+        }
+        Ok(sums)
     }
 
     /// Returns the failed attempts of a series by the start of their step and by error.

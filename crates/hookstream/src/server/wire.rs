@@ -74,11 +74,12 @@ impl Parts {
     /// Names the setting and the file that cannot be used.
     pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
         keys::given(config)?;
+        let mailer = config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new);
         Ok(Self {
             tls: config.server.tls.clone().map(Tls::read).transpose()?,
-            mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
+            mailer: mailer.clone(),
             providers: config.identity.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
-            destinations: Arc::new(Registry::new(network_options(config)?)?),
+            destinations: Arc::new(Registry::new(network_options(config)?, mailer)?),
         })
     }
 }
@@ -186,6 +187,7 @@ impl Server {
                 allow_organizations: config.identity.allow_organizations,
                 streams: config.server.streams,
                 log_lines_per_second: config.engine.log_lines_per_second,
+                alert_period: config.telemetry.alert_period,
                 is_secure,
             },
         );
@@ -199,6 +201,8 @@ impl Server {
         tokio::spawn(api.clone().run_audit_retention(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_mail_queue(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
+        tokio::spawn(api.clone().run_alerts(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let backing_up = tokio::spawn(api.clone().run_backups(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]

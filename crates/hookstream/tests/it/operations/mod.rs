@@ -1,5 +1,6 @@
 //! Operation of a server: audit log, crashes, checks.
 
+pub(crate) mod alerts;
 pub(crate) mod audit_log;
 pub(crate) mod backup;
 pub(crate) mod crash;
