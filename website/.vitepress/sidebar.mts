@@ -17,7 +17,7 @@ const GROUPS: Group[] = [
     text: "Run",
     folder: "guides",
     first: [
-      ...["install", "containers", "kubernetes", "several-nodes", "mail-and-sign-in", "sizing", "hardening", "monitoring", "backup"],
+      ...["install", "containers", "kubernetes", "several-nodes", "mail-and-sign-in", "sizing", "hardening", "alerts", "monitoring", "backup"],
       ...["upgrade", "encryption-key", "transfer", "migrating", "portal", "rabbitmq", "troubleshooting"],
     ],
   },

@@ -48,6 +48,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) struct Installation {
     /// Client with an API key that has all scopes.
     pub(crate) client: Client,
+    /// State of the API.
+    pub(crate) api: Api,
     router: Router,
     store: Arc<SqliteStore>,
     pub(crate) clock: TestClock,
@@ -93,8 +95,9 @@ impl Installation {
             backups: None,
             stopping: CancellationToken::new(),
         };
-        let router = crate::router(Api::new(parts, options));
-        let mut installation = Self { client: Client::anonymous(router.clone()), router, store, clock, ids, rng };
+        let api = Api::new(parts, options);
+        let router = crate::router(api.clone());
+        let mut installation = Self { client: Client::anonymous(router.clone()), api, router, store, clock, ids, rng };
         installation.client = installation.key_of(tenant).await;
         installation
     }

@@ -71,7 +71,7 @@ impl Target for EmailTarget {
     }
 }
 
-const fn kind(error: &MailError) -> FailureKind {
+pub(super) const fn kind(error: &MailError) -> FailureKind {
     match error {
         MailError::Unreachable(_) => FailureKind::ConnectionFailed,
         MailError::TimedOut => FailureKind::Timeout,
@@ -99,7 +99,7 @@ fn text(notification: &Notification) -> String {
 }
 
 /// Returns the HTML of a mail: tables and styles in place, because clients of mail know little else.
-fn html(notification: &Notification) -> String {
+pub(super) fn html(notification: &Notification) -> String {
     let Notification { title, summary, facts, links, state, severity, .. } = notification;
     let color = color(notification);
     let mut rows = String::new();

@@ -68,7 +68,7 @@ const OF_ALL: &str = "environment_id = $1 and resolution = $2 and starts_at >= $
 /// Selects the steps in which something is still pending, newest first.
 static PENDING: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "select scope, starts_at, accepted - arrived - ended as pending from metrics where {OF_ALL} and accepted - arrived - ended > 0
+        "select scope, starts_at, accepted - arrived - ended as pending from metrics where {OF_ALL} and accepted - arrived - ended <> 0
         order by starts_at desc limit $6"
     )
 });
@@ -211,8 +211,8 @@ pub async fn sums(
     Ok(sums)
 }
 
-/// Returns the minutes in which something of a subject of a kind fell due that is still pending, newest first, with the number: of all
-/// subjects of the kind. The numbers lag behind by up to a minute.
+/// Returns the minutes in which something fell due that is still pending, newest first, with the number: of all subjects of a kind, by
+/// their ids.
 ///
 /// # Errors
 /// Fails if the store fails.

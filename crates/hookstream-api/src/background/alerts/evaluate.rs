@@ -21,7 +21,6 @@ use hookstream_model::{
 };
 use hookstream_store::{
     identity::{environments, organizations},
-    operations::metrics,
     outbound::{applications, endpoints},
 };
 
@@ -104,7 +103,7 @@ async fn of_backlog(api: &Api, rule: &AlertRule, now: Timestamp) -> Result<Vec<B
         return Ok(Vec::new());
     }
     let from = Resolution::Minute.start(now - Resolution::MINUTES_KEPT);
-    let pending = metrics::pending(&*api.store, environment, &kind, from, now + Duration::from_millis(1)).await?;
+    let pending = api.engine.metric_pending(environment, &kind, from, now + Duration::from_millis(1)).await?;
     // Of days before the minutes, the exact counts of the environment know more.
     let older = exact.iter().find(|(day, pending)| **pending > 0 && day.next().start() <= from).map(|(day, _)| day.start());
     let mut found = Vec::new();

@@ -4,6 +4,8 @@
 //! alerts with the event that tells of them. If the process ends after the commit, the event is published by the next one.
 
 mod evaluate;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ impl Api {
         }
     }
 
-    async fn evaluate_rules(&self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn evaluate_rules(&self, stop: &CancellationToken) -> Result<(), Error> {
         let mut after = AlertRuleId::from_bytes([0; 16]);
         loop {
             let rules = alert_rules::active(&*self.store, after, RULES_AT_ONCE).await?;
