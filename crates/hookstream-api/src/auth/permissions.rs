@@ -87,6 +87,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/portal/messages" | "/portal/messages/{msgId}" | "/portal/messages/{msgId}/explain") => Need::Customer,
         ("GET", "/portal/messages/{msgId}/attempts/{id}") => Need::Customer,
         ("POST", "/portal/messages/{msgId}/retry") => Need::CustomerWrite,
+        ("GET", "/portal/notifications") => Need::Customer,
+        ("POST", "/portal/notifications" | "/portal/notifications/confirm") | ("DELETE", "/portal/notifications") => Need::CustomerWrite,
         ("POST", "/portal/renew") => Need::Customer,
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),

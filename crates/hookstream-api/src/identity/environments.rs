@@ -71,6 +71,9 @@ pub(crate) struct Environment {
     /// JSON text of an object: appearance of the portal, where an application has none of its own; `null` if none is set.
     #[schema(example = "{\"primary_color\":\"2f55e0\"}")]
     portal_theme: Option<String>,
+    /// URL of the page of your product that shows the portal; `null` if none is set.
+    #[schema(example = "https://app.example.com/webhooks?customer={application_uid}")]
+    portal_url: Option<String>,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     /// Time of deletion; `null` if it is not deleted. A deleted environment can be restored until it is removed.
@@ -92,6 +95,7 @@ impl From<Model> for Environment {
             is_production: u8::from(environment.is_production),
             portal_frame_origins: json_of(&environment.portal_frame_origins),
             portal_theme: environment.portal_theme.as_ref().map(json_of),
+            portal_url: environment.portal_url,
             created_at: environment.created_at.to_string(),
             deleted_at: environment.deleted_at.map(|at| at.to_string()),
         }
@@ -173,6 +177,11 @@ pub(crate) struct UpdateEnvironment<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = Option<PortalThemeFields>)]
     portal_theme: Field<&'a RawValue>,
+    /// URL of the page of your product that shows the portal, for links in mail to customers: `https` or `http`, at most 2,048 characters.
+    /// `{application_id}`, `{application_uid}` and `{endpoint_id}` in it are replaced. `null` removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "https://app.example.com/webhooks?customer={application_uid}")]
+    portal_url: Field<String>,
 }
 
 /// List environments
@@ -222,6 +231,7 @@ pub(crate) async fn create(
         is_production: input.is_production.is_some_and(Flag::is_set),
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         quotas: Quotas::default(),
         created_at: act.at,
         deleted_at: None,
@@ -272,7 +282,7 @@ pub(crate) async fn update(
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let input: UpdateEnvironment<'_> = body.parse()?;
-    let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme)?;
+    let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme, input.portal_url)?;
     let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, is_production, .. } = input;
     let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
     let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && is_production.is_absent() && portal.is_absent();

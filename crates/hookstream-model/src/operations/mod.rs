@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod audit_log;
 pub mod backup;
+pub mod customer_notice;
 pub mod job;
 pub mod metrics;
 pub mod operational_event;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use hookstream_api::{Api, IdentityProvider, LiveOptions, Options as ApiOptions, Parts as ApiParts};
 use hookstream_cli::clock::{ServerClock, SystemClock};
 use hookstream_destinations::{Registry, net::Options as NetworkOptions, services::mail::Mailer};
-use hookstream_engine::{Handle, Parts as EngineParts, Role};
+use hookstream_engine::{Handle, Options as EngineOptions, Parts as EngineParts, Role};
 use hookstream_model::{
     base::{
         ids::IdSource,
@@ -143,7 +143,9 @@ impl Server {
         }
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
         let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone() };
-        let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
+        let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
+        let engine_options = EngineOptions { public_url: public_url.clone(), ..config.engine.clone() };
+        let engine = Handle::start(parts, engine_options, StdRng::from_rng(&mut rng)).await?;
         let metrics_listener = listen_for_metrics(config).await?;
         let room = Arc::new(Semaphore::new(config.server.max_connections));
         let api_instruments = hookstream_api::Instruments::default();
@@ -157,7 +159,6 @@ impl Server {
             database: if config.storage.database.is_some() { "postgresql" } else { "sqlite" },
         });
         let shown = exposition.clone();
-        let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let stop = CancellationToken::new();
         let live = LiveOptions::new(reload::live(config));
         let reloader = Arc::new(Reloader::new(live.clone(), destinations.clone()));

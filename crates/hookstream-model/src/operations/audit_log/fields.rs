@@ -187,6 +187,7 @@ impl Audited for Environment {
             .with("portal_reveal_secrets", self.portal_reveal_secrets)
             .with("is_production", self.is_production)
             .with("portal_frame_origins", self.portal_frame_origins.clone())
+            .with("portal_url", self.portal_url.clone())
             .with("portal_theme", theme(self.portal_theme.as_ref()))
     }
 }

@@ -58,6 +58,7 @@ fn staging(world: &Fixture) -> Environment {
         is_production: true,
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,

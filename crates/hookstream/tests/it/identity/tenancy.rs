@@ -30,6 +30,8 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
             json!({ "name": "Theirs", "channel_type": "webhook", "config": { "url": "http://127.0.0.1:9/theirs" } })
         }
         "testNotificationChannel" => json!({}),
+        "setPortalNotifications" => json!({ "email": "theirs@example.com" }),
+        "confirmPortalNotifications" => json!({ "code": "000000" }),
         "createEventType" => json!({ "name": "theirs.made" }),
         "updateEventType" => json!({ "description": "taken over" }),
         "createApiKey" => json!({ "name": "theirs" }),
@@ -56,6 +58,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "deleteView"
         | "deleteAlertRule"
         | "deleteNotificationChannel"
+        | "deletePortalNotifications"
         | "revokeApiKey"
         | "resetCircuit"
         | "resetOperationalCircuit"

@@ -1,3 +1,6 @@
+-- Page of the sender's product that shows the portal; null if there is none.
+alter table environments add column portal_url text;
+
 -- Alert rules of environments.
 create table alert_rules (
     id bytea not null primary key,
