@@ -17,8 +17,8 @@ const GROUPS: Group[] = [
     text: "Run",
     folder: "guides",
     first: [
-      ...["install", "containers", "kubernetes", "several-nodes", "mail-and-sign-in", "sizing", "hardening", "monitoring"],
-      ...["opentelemetry", "backup"],
+      ...["install", "containers", "kubernetes", "several-nodes", "mail-and-sign-in", "sizing", "hardening"],
+      ...["alerts", "monitoring", "opentelemetry", "backup"],
       ...["upgrade", "encryption-key", "transfer", "migrating", "portal", "rabbitmq", "troubleshooting"],
     ],
   },

@@ -112,6 +112,8 @@ pub struct Options {
     pub streams: StreamLimits,
     /// Lines of the access log in a second, at most; `None` for no limit.
     pub log_lines_per_second: Option<NonZeroU32>,
+    /// Interval between evaluations of the alert rules.
+    pub alert_period: Duration,
     /// True if the server itself speaks TLS. Responses then ask browsers to use HTTPS only.
     pub is_secure: bool,
 }

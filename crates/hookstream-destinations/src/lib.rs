@@ -1,4 +1,5 @@
-//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`], [`test_receiver`]), and connections to
+//! All outbound connections: deliveries to targets of users, one folder per kind ([`http`], [`rabbitmq`], [`test_receiver`],
+//! the services of [`notifications`]), and connections to
 //! servers of the operator: a mail server ([`mail`](services::mail)), OpenID Connect providers
 //! ([`oidc`](services::oidc)) and a collector of OpenTelemetry ([`collector`](services::collector)).
 //!
@@ -11,6 +12,7 @@ pub mod fuzz;
 pub mod http;
 mod instruments;
 pub mod net;
+pub mod notifications;
 pub mod rabbitmq;
 pub mod services;
 pub mod test_receiver;
@@ -37,7 +39,9 @@ use hookstream_model::{
 use crate::{
     http::HttpDestination,
     net::{Error, Options, Trust, network::Network},
+    notifications::{EmailDestination, NotificationDestination},
     rabbitmq::RabbitMqDestination,
+    services::mail::Mailer,
     test_receiver::TestReceiverDestination,
 };
 
@@ -144,20 +148,22 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Builds a registry of all kinds, over one network.
+    /// Builds a registry of all kinds, over one network. Without a mailer, e-mail is not available.
     ///
     /// # Errors
     /// If TLS or name resolution cannot be set up.
-    pub fn new(options: Options) -> Result<Self, Error> {
+    pub fn new(options: Options, mailer: Option<Arc<Mailer>>) -> Result<Self, Error> {
         let network = Arc::new(Network::new(options)?);
-        Ok(Self {
-            network: Some(Arc::clone(&network)),
-            ..Self::of([
-                (TargetKind::Http, Box::new(HttpDestination(Arc::clone(&network))) as Box<dyn Destination>),
-                (TargetKind::TestReceiver, Box::new(TestReceiverDestination(Arc::clone(&network)))),
-                (TargetKind::RabbitMq, Box::new(RabbitMqDestination::new(network))),
-            ])
-        })
+        let mut kinds: Vec<(TargetKind, Box<dyn Destination>)> = vec![
+            (TargetKind::Http, Box::new(HttpDestination(Arc::clone(&network)))),
+            (TargetKind::TestReceiver, Box::new(TestReceiverDestination(Arc::clone(&network)))),
+            (TargetKind::RabbitMq, Box::new(RabbitMqDestination::new(Arc::clone(&network)))),
+            (TargetKind::Email, Box::new(EmailDestination(mailer))),
+        ];
+        for kind in TargetKind::SERVICES.into_iter().filter(|kind| *kind != TargetKind::Email) {
+            kinds.push((kind, Box::new(NotificationDestination::new(kind, Arc::clone(&network)))));
+        }
+        Ok(Self { network: Some(network), ..Self::of(kinds) })
     }
 
     /// Builds a registry of given kinds, such as the receivers of a simulation.

@@ -42,6 +42,8 @@ impl Role {
 pub struct Options {
     /// Role of this node.
     pub role: Role,
+    /// Public URL of the installation, without a trailing slash, for links.
+    pub public_url: String,
     /// Name of this node, shown to operators.
     pub node_name: String,
     /// Retry schedule for endpoints without one.
@@ -103,6 +105,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             role: Role::All,
+            public_url: "http://127.0.0.1:8484".to_owned(),
             node_name: "hookstream".to_owned(),
             retry_schedule: RetrySchedule::default(),
             timeout: Duration::from_secs(20),

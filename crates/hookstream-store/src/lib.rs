@@ -52,6 +52,13 @@ pub trait Store: Database + Cluster + Deliveries + Outbox + History + Retention 
         None
     }
 
+    /// Returns the free bytes on the disk of the data directory, if the store is in one.
+    fn free_bytes(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(self.data_directory()?).ok()?;
+        // Not what is reserved for root.
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// Runs `work` between two commits, while nothing writes to the files of the data directory. Writing waits for it, so it
     /// must end within milliseconds.
     ///

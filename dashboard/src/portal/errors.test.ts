@@ -12,7 +12,7 @@ const ELSEWHERE = `
   duplicate_event_id identity_taken is_member job_ended last_environment last_owner name_taken no_mail
   no_second_factor none_to_confirm not_connected not_deleted second_factor_exists sign_in_first slug_taken
   too_many_subscriptions uid_taken link_over sign_in_over websocket_needed too_many_attempts too_many_streams
-  mail_failed provider_failed not_view_owner too_many_views backup_running no_backup_dir draining
+  mail_failed provider_failed not_view_owner too_many_views too_many_alert_rules too_many_channels backup_running no_backup_dir draining
 `
   .trim()
   .split(/\s+/);

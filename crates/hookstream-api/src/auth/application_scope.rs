@@ -6,6 +6,7 @@ use hookstream_engine::ApplicationRoutes;
 use hookstream_model::{
     base::ids::{ApplicationId, EndpointId},
     identity::tenancy::Tenant,
+    operations::operational_event::SystemApplication,
 };
 use hookstream_store::operations::system_environment;
 use http::{Method, request::Parts};
@@ -59,10 +60,10 @@ impl FromRequestParts<Api> for ApplicationScope {
         let Caller { tenant, .. } = Caller::from_request_parts(parts, api).await?;
         if let Some(rest) = parts.extensions.get::<MatchedPath>().and_then(|path| operational_path(path.as_str())) {
             if (&parts.method, rest) == (&Method::POST, "/endpoints") {
-                ensure_system_environment(api, tenant).await?;
+                ensure_system_application(api, tenant, SystemApplication::Operational).await?;
             }
             let tenant = tenant.of_system();
-            return Ok(Self { tenant, application: tenant.system_application().to_string(), requester: Requester::Sender });
+            return Ok(Self { tenant, application: SystemApplication::Operational.id(tenant).to_string(), requester: Requester::Sender });
         }
         let Path(OfApplication { application }) = Path::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
         Ok(Self { tenant, application, requester: Requester::Sender })
@@ -117,10 +118,10 @@ impl ApplicationScope {
     }
 }
 
-/// Creates the system environment of a tenant, unless it exists.
-async fn ensure_system_environment(api: &Api, tenant: Tenant) -> Result<(), ApiError> {
+/// Creates an application of the system environment of a tenant, unless it exists.
+pub(crate) async fn ensure_system_application(api: &Api, tenant: Tenant, which: SystemApplication) -> Result<(), ApiError> {
     let now = api.now();
-    system_environment::ensure(&*api.store, tenant, now).await?;
+    system_environment::ensure(&*api.store, tenant, which, now).await?;
     // Events are written from now on.
     api.engine.installation_changed();
     Ok(())

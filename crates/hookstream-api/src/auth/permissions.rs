@@ -2,8 +2,8 @@
 
 use hookstream_model::identity::scopes::{
     Resource::{
-        ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage,
-        Views,
+        Alerts, ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal,
+        Usage, Views,
     },
     Scope,
 };
@@ -87,6 +87,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/portal/messages" | "/portal/messages/{msgId}" | "/portal/messages/{msgId}/explain") => Need::Customer,
         ("GET", "/portal/messages/{msgId}/attempts/{id}") => Need::Customer,
         ("POST", "/portal/messages/{msgId}/retry") => Need::CustomerWrite,
+        ("GET", "/portal/notifications") => Need::Customer,
+        ("POST", "/portal/notifications" | "/portal/notifications/confirm") | ("DELETE", "/portal/notifications") => Need::CustomerWrite,
         ("POST", "/portal/renew") => Need::Customer,
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
@@ -124,6 +126,11 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/jobs/{id}/cancel" | "/messages/retry") => write(Jobs),
         // A viewer keeps own views; the handler asks for `views:write` where a view is shared.
         ("GET" | "POST", "/views") | ("GET" | "PATCH" | "DELETE", "/views/{id}") => read(Views),
+        ("GET", "/alerts" | "/alert-rules" | "/alert-rules/{id}" | "/notification-channels" | "/notification-channels/{id}") => {
+            read(Alerts)
+        }
+        ("POST", "/alert-rules" | "/notification-channels" | "/notification-channels/{id}/test")
+        | ("PATCH" | "DELETE", "/alert-rules/{id}" | "/notification-channels/{id}") => write(Alerts),
         ("GET", "/engine/lanes") => read(Engine),
         ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
         ("GET" | "POST", "/backups") => Need::Scope(Scope::OPERATOR_BACKUPS),

@@ -44,7 +44,8 @@ pub(crate) struct MailText {
 impl MailText {
     fn to(self, to: Email, api: &Api) -> Mail {
         let Self { subject, text } = self;
-        Mail { to, subject: subject.to_owned(), text, id: EntryId::from(api.engine.new_id()).to_string(), at: api.wall() }
+        let to = vec![to];
+        Mail { to, subject: subject.to_owned(), text, html: None, id: EntryId::from(api.engine.new_id()).to_string(), at: api.wall() }
     }
 }
 
@@ -149,6 +150,21 @@ pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url
         invitation, you can ignore this email.\n"
     );
     MailText { subject: "Invitation to an organization on Hookstream", text }
+}
+
+/// Email with the code that confirms a customer's address for notifications.
+pub(crate) fn confirmation(customer: &str, code: &str) -> MailText {
+    // The email is sent in the operator's name, so texts of users must not contain links.
+    let customer = words(customer);
+    let customer = if has_link(&customer) { "(name hidden because it contains a link)".to_owned() } else { customer };
+    let text = format!(
+        "Hello,\n\n\
+        this address was entered to get mail about the webhook endpoints of\n{customer}\n\n\
+        To confirm it, enter this code on the page where it was entered, within\n30 minutes:\n\n\
+        {code}\n\n\
+        If you did not expect this, ignore this email: you get no other.\n"
+    );
+    MailText { subject: "Code to confirm mail about webhook endpoints", text }
 }
 
 /// Email with a password link.

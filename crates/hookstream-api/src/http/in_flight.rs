@@ -55,7 +55,9 @@ impl InFlight {
 
     fn share(&self, of: Option<Subject>) -> usize {
         match of {
-            Some(Subject::Key(_) | Subject::Person(_) | Subject::Portal(_) | Subject::PortalTests(_)) => self.most / SHARE_OF_KNOWN,
+            Some(Subject::Key(_) | Subject::Person(_) | Subject::Portal(_) | Subject::PortalTests(_) | Subject::PortalMails(_)) => {
+                self.most / SHARE_OF_KNOWN
+            }
             Some(Subject::Address(_) | Subject::Devices(_)) | None => self.most / SHARE_OF_ADDRESS,
         }
     }

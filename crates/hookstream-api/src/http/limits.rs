@@ -28,6 +28,8 @@ pub(crate) enum Subject {
     Portal(ApplicationId),
     /// Test messages sent from a portal.
     PortalTests(ApplicationId),
+    /// Codes mailed from a portal.
+    PortalMails(ApplicationId),
     /// Device codes requested from an address.
     Devices(IpAddr),
     Address(IpAddr),

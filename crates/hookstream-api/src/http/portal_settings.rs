@@ -43,11 +43,17 @@ pub(crate) struct PortalSettings {
     reveal_secrets: Option<bool>,
     frame_origins: Option<Vec<String>>,
     theme: Option<Option<PortalTheme>>,
+    url: Option<Option<String>>,
 }
 
 impl PortalSettings {
     /// Reads the fields of a body.
-    pub(crate) fn read(reveal_secrets: Field<Flag>, frame_origins: Field<&RawValue>, theme: Field<&RawValue>) -> Result<Self, ApiError> {
+    pub(crate) fn read(
+        reveal_secrets: Field<Flag>,
+        frame_origins: Field<&RawValue>,
+        theme: Field<&RawValue>,
+        url: Field<String>,
+    ) -> Result<Self, ApiError> {
         let frame_origins = frame_origins.required("portal_frame_origins")?;
         let frame_origins =
             frame_origins.map(|raw| json_value::<Vec<String>>("portal_frame_origins", raw, "a list of origins")).transpose()?;
@@ -55,12 +61,13 @@ impl PortalSettings {
             reveal_secrets: reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set),
             frame_origins: frame_origins.as_deref().map(portal::frame_origins).transpose()?,
             theme: theme.try_map(portal_theme)?.nullable(),
+            url: url.try_map(|text| portal::check_page(&text).map(|()| text))?.nullable(),
         })
     }
 
     /// Returns true if no field is given.
     pub(crate) const fn is_absent(&self) -> bool {
-        self.reveal_secrets.is_none() && self.frame_origins.is_none() && self.theme.is_none()
+        self.reveal_secrets.is_none() && self.frame_origins.is_none() && self.theme.is_none() && self.url.is_none()
     }
 
     /// Applies the changes.
@@ -71,6 +78,9 @@ impl PortalSettings {
         }
         if let Some(theme) = &self.theme {
             environment.portal_theme.clone_from(theme);
+        }
+        if let Some(url) = &self.url {
+            environment.portal_url.clone_from(url);
         }
     }
 }

@@ -74,6 +74,9 @@ pub(crate) struct Environment {
     /// JSON text of an object: appearance of the portal, where an application has none of its own; `null` if none is set.
     #[schema(example = "{\"primary_color\":\"2f55e0\"}")]
     portal_theme: Option<String>,
+    /// URL of the page of your product that shows the portal; `null` if none is set.
+    #[schema(example = "https://app.example.com/webhooks?customer={application_uid}")]
+    portal_url: Option<String>,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     /// Time of deletion; `null` if it is not deleted. A deleted environment can be restored until it is removed.
@@ -96,6 +99,7 @@ impl From<Model> for Environment {
             forward_trace_context: u8::from(environment.forward_trace_context),
             portal_frame_origins: json_of(&environment.portal_frame_origins),
             portal_theme: environment.portal_theme.as_ref().map(json_of),
+            portal_url: environment.portal_url,
             created_at: environment.created_at.to_string(),
             deleted_at: environment.deleted_at.map(|at| at.to_string()),
         }
@@ -182,6 +186,11 @@ pub(crate) struct UpdateEnvironment<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = Option<PortalThemeFields>)]
     portal_theme: Field<&'a RawValue>,
+    /// URL of the page of your product that shows the portal, for links in mail to customers: `https` or `http`, at most 2,048 characters.
+    /// `{application_id}`, `{application_uid}` and `{endpoint_id}` in it are replaced. `null` removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "https://app.example.com/webhooks?customer={application_uid}")]
+    portal_url: Field<String>,
 }
 
 /// List environments
@@ -232,6 +241,7 @@ pub(crate) async fn create(
         forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         quotas: Quotas::default(),
         created_at: act.at,
         deleted_at: None,
@@ -282,7 +292,7 @@ pub(crate) async fn update(
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let input: UpdateEnvironment<'_> = body.parse()?;
-    let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme)?;
+    let portal = PortalSettings::read(input.portal_reveal_secrets, input.portal_frame_origins, input.portal_theme, input.portal_url)?;
     let UpdateEnvironment {
         name,
         slug,

@@ -1,5 +1,6 @@
-//! Operations for operators of the server, and saved views of the dashboard; each resource has a file.
+//! Operations for operators of the server, alerts, and saved views of the dashboard; each resource has a file.
 
+pub(crate) mod alerts;
 pub(crate) mod audit_log;
 pub(crate) mod backups;
 pub(crate) mod billing;
@@ -16,8 +17,9 @@ pub(crate) mod views;
 
 use crate::operation::{Operations, operations};
 
-/// Operations on jobs, the audit log, metrics, usage, views, nodes, backups and health.
+/// Operations on alerts, jobs, the audit log, metrics, usage, views, nodes, backups and health.
 pub(crate) fn operations<A: Operations>(all: A) -> A {
+    let all = alerts::operations(all);
     operations!(
         all,
         jobs::{recover, replay},

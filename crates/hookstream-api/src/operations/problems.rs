@@ -158,15 +158,47 @@ pub(crate) async fn list(
 ) -> Result<Json<ProblemList>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let (tenant, now) = (caller.tenant, api.now());
-    let (suspects, is_partial) = suspects(&api, tenant, now).await?;
-    let pending = reading::pending_of_all(&api, tenant).await?;
+    let with =
+        Beyond { limits: caller.scopes.allow(Scope::read(Resource::Usage)), installation: caller.scopes.allow(Scope::OPERATOR_NODES) };
+    let Current { mut problems, suspects, is_partial } = current(&api, tenant, with, now).await?;
+    problems::sort(&mut problems);
+    let mut shown = Vec::with_capacity(problems.len());
+    for problem in problems {
+        shown.push(show(&api, tenant, problem, &suspects).await?);
+    }
+    let endpoints = endpoints::count(&*api.store, tenant).await?;
+    Ok(Json(ProblemList { problems: shown, as_of: now.to_string(), endpoints, is_partial }))
+}
+
+/// What is looked at besides the endpoints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beyond {
+    /// Storage and quotas.
+    pub(crate) limits: bool,
+    /// Nodes and the disk.
+    pub(crate) installation: bool,
+}
+
+/// Problems of now.
+pub(crate) struct Current {
+    pub(crate) problems: Vec<Found>,
+    /// Endpoints that were looked at, which have the names of the subjects.
+    pub(crate) suspects: Vec<Endpoint>,
+    /// Whether more endpoints have problems.
+    pub(crate) is_partial: bool,
+}
+
+/// Finds what is wrong now.
+pub(crate) async fn current(api: &Api, tenant: Tenant, with: Beyond, now: Timestamp) -> Result<Current, ApiError> {
+    let (suspects, is_partial) = suspects(api, tenant, now).await?;
+    let pending = reading::pending_of_all(api, tenant).await?;
     let lanes: BTreeMap<TargetId, Option<f64>> =
         api.engine.lanes(tenant.environment).into_iter().map(|lane| (lane.target, lane.per_second)).collect();
     let mut found = Vec::new();
     for endpoint in &suspects {
         let route = RouteId::from(endpoint.id);
-        let read = reading::health(&api, tenant, route, &pending, now).await?;
-        let errors = reading::errors(&api, tenant, route, now - LATELY, now).await?;
+        let read = reading::health(api, tenant, route, &pending, now).await?;
+        let errors = reading::errors(api, tenant, route, now - LATELY, now).await?;
         let facts = EndpointFacts {
             application_id: endpoint.application_id,
             endpoint_id: endpoint.id,
@@ -179,27 +211,21 @@ pub(crate) async fn list(
             pending: read.pending,
             oldest: read.oldest,
             day: read.total,
-            arriving: reading::arriving(&api, tenant, route, now).await?,
+            arriving: reading::arriving(api, tenant, route, now).await?,
             leaving: lanes.get(&TargetId::from(endpoint.id)).copied().flatten(),
             error: errors.into_iter().max_by_key(|(_, (count, _))| *count).map(|(error, _)| error),
         };
         found.extend(problems::of_endpoint(&facts, api.engine.options().disable_after, now));
     }
-    if caller.scopes.allow(Scope::read(Resource::Usage)) {
-        found.extend(of_limits(&api, tenant, now).await?);
+    if with.limits {
+        found.extend(of_limits(api, tenant, now).await?);
     }
-    if caller.scopes.allow(Scope::OPERATOR_NODES) {
+    if with.installation {
         let nodes = api.store.nodes().await?;
         found.extend(nodes.iter().filter_map(|node| problems::of_node(node.owner.number(), &node.name, node.lapses_at, now)));
         found.extend(api.store.is_full().then(problems::of_full_disk));
     }
-    problems::sort(&mut found);
-    let mut shown = Vec::with_capacity(found.len());
-    for problem in found {
-        shown.push(show(&api, tenant, problem, &suspects).await?);
-    }
-    let endpoints = endpoints::count(&*api.store, tenant).await?;
-    Ok(Json(ProblemList { problems: shown, as_of: now.to_string(), endpoints, is_partial }))
+    Ok(Current { problems: found, suspects, is_partial })
 }
 
 /// Returns the endpoints that may have a problem: those that fail, and those with deliveries that wait or were missed.
@@ -226,16 +252,7 @@ async fn suspects(api: &Api, tenant: Tenant, now: Timestamp) -> Result<(Vec<Endp
 
 /// Returns the problems of storage and quotas.
 async fn of_limits(api: &Api, tenant: Tenant, now: Timestamp) -> Result<Vec<Found>, ApiError> {
-    let counted = api.store.delivery_counts(tenant).await?;
-    let bytes: Vec<_> = counted.iter().map(|of_day| (of_day.day, u64::try_from(of_day.counts.payload_bytes).unwrap_or(0))).collect();
-    let environment = environments::find(&*api.store, tenant.organization, tenant.environment).await?;
-    let limits = environment.ok_or_else(|| ApiError::not_found("Environment"))?.limits(api.installation_limits());
-    let (per_day, age) = payload_rate(&bytes, now.day());
-    let total = bytes.iter().map(|(_, bytes)| bytes).sum();
-    let in_days = match outlook(limits, total, per_day, age) {
-        Outlook::BudgetReached { in_days } => Some(in_days),
-        Outlook::Level { .. } | Outlook::Unknown => None,
-    };
+    let in_days = budget_reached_in(api, tenant, now).await?;
     let own = quotas::find(&*api.store, tenant.organization).await?.unwrap_or_default();
     let limit = own.or(&api.store.installation_quotas().get()).get(Quota::EventsPerMonth);
     let used = match limit {
@@ -243,6 +260,20 @@ async fn of_limits(api: &Api, tenant: Tenant, now: Timestamp) -> Result<Vec<Foun
         None => 0,
     };
     Ok(problems::of_storage(in_days).into_iter().chain(problems::of_quota(used, limit)).collect())
+}
+
+/// Returns the days until the payloads reach the storage budget of the environment, if they do; 0 is now.
+pub(crate) async fn budget_reached_in(api: &Api, tenant: Tenant, now: Timestamp) -> Result<Option<u32>, ApiError> {
+    let counted = api.store.delivery_counts(tenant).await?;
+    let bytes: Vec<_> = counted.iter().map(|of_day| (of_day.day, u64::try_from(of_day.counts.payload_bytes).unwrap_or(0))).collect();
+    let environment = environments::find(&*api.store, tenant.organization, tenant.environment).await?;
+    let limits = environment.ok_or_else(|| ApiError::not_found("Environment"))?.limits(api.installation_limits());
+    let (per_day, age) = payload_rate(&bytes, now.day());
+    let total = bytes.iter().map(|(_, bytes)| bytes).sum();
+    Ok(match outlook(limits, total, per_day, age) {
+        Outlook::BudgetReached { in_days } => Some(in_days),
+        Outlook::Level { .. } | Outlook::Unknown => None,
+    })
 }
 
 async fn show(api: &Api, tenant: Tenant, problem: Found, suspects: &[Endpoint]) -> Result<Problem, ApiError> {
@@ -309,7 +340,7 @@ fn params(cause: &Cause) -> Map<String, Value> {
     params.as_object().cloned().unwrap_or_default()
 }
 
-fn sentence(cause: &Cause) -> String {
+pub(crate) fn sentence(cause: &Cause) -> String {
     match cause {
         Cause::Attempts(Some(error)) => of_error(&error.word, error.status),
         Cause::Attempts(None) => "No attempt was made in the last hour; the attempts before failed.".to_owned(),

@@ -256,7 +256,7 @@ async fn create(api: &Api, audited: &AuditedCaller, job: Model) -> Result<Model,
         match jobs::create(&*api.store, &audited.act(api), &job, None).await? {
             Created::Stored => return Ok(job),
             Created::NameTaken => {}
-            Created::KeyTaken | Created::TooManyViews(_) => {
+            Created::KeyTaken | Created::TooManyViews(_) | Created::TooManyAlertRules => {
                 return Err(ApiError::panicked("a job without a key met a key or a limit of views".to_owned()));
             }
             Created::QuotaReached(reached) => return Err(reached.into()),

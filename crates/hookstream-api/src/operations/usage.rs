@@ -240,9 +240,35 @@ fn forecast(sizes: &[(Day, u64)], today: Day, retention_days: u32) -> Disk {
     Disk { bytes, bytes_per_day, retention_days, level_in_days, level_bytes }
 }
 
+/// Returns the days until the disk of the data directory is full at the current rate, if it will be; 0 is now.
+pub(crate) async fn disk_full_in(api: &Api) -> Result<Option<u32>, ApiError> {
+    if api.store.is_full() {
+        return Ok(Some(0));
+    }
+    let Some(free) = api.store.free_bytes() else { return Ok(None) };
+    let Disk { bytes, bytes_per_day, level_bytes, .. } =
+        forecast(&api.store.day_sizes().await?, api.now().day(), api.engine.options().retention_days);
+    Ok(full_in(free, bytes, bytes_per_day, level_bytes))
+}
+
+fn full_in(free: u64, bytes: u64, bytes_per_day: Option<u64>, level_bytes: Option<u64>) -> Option<u32> {
+    let grows_by = level_bytes?.saturating_sub(bytes);
+    let days = free.checked_div(bytes_per_day?)?;
+    (grows_by > free).then(|| u32::try_from(days).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disk_is_full_if_the_size_levels_out_beyond_it() {
+        assert_eq!(full_in(100, 50, Some(30), Some(120)), None);
+        assert_eq!(full_in(100, 50, Some(30), Some(151)), Some(3));
+        assert_eq!(full_in(10, 50, Some(30), Some(151)), Some(0));
+        assert_eq!(full_in(100, 50, None, None), None);
+        assert_eq!(full_in(100, 50, Some(0), Some(50)), None);
+    }
 
     fn day(text: &str) -> Day {
         text.parse().expect("a day")

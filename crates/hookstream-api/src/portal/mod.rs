@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod activity;
+pub(crate) mod notifications;
 pub(crate) mod operations;
 mod renewal;
 mod shared;
@@ -25,6 +26,7 @@ pub(crate) fn operations<A: Operations>(all: A) -> A {
         renewal::{renew},
         operations::{application, get_job, list_event_types},
         activity::{list},
+        notifications::{get, set, confirm, delete},
     );
     operations!(
         OfPortal(all),

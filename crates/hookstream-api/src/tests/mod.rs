@@ -48,6 +48,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) struct Installation {
     /// Client with an API key that has all scopes.
     pub(crate) client: Client,
+    /// State of the API.
+    pub(crate) api: Api,
     router: Router,
     store: Arc<SqliteStore>,
     pub(crate) clock: TestClock,
@@ -75,7 +77,7 @@ impl Installation {
         let (mut options, mut engine_options) = (options(), hookstream_engine::Options::default());
         change(&mut options, &mut engine_options);
         let policy = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().expect("a network")]);
-        let destinations = Arc::new(Registry::new(NetworkOptions::new(policy)).expect("destinations"));
+        let destinations = Arc::new(Registry::new(NetworkOptions::new(policy), None).expect("destinations"));
         let clock_of_parts: Arc<dyn Clock> = Arc::new(clock.clone());
         let parts = hookstream_engine::Parts {
             store: store.clone(),
@@ -98,8 +100,9 @@ impl Installation {
             backups: None,
             stopping: CancellationToken::new(),
         };
-        let router = crate::router(Api::new(parts, options));
-        let mut installation = Self { client: Client::anonymous(router.clone()), router, store, clock, ids, rng };
+        let api = Api::new(parts, options);
+        let router = crate::router(api.clone());
+        let mut installation = Self { client: Client::anonymous(router.clone()), api, router, store, clock, ids, rng };
         installation.client = installation.key_of(tenant).await;
         installation
     }
@@ -166,6 +169,7 @@ fn options() -> Options {
         sessions: Policy { idle: HOUR * 168, absolute: HOUR * 720 },
         allow_organizations: AllowOrganizations::Operator,
         streams: StreamLimits { total: 1_000, per_caller: 50 },
+        alert_period: std::time::Duration::from_secs(30),
         is_secure: false,
     }
 }

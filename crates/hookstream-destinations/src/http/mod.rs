@@ -2,7 +2,7 @@
 
 pub mod classify;
 pub(crate) mod render;
-mod send;
+pub(crate) mod send;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! One attempt over HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hookstream_model::delivery::outcome::{Failure, FailureKind, Outcome};
@@ -14,8 +14,9 @@ use super::{
 use crate::{
     AddressRefused, Envelope, RenderedRequest, Sent, Target,
     net::{
-        client::{self, Received},
+        client::{self, Post, Received},
         failure,
+        network::Network,
         steps::Phases,
     },
 };
@@ -35,23 +36,34 @@ impl Target for HttpTarget {
             let failure = Failure::new(FailureKind::ConnectionFailed, "no request can be sent to the URL");
             return Sent { outcome: Outcome::Retryable(failure), timings: phases.timings() };
         };
-        let post = render::render(self, uri, envelope);
-        let mut received = Received::default();
-        let exchange = client::exchange(&self.network.client, post, &phases, &mut received);
-        let ended = tokio::time::timeout(timeout, exchange).await;
-        // A complete response head decides, whatever happens to the body.
-        let outcome = match (received.into_parts(), ended) {
-            (Some((status, headers, body)), _) => HttpResponse::read(status, &headers, body).outcome(),
-            (None, Ok(Err(error))) => Outcome::Retryable(classify::classify(&error)),
-            (None, Ok(Ok(())) | Err(_)) => Outcome::Retryable(failure::no_response_within(timeout)),
-        };
-        Sent { outcome, timings: phases.timings() }
+        exchange(&self.network, render::render(self, uri, envelope), timeout, phases).await
     }
 
     fn rendered(&self, envelope: &Envelope<'_>) -> Option<RenderedRequest> {
-        let post = render::render(self, self.uri.clone()?, envelope);
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = post.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        Some(RenderedRequest { method: "POST", url: post.uri.to_string(), headers })
+        Some(rendered(&render::render(self, self.uri.clone()?, envelope)))
     }
+}
+
+/// Sends a request and classifies its response.
+pub(crate) async fn post(network: &Network, post: Post, timeout: Duration) -> Sent {
+    exchange(network, post, timeout, Phases::begin()).await
+}
+
+async fn exchange(network: &Network, post: Post, timeout: Duration, phases: Arc<Phases>) -> Sent {
+    let mut received = Received::default();
+    let ended = tokio::time::timeout(timeout, client::exchange(&network.client, post, &phases, &mut received)).await;
+    // A complete response head decides, whatever happens to the body.
+    let outcome = match (received.into_parts(), ended) {
+        (Some((status, headers, body)), _) => HttpResponse::read(status, &headers, body).outcome(),
+        (None, Ok(Err(error))) => Outcome::Retryable(classify::classify(&error)),
+        (None, Ok(Ok(())) | Err(_)) => Outcome::Retryable(failure::no_response_within(timeout)),
+    };
+    Sent { outcome, timings: phases.timings() }
+}
+
+/// Returns a request for people.
+pub(crate) fn rendered(post: &Post) -> RenderedRequest {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = post.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    RenderedRequest { method: "POST", url: post.uri.to_string(), headers }
 }

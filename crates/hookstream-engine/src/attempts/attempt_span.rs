@@ -97,9 +97,16 @@ fn attributes(route: &Route, delivery: &Claimed, attempt: &Attempt, next: Next) 
     if let Some(endpoint) = &route.endpoint {
         let url = endpoint.url.to_url();
         match endpoint.kind {
-            TargetKind::Http => attributes.push(("http.request.method", "POST".into())),
             TargetKind::RabbitMq => attributes.push(("messaging.system", "rabbitmq".into())),
-            TargetKind::TestReceiver => {}
+            TargetKind::Http
+            | TargetKind::Slack
+            | TargetKind::Discord
+            | TargetKind::Teams
+            | TargetKind::PagerDuty
+            | TargetKind::Telegram => {
+                attributes.push(("http.request.method", "POST".into()));
+            }
+            TargetKind::Email | TargetKind::TestReceiver => {}
         }
         // Path, query and credentials may be secret.
         attributes.push(("url.scheme", url.scheme().to_owned().into()));

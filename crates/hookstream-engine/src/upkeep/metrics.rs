@@ -265,6 +265,22 @@ impl Metrics {
         wanted.collect()
     }
 
+    /// Returns the numbers of minutes that are not in the store yet, of all subjects of a kind.
+    pub(crate) fn unwritten_sums(
+        &self,
+        environment: EnvironmentId,
+        kind: i64,
+        (from, before): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Vec<(Vec<u8>, Timestamp, Stats)> {
+        self.gather(now);
+        let rows = self.rows();
+        let first = Key { environment, scope: Scope::Environment, resolution: Resolution::Minute, start: Timestamp::EPOCH };
+        let of_environment = rows.waiting.range(first..).take_while(|(key, _)| key.environment == environment);
+        let is_wanted = |key: &Key| key.scope.kind() == kind && key.resolution == Resolution::Minute && (from..before).contains(&key.start);
+        of_environment.filter(|(key, _)| is_wanted(key)).map(|(key, amounts)| (key.scope.id().to_vec(), key.start, amounts.stats)).collect()
+    }
+
     fn counted(&self) -> MutexGuard<'_, Counted> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -114,6 +114,10 @@ id_types! {
     UserId
     /// Id of a saved view.
     ViewId
+    /// Id of an alert rule.
+    AlertRuleId
+    /// Id of an alert.
+    AlertId
     /// Id of a user's session.
     SessionId
     /// Id of an invitation into an organization.

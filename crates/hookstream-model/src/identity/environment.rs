@@ -52,6 +52,8 @@ pub struct Environment {
     pub portal_frame_origins: Vec<String>,
     /// Appearance of the portal, where an application has none of its own.
     pub portal_theme: Option<PortalTheme>,
+    /// URL of the page of the sender's product that shows the portal, for links in mail to customers.
+    pub portal_url: Option<String>,
     /// Quotas of the organization that apply to this environment, or to all its environments together.
     pub quotas: Quotas,
     /// Time of creation.
@@ -202,6 +204,7 @@ mod tests {
             forward_trace_context: false,
             portal_frame_origins: vec![],
             portal_theme: None,
+            portal_url: None,
             quotas: Quotas::default(),
             created_at: Timestamp::from_millis(0),
         }

@@ -9,6 +9,8 @@ use crate::{InvalidField, base::text::check_line};
 const ORIGINS_MAX: usize = 20;
 /// Maximum length of a font's name, in characters.
 const FONT_MAX: usize = 64;
+/// Maximum length of the URL of the page that shows the portal, in bytes.
+const PAGE_MAX: usize = 2_048;
 /// Maximum length of the icon's URL, in bytes.
 const ICON_MAX: usize = 2_048;
 
@@ -140,9 +142,54 @@ pub fn frame_origins(given: &[String]) -> Result<Vec<String>, InvalidField> {
     Ok(origins)
 }
 
+/// Checks the URL of the page that shows a portal. It may have places for ids ([`page_of`]).
+///
+/// # Errors
+/// Names the rule that it breaks.
+pub fn check_page(text: &str) -> Result<(), InvalidField> {
+    let is_page = |url: &Url| matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none();
+    let filled = page_of(text, "x", "x", "x");
+    if text.len() <= PAGE_MAX && !filled.contains(['{', '}']) && Url::parse(&filled).is_ok_and(|url| is_page(&url)) {
+        return Ok(());
+    }
+    Err(InvalidField::new(
+        "portal_url",
+        format!(
+            "must be an https or http URL of at most {PAGE_MAX} characters without credentials. It may contain {{application_id}}, \
+             {{application_uid}} and {{endpoint_id}}"
+        ),
+    ))
+}
+
+/// Returns the URL of the page that shows an endpoint in a portal.
+pub fn page_of(page: &str, application_id: &str, application_uid: &str, endpoint_id: &str) -> String {
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    page.replace("{application_id}", application_id)
+        .replace("{application_uid}", &encode(application_uid))
+        .replace("{endpoint_id}", endpoint_id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn page_is_a_url_with_places_for_ids() {
+        for good in ["https://app.example.com/webhooks", "http://localhost:3000/?c={application_uid}#/endpoints/{endpoint_id}"] {
+            assert_eq!(check_page(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "app.example.com",
+            "ftp://example.com/",
+            "https://u:p@example.com/",
+            "https://example.com/{customer}",
+            "javascript:alert(1)",
+        ] {
+            assert!(check_page(bad).is_err(), "{bad}");
+        }
+        assert_eq!(page_of("https://a.example/{application_uid}/{endpoint_id}", "1", "a b/c", "2"), "https://a.example/a%20b%2Fc/2");
+    }
 
     fn texts(given: &[&str]) -> Vec<String> {
         given.iter().map(|&text| text.to_owned()).collect()

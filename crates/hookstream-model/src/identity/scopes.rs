@@ -38,6 +38,8 @@ pub enum Resource {
     Audit,
     /// Saved views; writing concerns the shared ones.
     Views,
+    /// Alert rules, their alerts, and notification channels.
+    Alerts,
     /// Whole installation. All its scopes must be named: [`Scope::OPERATOR_BACKUPS`],
     /// [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
     Operator,
@@ -45,7 +47,7 @@ pub enum Resource {
 
 impl Resource {
     /// All resources with a read or write scope.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Applications,
         Self::Endpoints,
         Self::EventTypes,
@@ -60,6 +62,7 @@ impl Resource {
         Self::Engine,
         Self::Audit,
         Self::Views,
+        Self::Alerts,
     ];
 
     /// Word in scopes.
@@ -79,6 +82,7 @@ impl Resource {
             Self::Engine => "engine",
             Self::Audit => "audit",
             Self::Views => "views",
+            Self::Alerts => "alerts",
             Self::Operator => "operator",
         }
     }

@@ -1,9 +1,9 @@
 //! Operational events: what an environment's own operators are told of, as messages of a hidden application.
 //!
-//! Each environment may have a **system environment**, whose only application has the operator's endpoints. Its id is
-//! derived from that of the environment, so neither needs a query to find the other. The system environment keeps its
-//! messages out of every list, search, number and quota of the environment, and it ends loops: events of a system
-//! environment cause none.
+//! Each environment may have a **system environment**, whose id is derived from that of the environment, so neither needs a query to
+//! find the other. It has an application for each group that is told: operational endpoints, notification channels, and customers who want mail.
+//! The system environment keeps its messages out of every list, search, number and quota of the environment, and it ends loops: events
+//! of a system environment cause none.
 //!
 //! An event is written to the **outbox** in the commit of its cause, and published as a message afterwards. Its id and type
 //! are the message's `event_id`, so that it is published once.
@@ -17,14 +17,55 @@ use crate::{
     },
     delivery::{attempt::Attempt, settlement::Settlement},
     identity::tenancy::Tenant,
-    operations::audit_log::{Action, Change},
+    operations::{
+        alerts::{
+            alert::Alert,
+            decision::Told,
+            notification::{LISTED, State},
+            rule::AlertRule,
+        },
+        audit_log::{Action, Change},
+    },
 };
 
 /// Number of failures of a delivery in a row that `message.attempt.failing` tells of.
 pub const FAILING_AT: u32 = 4;
 
-/// Name of the application of a system environment.
-pub const SYSTEM_APPLICATION_NAME: &str = "Operational webhooks";
+/// Application of a system environment: a group of targets that are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemApplication {
+    /// Operational endpoints.
+    Operational,
+    /// Notification channels of alert rules, each an endpoint that listens to the channel of its own id.
+    Channels,
+    /// Addresses of customers, each an endpoint that listens to the channel of its application's id.
+    Customers,
+}
+
+impl SystemApplication {
+    /// Returns the id of the application. `system` is the tenant of the system environment.
+    pub fn id(self, system: Tenant) -> ApplicationId {
+        let mut bytes = *system.environment.as_bytes();
+        bytes[15] ^= match self {
+            Self::Operational => 0,
+            Self::Channels => 1,
+            Self::Customers => 2,
+        };
+        ApplicationId::from_bytes(bytes)
+    }
+
+    /// Name of the application.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operational => "Operational webhooks",
+            Self::Channels => "Notification channels",
+            Self::Customers => "Mail to customers",
+        }
+    }
+}
+
+/// Field of an event's data with the ids of the notification channels that are told.
+const CHANNELS: &str = "channel_ids";
 
 /// Parts of the way to disabling, in percent, at which `endpoint.failing` warns.
 pub const WARNINGS: [u32; 3] = [50, 70, 90];
@@ -76,6 +117,8 @@ operational_types! {
     QuotaReached => "quota.reached", "An organization has used up its monthly quota of events.",
     PayloadBudgetNear => "payload_budget.near", "The payloads of an environment take 80 percent of its budget.",
     NodeLost => "node.lost", "A node of the installation stopped renewing its lease. Environments of the first organization are told.",
+    AlertFiring => "alert.firing", "An alert rule found that its condition is met, for one or several subjects.",
+    AlertResolved => "alert.resolved", "The condition of an alert rule is no longer met, for one or several subjects.",
 }
 
 /// Operational event, before it is a message.
@@ -112,6 +155,40 @@ impl OperationalEvent {
         format!("{}.{}", self.id, self.kind.as_str())
     }
 
+    /// Returns the event of a rule's notification.
+    pub fn of_alerts(id: ResourceId, rule: &AlertRule, told: &Told, at: Timestamp) -> Self {
+        let Told { notification, alerts } = told;
+        let kind = match notification.state {
+            State::Firing => OperationalType::AlertFiring,
+            State::Resolved => OperationalType::AlertResolved,
+        };
+        let shown = |alert: &Alert| {
+            json!({
+                "id": alert.id.to_string(),
+                "subject": alert.subject.name,
+                "application_id": alert.subject.application_id.map(|id| id.to_string()),
+                "endpoint_id": alert.subject.endpoint_id.map(|id| id.to_string()),
+                "severity": alert.severity.as_str(),
+                "summary": alert.summary,
+                "fired_at": alert.fired_at.to_string(),
+                "resolved_at": alert.resolved_at.map(|at| at.to_string()),
+            })
+        };
+        let mut data = notification.to_json();
+        let kind_of_rule = rule.condition.kind().as_str();
+        data.insert("rule".to_owned(), json!({ "id": rule.id.to_string(), "name": rule.name, "rule_type": kind_of_rule }));
+        data.insert("alerts".to_owned(), alerts.iter().take(LISTED).map(shown).collect());
+        data.insert("alert_count".to_owned(), alerts.len().into());
+        data.insert(CHANNELS.to_owned(), rule.channel_ids.iter().map(|id| Value::from(id.to_string())).collect());
+        Self { id, tenant: rule.tenant, kind, at, application: None, endpoint: None, data }
+    }
+
+    /// Returns the notification channels that are told of the event.
+    pub fn notified_channels(&self) -> Vec<String> {
+        let ids = self.data.get(CHANNELS).and_then(Value::as_array);
+        ids.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+    }
+
     /// Returns the payload of the message: `{type, timestamp, data}`.
     pub fn payload(&self, uids: Uids<'_>) -> Value {
         let mut data = Map::new();
@@ -125,6 +202,8 @@ impl OperationalEvent {
             data.insert("endpoint_uid".to_owned(), uids.endpoint.into());
         }
         data.extend(self.data.clone());
+        // It addresses the message, and says nothing to its receivers.
+        data.remove(CHANNELS);
         json!({ "type": self.kind.as_str(), "timestamp": self.at.to_string(), "data": data })
     }
 }
@@ -261,11 +340,6 @@ impl Tenant {
     #[must_use]
     pub fn of_users(self) -> Self {
         Self { environment: self.environment.of_users(), ..self }
-    }
-
-    /// Returns the application of a system environment, which has the operational endpoints.
-    pub fn system_application(self) -> ApplicationId {
-        ApplicationId::from_bytes(*self.environment.as_bytes())
     }
 }
 

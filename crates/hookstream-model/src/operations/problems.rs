@@ -53,6 +53,11 @@ impl Severity {
             Self::Notice => "notice",
         }
     }
+
+    /// Parses the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Critical, Self::Warning, Self::Notice].into_iter().find(|severity| severity.as_str() == word)
+    }
 }
 
 /// Kind of a problem.
@@ -104,6 +109,21 @@ impl Kind {
             Self::DiskFull => "disk_full",
             Self::Quota => "quota",
             Self::NodeLapsed => "node_lapsed",
+        }
+    }
+
+    /// Title for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::EndpointDisabled => "Endpoint disabled",
+            Self::CircuitOpen => "Circuit open",
+            Self::EndpointFailing => "Endpoint failing",
+            Self::BacklogGrowing => "Backlog growing",
+            Self::DeliveriesMissed => "Deliveries missed",
+            Self::StorageBudget => "Storage budget",
+            Self::DiskFull => "Disk full",
+            Self::Quota => "Quota",
+            Self::NodeLapsed => "Node lapsed",
         }
     }
 }

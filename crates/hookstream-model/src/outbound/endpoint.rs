@@ -260,7 +260,14 @@ impl EndpointUrl {
     /// Names the rule that is broken.
     pub fn parse_as(kind: TargetKind, text: &str) -> Result<Self, InvalidField> {
         match kind {
-            TargetKind::Http | TargetKind::TestReceiver => Self::parse(text),
+            TargetKind::Http
+            | TargetKind::TestReceiver
+            | TargetKind::Slack
+            | TargetKind::Discord
+            | TargetKind::Teams
+            | TargetKind::PagerDuty
+            | TargetKind::Telegram
+            | TargetKind::Email => Self::parse(text),
             TargetKind::RabbitMq => Self::parse_broker(text),
         }
     }

@@ -22,11 +22,25 @@ pub enum TargetKind {
     RabbitMq,
     /// Receiver inside of the server, which responds as it is told.
     TestReceiver,
+    /// Incoming webhook of Slack.
+    Slack,
+    /// Webhook of a Discord channel.
+    Discord,
+    /// Incoming webhook of Microsoft Teams.
+    Teams,
+    /// Service of PagerDuty.
+    PagerDuty,
+    /// Chat of Telegram.
+    Telegram,
+    /// Addresses of e-mail.
+    Email,
 }
 
 impl TargetKind {
-    /// All kinds.
+    /// Kinds of endpoints.
     pub const ALL: [Self; 3] = [Self::Http, Self::RabbitMq, Self::TestReceiver];
+    /// Kinds of notification channels besides [`Self::Http`]. They render notifications in the form of a service.
+    pub const SERVICES: [Self; 6] = [Self::Slack, Self::Discord, Self::Teams, Self::PagerDuty, Self::Telegram, Self::Email];
 
     /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
@@ -34,7 +48,18 @@ impl TargetKind {
             Self::Http => "http",
             Self::RabbitMq => "rabbitmq",
             Self::TestReceiver => "test_receiver",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Teams => "teams",
+            Self::PagerDuty => "pagerduty",
+            Self::Telegram => "telegram",
+            Self::Email => "email",
         }
+    }
+
+    /// Parses the stored word of any kind.
+    pub fn of_stored(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain(Self::SERVICES).find(|kind| kind.as_str() == word)
     }
 
     /// Parses the word.
@@ -49,8 +74,12 @@ impl TargetKind {
     /// Fields of `config` that no response, log or audit entry shows.
     const fn secret_fields(self) -> &'static [&'static str] {
         match self {
-            Self::Http | Self::TestReceiver => &[],
+            Self::Http | Self::TestReceiver | Self::Email => &[],
             Self::RabbitMq => &["password"],
+            // Who knows the URL of such a webhook may write to its channel.
+            Self::Slack | Self::Discord | Self::Teams => &["url"],
+            Self::PagerDuty => &["routing_key"],
+            Self::Telegram => &["bot_token"],
         }
     }
 }
@@ -132,6 +161,10 @@ mod tests {
         for kind in TargetKind::ALL {
             assert_eq!(TargetKind::parse(kind.as_str()), Ok(kind));
         }
+        for kind in TargetKind::ALL.into_iter().chain(TargetKind::SERVICES) {
+            assert_eq!(TargetKind::of_stored(kind.as_str()), Some(kind));
+        }
+        assert!(TargetKind::parse("slack").is_err());
         let error = TargetKind::parse("kafka").expect_err("unknown").to_string();
         assert!(error.starts_with("`type` must be `http`, `rabbitmq` or `test_receiver`") && error.contains("kafka"), "{error}");
     }

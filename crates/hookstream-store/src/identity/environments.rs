@@ -50,6 +50,7 @@ resource_fields!(Environment, |environment, columns| {
     changing forward_trace_context: bool;
     changing portal_frame_origins: Vec<String>;
     changing portal_theme: Option<PortalTheme>;
+    changing portal_url: Option<String>;
     fixed created_at: Timestamp;
     // Read from other columns ([`read`]).
     later quotas = Quotas::default();

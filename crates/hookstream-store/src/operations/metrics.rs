@@ -58,6 +58,22 @@ static ERRORS: LazyLock<String> =
 
 const BY_ROUTE: &str = "select scope, accepted, arrived, ended from metrics
     where environment_id = $1 and resolution = $2 and starts_at >= $3 and scope_kind = $4";
+/// Selects the sums of all subjects of a kind in a range of time.
+static SUMS: LazyLock<String> = LazyLock::new(|| {
+    let sums: Vec<_> = NUMBERS.iter().map(|number| format!("cast(sum({number}) as bigint)")).collect();
+    format!("select scope, {} from metrics where {OF_ALL} group by scope", sums.join(", "))
+});
+/// Rows of all subjects of a kind in a range of time, by the index of their age.
+const OF_ALL: &str = "environment_id = $1 and resolution = $2 and starts_at >= $3 and starts_at < $4 and scope_kind = $5";
+/// Selects the steps in which something is still pending, newest first.
+static PENDING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "select scope, starts_at, accepted - arrived - ended as pending from metrics where {OF_ALL} and accepted - arrived - ended <> 0
+        order by starts_at desc limit $6"
+    )
+});
+/// Maximum number of these steps that are read.
+const PENDING_MAX: i64 = 100_000;
 const NEXT_ENVIRONMENT: &str = "select environment_id from metrics where environment_id > $1 order by environment_id limit 1";
 /// Oldest step, and removal up to a step, of each table.
 const EXPIRY: [(&str, &str); 2] = [
@@ -169,6 +185,57 @@ pub async fn by_route(db: &dyn Database, environment: EnvironmentId, from: Times
         *routes.entry(route).or_default() += Stats { accepted, arrived, ended, ..Stats::default() };
     }
     Ok(routes)
+}
+
+/// Returns the sums of all subjects of a kind in a range of minutes, by the id of the subject ([`Scope::id`]).
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn sums(
+    db: &dyn Database,
+    environment: EnvironmentId,
+    of: &Scope,
+    from: Timestamp,
+    before: Timestamp,
+) -> Result<BTreeMap<Vec<u8>, Stats>, Error> {
+    let mut sums = BTreeMap::new();
+    for row in db.read(Statement::new(&SUMS, of_all(environment, of, from, before))).await? {
+        let mut columns = row.columns();
+        let scope = columns.blob("scope")?;
+        let mut numbers = [0; Stats::COLUMNS];
+        for number in &mut numbers {
+            *number = columns.integer("metric")?;
+        }
+        sums.insert(scope, Stats::from_columns(&numbers));
+    }
+    Ok(sums)
+}
+
+/// Returns the minutes in which something fell due that is still pending, newest first, with the number: of all subjects of a kind, by
+/// their ids.
+///
+/// # Errors
+/// Fails if the store fails.
+pub async fn pending(
+    db: &dyn Database,
+    environment: EnvironmentId,
+    of: &Scope,
+    from: Timestamp,
+    before: Timestamp,
+) -> Result<BTreeMap<Vec<u8>, Vec<(Timestamp, i64)>>, Error> {
+    let mut values = of_all(environment, of, from, before);
+    values.push(PENDING_MAX.into());
+    let mut pending: BTreeMap<Vec<u8>, Vec<(Timestamp, i64)>> = BTreeMap::new();
+    for row in db.read(Statement::new(&PENDING, values)).await? {
+        let mut columns = row.columns();
+        let scope = columns.blob("scope")?;
+        pending.entry(scope).or_default().push((columns.time("starts_at")?, columns.integer("pending")?));
+    }
+    Ok(pending)
+}
+
+fn of_all(environment: EnvironmentId, of: &Scope, from: Timestamp, before: Timestamp) -> Vec<Value> {
+    vec![environment.as_bytes().into(), Resolution::Minute.number().into(), from.into(), before.into(), of.kind().into()]
 }
 
 /// Returns the first environment after `after` that has metrics, whether it still exists or not.

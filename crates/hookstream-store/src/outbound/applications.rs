@@ -91,6 +91,8 @@ pub enum Created {
     QuotaReached(Reached),
     /// There is no room for one more view.
     TooManyViews(TooManyViews),
+    /// The environment has the maximum number of alert rules.
+    TooManyAlertRules,
 }
 
 /// Runs the statements that create a resource, together with its response, if the quota allows one more.

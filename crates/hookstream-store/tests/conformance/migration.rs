@@ -89,13 +89,15 @@ async fn check(store: &dyn Store) {
 }
 
 /// Released steps of the schema for each database. Each must migrate to the current version.
-const SQLITE_STEPS: [&str; 2] = [
+const SQLITE_STEPS: [&str; 3] = [
     include_str!("../../src/db/migrations/sqlite/core/0001_schema.sql"),
     include_str!("../../src/db/migrations/sqlite/core/0002_operational_events.sql"),
+    include_str!("../../src/db/migrations/sqlite/core/0003_operations.sql"),
 ];
-const POSTGRES_STEPS: [&str; 2] = [
+const POSTGRES_STEPS: [&str; 3] = [
     include_str!("../../src/db/migrations/postgres/0001_schema.sql"),
     include_str!("../../src/db/migrations/postgres/0002_operational_events.sql"),
+    include_str!("../../src/db/migrations/postgres/0003_operations.sql"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -393,6 +393,7 @@ pub(crate) async fn environment_is_deleted_restored_and_removed(world: &Fixture)
         forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,

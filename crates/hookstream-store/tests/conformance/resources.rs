@@ -565,6 +565,7 @@ pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: 
         forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         ..found
     };
     let change = |it: &mut Environment| -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 pub(crate) mod opentelemetry;
 
-use std::{net::SocketAddr, num::NonZeroU32};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use hookstream_engine::Options as EngineOptions;
 
@@ -15,6 +15,9 @@ use crate::{server::lifecycle, telemetry::logs::Format};
 
 /// Lines of attempts and of requests in a second, each, unless set: enough to follow a quiet server, and no burden on a busy one.
 const LINES_PER_SECOND: u32 = 100;
+
+/// Seconds between evaluations of the alert rules, unless set.
+const ALERT_INTERVAL_S: u32 = 30;
 
 section! {
     /// Settings of telemetry as given.
@@ -36,6 +39,10 @@ section! {
         #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_METRICS_LISTEN", value_parser = listen_address)]
         pub(crate) metrics_listen: Option<SocketAddr>,
 
+        /// Seconds between evaluations of the alert rules [default: 30]
+        #[arg(long, value_name = "SECONDS", env = "HOOKSTREAM_ALERT_INTERVAL_S", value_parser = whole(1_u32, 3_600))]
+        pub(crate) alert_interval_s: Option<u32>,
+
         /// Applications with metrics of their own; the others count together [default: 0]
         #[arg(long, value_name = "N", env = "HOOKSTREAM_METRICS_PER_APPLICATION", value_parser = whole(0_usize, 10_000))]
         pub(crate) metrics_per_application: Option<usize>,
@@ -51,6 +58,8 @@ pub(crate) struct TelemetryConfig {
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// Export to a collector, which only variables configure.
     pub(crate) opentelemetry: OpenTelemetryConfig,
+    /// Interval between evaluations of the alert rules.
+    pub(crate) alert_period: Duration,
 }
 
 impl TelemetrySettings {
@@ -61,6 +70,8 @@ impl TelemetrySettings {
         engine.log_lines_per_second = NonZeroU32::new(self.log_lines_per_second.unwrap_or(LINES_PER_SECOND));
         engine.metrics_per_application = self.metrics_per_application.unwrap_or(0);
         let log_format = self.log_format.unwrap_or_default();
-        Ok(TelemetryConfig { log, log_format, metrics_listen: self.metrics_listen, opentelemetry: OpenTelemetryConfig::default() })
+        let alert_period = Duration::from_secs(self.alert_interval_s.unwrap_or(ALERT_INTERVAL_S).into());
+        let opentelemetry = OpenTelemetryConfig::default();
+        Ok(TelemetryConfig { log, log_format, metrics_listen: self.metrics_listen, opentelemetry, alert_period })
     }
 }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use hookstream_api::{Api, IdentityProvider, LiveOptions, Options as ApiOptions, Parts as ApiParts};
 use hookstream_cli::clock::{ServerClock, SystemClock};
 use hookstream_destinations::{Registry, net::Options as NetworkOptions, services::mail::Mailer};
-use hookstream_engine::{Handle, Parts as EngineParts, Role};
+use hookstream_engine::{Handle, Options as EngineOptions, Parts as EngineParts, Role};
 use hookstream_model::{
     base::{
         ids::IdSource,
@@ -79,11 +79,12 @@ impl Parts {
     /// Names the setting and the file that cannot be used.
     pub(crate) fn read(config: &Config, rng: &mut StdRng) -> anyhow::Result<Self> {
         keys::given(config)?;
+        let mailer = config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new);
         Ok(Self {
             tls: config.server.tls.clone().map(Tls::read).transpose()?,
-            mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
+            mailer: mailer.clone(),
             providers: config.identity.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
-            destinations: Arc::new(Registry::new(network_options(config)?)?),
+            destinations: Arc::new(Registry::new(network_options(config)?, mailer)?),
             exporters: Exporters::read(&config.telemetry.opentelemetry, &config.engine.node_name, StdRng::from_rng(rng))?,
         })
     }
@@ -151,7 +152,9 @@ impl Server {
         }
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
         let parts = EngineParts { store: store.clone(), destinations: destinations.clone(), clock: clock.clone(), tracer: tracer.clone() };
-        let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
+        let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
+        let engine_options = EngineOptions { public_url: public_url.clone(), ..config.engine.clone() };
+        let engine = Handle::start(parts, engine_options, StdRng::from_rng(&mut rng)).await?;
         let metrics_listener = listen_for_metrics(config).await?;
         let room = Arc::new(Semaphore::new(config.server.max_connections));
         let api_instruments = hookstream_api::Instruments::default();
@@ -166,7 +169,6 @@ impl Server {
         });
         let exports = exporters.start(exposition.clone());
         let shown = exposition.clone();
-        let public_url = config.server.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let stop = CancellationToken::new();
         let live = LiveOptions::new(reload::live(config));
         let reloader = Arc::new(Reloader::new(live.clone(), destinations.clone()));
@@ -197,6 +199,7 @@ impl Server {
                 allow_organizations: config.identity.allow_organizations,
                 streams: config.server.streams,
                 log_lines_per_second: config.engine.log_lines_per_second,
+                alert_period: config.telemetry.alert_period,
                 is_secure,
             },
         );
@@ -210,6 +213,8 @@ impl Server {
         tokio::spawn(api.clone().run_audit_retention(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
         tokio::spawn(api.clone().run_mail_queue(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "the task ends with the token")]
+        tokio::spawn(api.clone().run_alerts(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let backing_up = tokio::spawn(api.clone().run_backups(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]

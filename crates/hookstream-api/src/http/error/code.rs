@@ -106,6 +106,8 @@ codes! {
         SecondFactorExists => "second_factor_exists",
         SignInFirst => "sign_in_first",
         SlugTaken => "slug_taken",
+        TooManyAlertRules => "too_many_alert_rules",
+        TooManyChannels => "too_many_channels",
         TooManyJobs => "too_many_jobs",
         TooManySecrets => "too_many_secrets",
         TooManySubscriptions => "too_many_subscriptions",

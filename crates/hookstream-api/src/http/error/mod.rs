@@ -61,6 +61,11 @@ impl ErrorBody {
 }
 
 impl ApiError {
+    /// Returns the text for the operator's log, where no request has the error.
+    pub(crate) fn for_log(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.message)
+    }
+
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), details: None, retry_after: None, cause: None }
     }

@@ -203,7 +203,7 @@ pub(crate) async fn create_once<B: Serialize>(
     let Some(key) = key else {
         return match create(None).await? {
             Created::Stored | Created::KeyTaken => Ok(answer(StatusCode::CREATED, body)),
-            Created::NameTaken => Err(taken()),
+            Created::NameTaken | Created::TooManyAlertRules => Err(taken()),
             Created::QuotaReached(reached) => Err(reached.into()),
             Created::TooManyViews(too_many) => Err(too_many.into()),
         };
@@ -217,7 +217,7 @@ pub(crate) async fn create_once<B: Serialize>(
         Created::Stored => Ok(answer(status, body)),
         Created::QuotaReached(reached) => Err(reached.into()),
         Created::TooManyViews(too_many) => Err(too_many.into()),
-        Created::NameTaken => {
+        Created::NameTaken | Created::TooManyAlertRules => {
             // A concurrent request with the same key may have created the name; then its response is repeated.
             match idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
                 Some(earlier) => repeat(earlier, &key),

@@ -54,6 +54,8 @@ impl NewTarget {
                 let config = TargetConfig::new(kind, BTreeMap::new()).with(&change);
                 Ok(Self { kind, url: url_of(&config)?, config: Some(config) })
             }
+            // Kinds of notification channels only, which `TargetKind::parse` does not know.
+            (service, _, _) => Err(ApiError::invalid("type", &format!("`{}` is a kind of notification channel", service.as_str()))),
         }
     }
 }
@@ -83,6 +85,7 @@ impl TargetChange<'_> {
             TargetKind::TestReceiver if self.url.is_some() => return Err(no_url()),
             TargetKind::RabbitMq if self.url.is_some() => return Err(url_in_config(endpoint.kind)),
             TargetKind::RabbitMq | TargetKind::TestReceiver => {}
+            service => return Err(ApiError::invalid("type", &format!("`{}` is a kind of notification channel", service.as_str()))),
         }
         if let Some(url) = self.url {
             endpoint.url.clone_from(url);
@@ -110,7 +113,7 @@ fn target(destinations: &Registry, endpoint: &Model) -> Result<std::sync::Arc<dy
 }
 
 /// Checks an endpoint's settings and the address of its target.
-pub(super) async fn check(api: &Api, endpoint: &Model) -> Result<(), ApiError> {
+pub(crate) async fn check(api: &Api, endpoint: &Model) -> Result<(), ApiError> {
     let target = target(&api.destinations, endpoint)?;
     target.check_address().await.map_err(|refused| address_refused(endpoint.kind, &refused))
 }
@@ -146,7 +149,7 @@ fn is_elsewhere(one: &EndpointUrl, other: &EndpointUrl) -> bool {
 fn address_refused(kind: TargetKind, refused: &AddressRefused) -> ApiError {
     let field = match kind {
         TargetKind::Http | TargetKind::TestReceiver => "url",
-        TargetKind::RabbitMq => "config.url",
+        _ => "config.url",
     };
     ApiError::new(ErrorCode::AddressNotAllowed, format!("`{field}` {refused}.")).with_details(json!({ "field": field }))
 }

@@ -17,7 +17,7 @@ use hookstream_model::{base::time::Timestamp, identity::user::Email};
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, SinglePart,
+        Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue},
     },
     transport::smtp::{
@@ -46,12 +46,14 @@ const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitte
 /// Mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Recipient.
-    pub to: Email,
+    /// Recipients.
+    pub to: Vec<Email>,
     /// Subject line. Control characters in it become spaces.
     pub subject: String,
     /// Body text; lines end with a line feed.
     pub text: String,
+    /// Same in HTML, if there is more to show than text.
+    pub html: Option<String>,
     /// Unique word of letters and digits; part of the `Message-ID`.
     pub id: String,
     /// Date of the mail.
@@ -172,18 +174,24 @@ impl Mailer {
     }
 
     fn write(&self, mail: &Mail) -> Result<Message, MailError> {
-        let to: Address = mail.to.as_str().parse().map_err(|_| MailError::Address)?;
+        let mut to = Vec::with_capacity(mail.to.len());
+        for address in &mail.to {
+            let address: Address = address.as_str().parse().map_err(|_| MailError::Address)?;
+            to.push(Mailbox::new(None, address));
+        }
         let subject: String = mail.subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(mail.at.as_millis()).unwrap_or_default());
-        Message::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
+        let message = to.into_iter().fold(Message::builder().from(self.from.clone()), lettre::message::MessageBuilder::to);
+        let message = message
             .subject(subject)
             .date(at)
             .message_id(Some(format!("<{}@{}>", mail.id, self.from.email.domain())))
-            .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()))
-            .singlepart(SinglePart::plain(mail.text.clone()))
-            .map_err(MailError::Unwritable)
+            .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()));
+        let written = match &mail.html {
+            None => message.singlepart(SinglePart::plain(mail.text.clone())),
+            Some(html) => message.multipart(MultiPart::alternative_plain_html(mail.text.clone(), html.clone())),
+        };
+        written.map_err(MailError::Unwritable)
     }
 
     async fn hand_over(&self, message: &Message) -> Result<(), MailError> {

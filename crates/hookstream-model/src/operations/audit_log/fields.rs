@@ -12,6 +12,7 @@ use crate::{
     delivery::hold::Hold,
     identity::{environment::Environment, organization::Organization, portal::PortalTheme, tenancy::ApiKey},
     operations::{
+        alerts::rule::AlertRule,
         job::Job,
         quota::{Quota, QuotaLimit, QuotaLimits},
         view::View,
@@ -187,6 +188,7 @@ impl Audited for Environment {
             .with("is_production", self.is_production)
             .with("forward_trace_context", self.forward_trace_context)
             .with("portal_frame_origins", self.portal_frame_origins.clone())
+            .with("portal_url", self.portal_url.clone())
             .with("portal_theme", theme(self.portal_theme.as_ref()))
     }
 }
@@ -226,6 +228,22 @@ impl Audited for View {
             .with("filters", json!(self.filters))
             .with("shared", self.shared)
             .with("owner_id", self.owner_id.map(|owner| owner.to_string()))
+    }
+}
+
+impl Audited for AlertRule {
+    fn fields(&self) -> Fields {
+        let ids: Vec<_> = self.channel_ids.iter().map(ToString::to_string).collect();
+        Fields::default()
+            .with("name", self.name.as_str())
+            .with("description", self.description.clone())
+            .with("enabled", self.enabled)
+            .with("rule_type", self.condition.kind().as_str())
+            .with("rule_config", self.condition.to_json())
+            .with("application_id", self.application_id.map(|id| id.to_string()))
+            .with("endpoint_id", self.endpoint_id.map(|id| id.to_string()))
+            .with("channel_ids", ids)
+            .with("cooldown_minutes", self.cooldown_minutes)
     }
 }
 

@@ -189,6 +189,12 @@ actions! {
     ViewUpdate = "view.update"
     /// A shared view was deleted.
     ViewDelete = "view.delete"
+    /// An alert rule was created.
+    AlertRuleCreate = "alert_rule.create"
+    /// An alert rule was changed.
+    AlertRuleUpdate = "alert_rule.update"
+    /// An alert rule was deleted.
+    AlertRuleDelete = "alert_rule.delete"
     /// A user signed in.
     PersonSignIn = "person.sign_in"
     /// A user ended sessions, or signed out.
@@ -332,7 +338,7 @@ mod tests {
         let problem = parse_resource_type("thing").expect_err("unknown word").problem;
         assert_eq!(
             problem,
-            "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, view, person, installation"
+            "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, view, alert_rule, person, installation"
         );
     }
 

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use hookstream_model::{
     base::{
-        ids::{ApiKeyId, ApplicationId, EndpointId, EnvironmentId, EventTypeId, JobId, MessageId, OrganizationId, UserId, ViewId},
+        ids::{
+            AlertId, AlertRuleId, ApiKeyId, ApplicationId, EndpointId, EnvironmentId, EventTypeId, JobId, MessageId, OrganizationId,
+            UserId, ViewId,
+        },
         time::Timestamp,
     },
     delivery::{ordering::OnFailure, retry::RetrySchedule},
     identity::portal::PortalTheme,
-    operations::{job::JobKind, view::ViewPage},
+    operations::{job::JobKind, problems::Severity, view::ViewPage},
     outbound::{
         application::ApplicationStatus, endpoint::EndpointStatus, event_type::EventTypeStatus, signature::SigningAlgorithm,
         target::TargetKind,
@@ -121,7 +124,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { ApiKeyId ApplicationId EndpointId EnvironmentId EventTypeId JobId MessageId OrganizationId UserId ViewId }
+ids! { AlertId AlertRuleId ApiKeyId ApplicationId EndpointId EnvironmentId EventTypeId JobId MessageId OrganizationId UserId ViewId }
 
 /// Implements [`Stored`] for enums that are stored as their word: type, parser.
 macro_rules! words {
@@ -146,9 +149,10 @@ words! {
     EndpointStatus: |word| Self::parse(word).ok();
     EventTypeStatus: |word| Self::parse(word).ok();
     JobKind: Self::parse;
+    Severity: Self::parse;
     OnFailure: |word| Self::parse(word).ok();
     SigningAlgorithm: |word| Self::parse(word).ok();
-    TargetKind: |word| Self::parse(word).ok();
+    TargetKind: Self::of_stored;
     ViewPage: |word| Self::parse(word).ok();
 }
 
@@ -161,6 +165,19 @@ impl Stored for Vec<String> {
 
     fn from_value(value: Value) -> Option<Self> {
         from_json(value)
+    }
+}
+
+impl Stored for Vec<EndpointId> {
+    const KIND: ColumnKind = ColumnKind::Text;
+
+    fn to_value(&self) -> Value {
+        to_json(&self.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        let words: Vec<String> = from_json(value)?;
+        words.iter().map(|word| word.parse().ok()).collect()
     }
 }
 

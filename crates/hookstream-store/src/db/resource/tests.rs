@@ -97,6 +97,7 @@ fn audit_log_shows_the_columns_of_an_environment() {
         forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         quotas: Quotas::default(),
         created_at: Timestamp::EPOCH,
         deleted_at: None,

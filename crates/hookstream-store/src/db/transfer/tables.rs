@@ -9,7 +9,7 @@ use hookstream_model::base::time::Day;
 pub(crate) use crate::db::resource::table::{Column, ColumnKind};
 use crate::{
     identity::{api_keys, environments, organizations},
-    operations::{jobs, views},
+    operations::{alert_rules, alerts, jobs, views},
     outbound::{applications, endpoints, event_types},
 };
 
@@ -185,6 +185,8 @@ pub(crate) static TABLES: &[Table] = &[
     configured("endpoints", &["id"], endpoints::COLUMNS),
     configured("event_types", &["id"], event_types::COLUMNS),
     configured("views", &["id"], views::COLUMNS),
+    configured("alert_rules", &["id"], alert_rules::COLUMNS),
+    configured("alerts", &["id"], alerts::COLUMNS),
     configured(
         "users",
         &["id"],

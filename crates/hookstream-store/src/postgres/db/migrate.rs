@@ -10,7 +10,7 @@ use crate::db::error::Error;
 const STEPS: &[&str] = &[
     include_str!("../../db/migrations/postgres/0001_schema.sql"),
     include_str!("../../db/migrations/postgres/0002_operational_events.sql"),
-    include_str!("../../db/migrations/postgres/0003_trace_context.sql"),
+    include_str!("../../db/migrations/postgres/0003_operations.sql"),
 ];
 
 const CREATE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";

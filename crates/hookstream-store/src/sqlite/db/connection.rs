@@ -10,7 +10,7 @@ use crate::db::error::Error;
 pub(crate) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/core/0001_schema.sql"),
     include_str!("../../db/migrations/sqlite/core/0002_operational_events.sql"),
-    include_str!("../../db/migrations/sqlite/core/0003_trace_context.sql"),
+    include_str!("../../db/migrations/sqlite/core/0003_operations.sql"),
 ];
 /// Schema of a day's file.
 pub(crate) const DAY_MIGRATIONS: &[&str] = &[

@@ -12,7 +12,7 @@ use hookstream_model::{
     },
     operations::{
         job::{JobKind, JobRequest, JobState},
-        operational_event::{EndpointCause, OperationalEvent, OperationalType},
+        operational_event::{EndpointCause, OperationalEvent, OperationalType, SystemApplication},
     },
     outbound::endpoint::EndpointStatus,
 };
@@ -57,7 +57,7 @@ pub(crate) fn exhausted(world: &Fixture, claimed: &Claimed, attempt: &Attempt) -
 
 /// Creates a system environment and a mark, for the transfer.
 pub(crate) async fn fill(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let event = OperationalEvent {
         id: ResourceId::from_bytes([7; 16]),
         tenant: world.tenant,
@@ -80,15 +80,15 @@ async fn endpoint(world: &Fixture) -> EndpointKey {
 pub(crate) async fn nothing_is_written_where_no_one_is_told(world: &Fixture) {
     endpoint(world).await;
     assert_eq!(take(world).await, [""; 0]);
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made already");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made already");
     endpoint(world).await;
     assert_eq!(take(world).await, ["endpoint.created"]);
     assert_eq!(take(world).await, [""; 0], "removed");
 }
 
 pub(crate) async fn system_environment_is_hidden_and_goes_with_its_environment(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let (db, system) = (&*world.store, world.tenant.of_system());
     let is_system = |id: EnvironmentId| id == system.environment;
     let listed = environments::list(db, world.tenant.organization).await.expect("read");
@@ -96,8 +96,8 @@ pub(crate) async fn system_environment_is_hidden_and_goes_with_its_environment(w
     assert_eq!(environments::find(db, system.organization, system.environment).await.expect("read"), None);
     let all = environments::all(db).await.expect("read");
     assert!(all.iter().any(|environment| is_system(environment.id)), "it is kept like any other");
-    assert!(applications::find(db, system, system.system_application()).await.expect("read").is_some());
-    assert!(applications::find(db, world.tenant, system.system_application()).await.expect("read").is_none());
+    assert!(applications::find(db, system, SystemApplication::Operational.id(system)).await.expect("read").is_some());
+    assert!(applications::find(db, world.tenant, SystemApplication::Operational.id(system)).await.expect("read").is_none());
 
     let second = hookstream_model::identity::environment::Environment {
         id: world.new_id(NOON).into(),
@@ -113,7 +113,7 @@ pub(crate) async fn system_environment_is_hidden_and_goes_with_its_environment(w
 }
 
 pub(crate) async fn changes_of_an_endpoint_write_their_events(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let (db, key) = (&*world.store, endpoint(world).await);
     take(world).await;
     let status = async |status| {
@@ -140,7 +140,7 @@ pub(crate) async fn changes_of_an_endpoint_write_their_events(world: &Fixture) {
 }
 
 pub(crate) async fn circuit_tells_of_its_changes_only(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let (db, key) = (&*world.store, endpoint(world).await);
     take(world).await;
     let record = async |reason: Option<HoldReason>, minutes: u32| {
@@ -159,7 +159,7 @@ pub(crate) async fn circuit_tells_of_its_changes_only(world: &Fixture) {
 }
 
 pub(crate) async fn warning_is_given_once_for_each_level_until_the_endpoint_recovers(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let (db, key) = (&*world.store, endpoint(world).await);
     take(world).await;
     let mut number = 0;
@@ -185,7 +185,7 @@ pub(crate) async fn warning_is_given_once_for_each_level_until_the_endpoint_reco
 }
 
 pub(crate) async fn event_of_a_delivery_is_written_with_its_settlement(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let (stranger, owner) = (world.enlist().await, world.enlist().await);
     let target = world.target();
     let claimed = &world.publish_owned(owner, NOON, &[target]).await[0];
@@ -203,7 +203,7 @@ pub(crate) async fn event_of_a_delivery_is_written_with_its_settlement(world: &F
 }
 
 pub(crate) async fn ended_job_is_told_once(world: &Fixture) {
-    system_environment::ensure(&*world.store, world.tenant, NOON).await.expect("made");
+    system_environment::ensure(&*world.store, world.tenant, SystemApplication::Operational, NOON).await.expect("made");
     let owner = world.enlist().await;
     let request = JobRequest {
         kind: JobKind::Replay,

@@ -59,6 +59,7 @@ fn staging(world: &Fixture) -> Environment {
         forward_trace_context: false,
         portal_frame_origins: vec![],
         portal_theme: None,
+        portal_url: None,
         quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,

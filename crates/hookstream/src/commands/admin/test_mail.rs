@@ -54,7 +54,14 @@ pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
     let text = "Hello,\n\nthis is a test of `hookstream admin test-mail`. Mail from your Hookstream arrives.\n".to_owned();
     let subject = "A test of Hookstream's mail".to_owned();
     mail.mailer()?
-        .send(&Mail { to: to.clone(), subject, text, id: EntryId::from(IdSource::new(rng).next(now)).to_string(), at: now })
+        .send(&Mail {
+            to: vec![to.clone()],
+            subject,
+            text,
+            html: None,
+            id: EntryId::from(IdSource::new(rng).next(now)).to_string(),
+            at: now,
+        })
         .await
         .context("the mail was not sent")?;
     say!("the mail server accepted a mail to {to}");

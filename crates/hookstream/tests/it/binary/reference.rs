@@ -80,6 +80,14 @@ async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Opt
         let view = json!({ "name": format!("view {number}"), "page": "messages", "filters": {}, "shared": 1 });
         target = target.replace("{id}", &id(&created("/v1/views", view).await, "view"));
     }
+    let channel = json!({ "name": "a channel", "channel_type": "slack", "config": { "url": "https://example.com/slack" } });
+    if path.contains("/notification-channels/{id}") {
+        target = target.replace("{id}", &id(&created("/v1/notification-channels", channel).await, "channel"));
+    }
+    if path.contains("/alert-rules/{id}") {
+        let rule = json!({ "name": "a rule", "rule_type": "problem" });
+        target = target.replace("{id}", &id(&created("/v1/alert-rules", rule).await, "alert_rule"));
+    }
     if path.contains("/api-keys/{id}") {
         let key = created("/v1/auth/api-keys", json!({ "name": "a key" })).await;
         target = target.replace("{id}", key["id"].as_str().expect("an id"));

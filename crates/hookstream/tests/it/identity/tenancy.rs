@@ -24,7 +24,14 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
         "createTestReceiver" => json!({ "application_id": "acme" }),
         "createView" => json!({ "name": "Theirs", "page": "messages", "filters": {}, "shared": 1 }),
-        "updateView" => json!({ "name": "taken over" }),
+        "updateView" | "updateAlertRule" | "updateNotificationChannel" => json!({ "name": "taken over" }),
+        "createAlertRule" => json!({ "name": "Theirs", "rule_type": "problem" }),
+        "createNotificationChannel" => {
+            json!({ "name": "Theirs", "channel_type": "webhook", "config": { "url": "http://127.0.0.1:9/theirs" } })
+        }
+        "testNotificationChannel" => json!({}),
+        "setPortalNotifications" => json!({ "email": "theirs@example.com" }),
+        "confirmPortalNotifications" => json!({ "code": "000000" }),
         "createEventType" => json!({ "name": "theirs.made" }),
         "updateEventType" => json!({ "description": "taken over" }),
         "createApiKey" => json!({ "name": "theirs" }),
@@ -49,6 +56,9 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "deleteOperationalEndpoint"
         | "deleteEventType"
         | "deleteView"
+        | "deleteAlertRule"
+        | "deleteNotificationChannel"
+        | "deletePortalNotifications"
         | "revokeApiKey"
         | "resetCircuit"
         | "resetOperationalCircuit"
@@ -169,6 +179,10 @@ impl Victim {
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "mine" })).await;
         let mine = json!({ "name": "Mine", "page": "messages", "filters": { "status": "failed" }, "shared": 1 });
         let (_, view) = client.post("/v1/views", mine).await;
+        let channel = json!({ "name": "mine", "channel_type": "webhook", "config": { "url": "http://127.0.0.1:9/mine" } });
+        let (_, channel) = client.post("/v1/notification-channels", channel).await;
+        let rule = json!({ "name": "mine", "rule_type": "problem", "channel_ids": [channel["channel"]["id"]] });
+        let (_, rule) = client.post("/v1/alert-rules", rule).await;
         let path = format!("/v1/applications/acme/endpoints/{}/recover", id(&endpoint));
         let (status, job) = client.post(&path, json!({ "since": "2020-01-01T00:00:00Z" })).await;
         assert_eq!(status, 201, "{job}");
@@ -204,6 +218,8 @@ impl Victim {
             ("api-keys", id(&key)),
             ("jobs", id(&job["job"])),
             ("views", id(&view["view"])),
+            ("notification-channels", id(&channel["channel"])),
+            ("alert-rules", id(&rule["alert_rule"])),
             ("operational endpoints", operational),
             ("operational messages", operational_message),
             ("operational attempts", operational_attempt),
@@ -242,6 +258,8 @@ impl Victim {
             &endpoints,
             "/v1/event-types",
             "/v1/views",
+            "/v1/alert-rules",
+            "/v1/notification-channels",
             "/v1/environments",
             "/v1/auth/api-keys",
             "/v1/jobs",
@@ -308,7 +326,16 @@ async fn foreign_resource_is_reported_as_absent() {
         }
         if method == Method::POST
             && body.is_object()
-            && matches!(id.as_str(), "createApplication" | "createEventType" | "createView" | "createApiKey" | "sendMessage")
+            && matches!(
+                id.as_str(),
+                "createApplication"
+                    | "createEventType"
+                    | "createView"
+                    | "createAlertRule"
+                    | "createNotificationChannel"
+                    | "createApiKey"
+                    | "sendMessage"
+            )
         {
             for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
                 let mut body = body.clone();
@@ -347,6 +374,7 @@ async fn key_without_the_scope_is_rejected() {
         "engine",
         "audit",
         "views",
+        "alerts",
     ];
     let mut keys = BTreeMap::new();
     for operation in of_callers(owner).await {
@@ -460,7 +488,14 @@ async fn user_cannot_reach_foreign_resources() {
         }
         if matches!(
             id.as_str(),
-            "createApplication" | "createEventType" | "createView" | "createApiKey" | "createEnvironment" | "turnSession"
+            "createApplication"
+                | "createEventType"
+                | "createView"
+                | "createAlertRule"
+                | "createNotificationChannel"
+                | "createApiKey"
+                | "createEnvironment"
+                | "turnSession"
         ) {
             for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
                 if id == "createEnvironment" && field == "env_id" {

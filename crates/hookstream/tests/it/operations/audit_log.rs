@@ -63,6 +63,8 @@ struct Fixture {
     message: String,
     event_type: String,
     view: String,
+    channel: String,
+    rule: String,
     key: String,
     job: String,
     environment: String,
@@ -104,6 +106,10 @@ impl Fixture {
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "made before" })).await;
         let made = json!({ "name": "Made before", "page": "messages", "filters": {}, "shared": 1 });
         let view = id(&client.post("/v1/views", made).await.1["view"]);
+        let made = json!({ "name": "Made before", "channel_type": "webhook", "config": { "url": CLOSED_URL } });
+        let channel = id(&client.post("/v1/notification-channels", made).await.1["channel"]);
+        let made = json!({ "name": "Made before", "rule_type": "problem" });
+        let rule = id(&client.post("/v1/alert-rules", made).await.1["alert_rule"]);
         let environment = created["application"]["env_id"].as_str().expect("an id").to_owned();
         let environment_called = async |slug: &str| {
             let (status, created) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
@@ -125,6 +131,8 @@ impl Fixture {
             message,
             event_type,
             view,
+            channel,
+            rule,
             key: id(&key),
             job,
             environment,
@@ -142,6 +150,8 @@ impl Fixture {
             pattern if pattern.starts_with("/v1/event-types") => &self.event_type,
             pattern if pattern.starts_with("/v1/auth/api-keys") => &self.key,
             pattern if pattern.starts_with("/v1/views") => &self.view,
+            pattern if pattern.starts_with("/v1/notification-channels") => &self.channel,
+            pattern if pattern.starts_with("/v1/alert-rules") => &self.rule,
             pattern if pattern.starts_with("/v1/jobs") => &self.job,
             pattern if pattern.starts_with("/v1/organizations") => &self.invitation,
             _ => &self.endpoint,
@@ -166,6 +176,9 @@ fn body_of(operation: &str) -> Value {
         "createTestReceiver" => json!({ "application_id": "acme" }),
         "createView" => json!({ "name": "New", "page": "messages", "filters": {}, "shared": 1 }),
         "updateView" => json!({ "name": "Renamed" }),
+        "createNotificationChannel" => json!({ "name": "New", "channel_type": "webhook", "config": { "url": CLOSED_URL } }),
+        "createAlertRule" => json!({ "name": "New", "rule_type": "problem" }),
+        "updateNotificationChannel" | "updateAlertRule" => json!({ "name": "Renamed" }),
         "createEventType" => json!({ "name": "made.new" }),
         "updateEventType" => json!({ "description": "changed" }),
         "createApiKey" => json!({ "name": "new" }),
