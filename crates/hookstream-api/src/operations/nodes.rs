@@ -1,6 +1,7 @@
 //! Nodes of the installation.
 
 use axum::{Json, extract::State};
+use hookstream_model::base::time::Timestamp;
 use hookstream_store::delivery::cluster::Node as Stored;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,6 +23,9 @@ pub(crate) struct Node {
     /// Version of the program.
     #[schema(example = "0.1.0")]
     version: String,
+    /// `alive`, or `lost` if its lease expired.
+    #[schema(example = "alive")]
+    state: &'static str,
     /// Time of the start.
     started_at: String,
     /// Time of the last heartbeat.
@@ -36,13 +40,15 @@ pub(crate) struct Node {
     lag_ms: u64,
 }
 
-impl From<Stored> for Node {
-    fn from(node: Stored) -> Self {
+impl Node {
+    fn shown(node: Stored, now: Timestamp) -> Self {
+        let is_lost = node.lapses_at.is_some_and(|lapses| lapses < now);
         Self {
             number: node.owner.number(),
             name: node.name,
             role: node.role,
             version: node.version,
+            state: if is_lost { "lost" } else { "alive" },
             started_at: node.started_at.to_string(),
             renewed_at: node.renewed_at.to_string(),
             lapses_at: node.lapses_at.map(|at| at.to_string()),
@@ -61,9 +67,10 @@ pub(crate) struct NodeList {
 
 /// List nodes
 ///
-/// The processes that share the installation's database are listed, oldest first. A node that was killed is listed until its lease
-/// expires.
+/// The processes that share the installation's database are listed, oldest first. A node that was killed is listed as lost for 15
+/// minutes, unless a node of the same name is started before.
 #[utoipa::path(get, path = "/nodes", operation_id = "listNodes", tag = "Nodes", responses((status = 200, description = "All nodes.", body = NodeList)))]
 pub(crate) async fn list(State(api): State<Api>, _: Caller) -> Result<Json<NodeList>, ApiError> {
-    Ok(Json(NodeList { nodes: api.store.nodes().await?.into_iter().map(Node::from).collect() }))
+    let now = api.now();
+    Ok(Json(NodeList { nodes: api.store.nodes().await?.into_iter().map(|node| Node::shown(node, now)).collect() }))
 }

@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hookstream_model::delivery::queue::Shard;
 use hookstream_store::{Error, operations::jobs};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::time::Instant;
@@ -24,7 +23,7 @@ const REST_FACTOR: u32 = 10;
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
-        let rest = if works_here(&core) {
+        let rest = if core.works_on_first_shard() {
             if let Err(error) = read(&core).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not read the metrics of the installation; retrying");
             }
@@ -39,10 +38,6 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = tokio::time::sleep(rest) => {}
         }
     }
-}
-
-fn works_here(core: &Core) -> bool {
-    Shard::new(0).is_some_and(|first| core.lease().works_on(first).is_some())
 }
 
 /// Reads every number once.

@@ -49,14 +49,18 @@ const TAKE_SHARDS: &str = "update shards set owner = $1 where number in (
 const RELEASE_SHARDS: &str = "update shards set owner = 0 where owner = $1 and number = any($2)";
 const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
     queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
-/// Removes expired nodes, and writes an operational event for each. Environments of the first organization are told, whose
+/// Removes expired nodes, remembers them as lost, and writes an operational event for each. Environments of the first organization are told, whose
 /// owners run the installation. The counterpart of an environment's id has another version ([`EnvironmentId::counterpart`]).
 ///
 /// [`EnvironmentId::counterpart`]: hookstream_model::base::ids::EnvironmentId::counterpart
 const REMOVE_LAPSED: &str = "with lost as (
         delete from nodes where number in
             (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)
-        returning number, name, role, version, renewed_at
+        returning number, name, role, version, started_at, renewed_at, lapses_at
+    ), remembered as (
+        insert into lost_nodes (name, number, role, version, started_at, renewed_at, lapses_at)
+        select name, number, role, version, started_at, renewed_at, lapses_at from lost order by number desc
+        on conflict do nothing
     )
     insert into outbox (id, event_type, organization_id, environment_id, application_id, endpoint_id, created_at, data)
     select decode(md5(l.number::text || ':' || l.renewed_at::text), 'hex'), 'node.lost', s.organization_id,
@@ -95,9 +99,18 @@ const UNPACK: &str = "with gone as (
     select g.message_id, encode(substring(g.routes from 16 * n.place + 1 for 16), 'hex')::uuid, g.origin_id, 0,
         greatest(g.due_at, $2), 0, 0, g.trigger_type
     from gone g cross join generate_series(0, 62) as n (place) where (g.unsettled >> n.place) & 1 = 1";
+/// Lists nodes, and those that were lost in the last quarter of an hour unless a node of the same name was started since.
 const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
     (extract(epoch from renewed_at) * 1000)::int8, (extract(epoch from lapses_at) * 1000)::int8, queued, in_flight, lag_ms
-    from nodes order by number";
+    from (
+        select number, name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms from nodes
+        union all
+        select number, name, role, version, started_at, renewed_at, lapses_at, 0::int8, 0::int8, 0::int8 from lost_nodes l
+        where lapses_at > clock_timestamp() - interval '15 minutes'
+            and not exists (select 1 from nodes n where n.name = l.name and n.started_at > l.renewed_at)
+    ) known order by number";
+/// Forgets lost nodes that are not shown any more.
+const FORGET_LOST: &str = "delete from lost_nodes where lapses_at < clock_timestamp() - interval '1 day'";
 
 pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Result<Owner, Error> {
     let connection = connect(pool, "enlist").await?;
@@ -145,6 +158,7 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
     let mut state = read_state().await?;
     let (has_expired_node, has_free_shard) = (state.get::<_, bool>(0), state.get::<_, bool>(2));
     if has_expired_node {
+        connection.execute(FORGET_LOST, &[]).await?;
         connection.execute(REMOVE_LAPSED, &[]).await?;
         state = read_state().await?;
     }

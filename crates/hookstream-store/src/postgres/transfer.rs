@@ -252,7 +252,7 @@ mod tests {
     use super::{super::Options, *};
 
     const COLUMNS: &str = "select c.table_name::text, c.column_name::text, c.data_type::text from information_schema.columns c
-        where c.table_schema = current_schema() and c.table_name not in ('schema_steps', 'schema_oldest_program', 'nodes', 'shards', 'changes', 'packed_pending', 'all_pending', 'origins')";
+        where c.table_schema = current_schema() and c.table_name not in ('schema_steps', 'schema_oldest_program', 'nodes', 'lost_nodes', 'shards', 'changes', 'packed_pending', 'all_pending', 'origins')";
 
     const fn type_name(kind: ColumnKind) -> &'static str {
         match kind {

@@ -6,6 +6,7 @@ use hookstream_testkit::{
     eventually,
     receiver::{CannedResponse, Receiver},
 };
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Server, scratch};
@@ -102,7 +103,8 @@ async fn deliveries_of_a_dead_node_are_taken_over_within_its_lease() {
         surviving.client.until(id, "delivered").await;
     }
     let (_, response) = surviving.client.get("/v1/nodes").await;
-    assert_eq!(response["nodes"].as_array().map(Vec::len), Some(1), "{response}");
+    let states: Vec<_> = response["nodes"].as_array().expect("nodes").iter().map(|node| node["state"].clone()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "alive").count(), 1, "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +131,51 @@ async fn lost_node_is_told_to_operational_endpoints() {
         "{told}"
     );
     assert!(told["data"]["last_seen_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_node_raises_an_alert_until_it_is_started_again() {
+    let scratch = scratch();
+    let often = ["--alert-interval-s", "1"];
+    let named = ["--alert-interval-s", "1", "--node-name", "hooks-2"];
+    let (surviving, dying) = (Server::start(&scratch, &often), Server::start(&scratch, &named));
+    let client = &surviving.client;
+    let webhook = Receiver::start().await;
+    let channel = json!({ "name": "On call", "channel_type": "webhook", "config": { "url": webhook.url() } });
+    let (_, channel) = client.post("/v1/notification-channels", channel).await;
+    let rule = json!({ "name": "Problems", "rule_type": "problem", "channel_ids": [channel["channel"]["id"]], "cooldown_minutes": 0 });
+    assert_eq!(client.post("/v1/alert-rules", rule).await.0, 201);
+    let told = async |kind: &str| {
+        let end = tokio::time::Instant::now() + Duration::from_secs(40);
+        loop {
+            let bodies = webhook.received().into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).expect("JSON"));
+            if let Some(body) = bodies.into_iter().find(|body| body["type"] == kind) {
+                return body["data"].clone();
+            }
+            assert!(tokio::time::Instant::now() < end, "no {kind}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    dying.kill();
+    let fired = told("alert.firing").await;
+    assert_eq!(fired["alerts"][0]["subject"], "Node hooks-2", "{fired}");
+    let lost = async |number: &str| {
+        let end = tokio::time::Instant::now() + Duration::from_secs(40);
+        let line = format!("hookstream_nodes{{state=\"lost\"}} {number}");
+        loop {
+            let metrics = client.try_send(Method::GET, "/metrics", &[], "").await.expect("an answer");
+            let metrics = String::from_utf8_lossy(metrics.body()).into_owned();
+            if metrics.lines().any(|known| known == line) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < end, "not {line}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    lost("1").await;
+    let _again = Server::start(&scratch, &named);
+    told("alert.resolved").await;
+    lost("0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,3 +56,14 @@ create index alerts_by_environment on alerts (environment_id, id);
 create index alerts_by_rule on alerts (rule_id, id) where is_closed = 0;
 create unique index alerts_unresolved on alerts (rule_id, subject_key) where resolved_at is null;
 create index alerts_resolved on alerts (resolved_at) where is_closed = 1;
+
+-- Nodes that stopped renewing their lease.
+create table lost_nodes (
+    number bigint not null primary key,
+    name text not null,
+    role text not null,
+    version text not null,
+    started_at timestamptz not null,
+    renewed_at timestamptz not null,
+    lapses_at timestamptz not null
+);
