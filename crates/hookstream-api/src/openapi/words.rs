@@ -36,6 +36,8 @@ impl Set {
 
 const ROLES: Set = Set::closed(&["owner", "admin", "developer", "viewer"]);
 const KINDS: [&str; 3] = ["http", "rabbitmq", "test_receiver"];
+const RULE_TYPES: [&str; 7] = ["failure_rate", "latency", "volume_drop", "dlq", "backlog_age", "disk_forecast", "problem"];
+const CHANNEL_TYPES: [&str; 7] = ["webhook", "slack", "discord", "teams", "pagerduty", "telegram", "email"];
 const CIRCUIT: Set = Set::closed(&["closed", "open", "half_open"]);
 const HOLD: Set = Set::open(&["failing", "retry_after"]);
 const ORDERING: Set = Set::closed(&["none", "strict", "key"]);
@@ -115,6 +117,14 @@ const FIELDS: [(&str, &str, Set); 52] = [
     ("Node", "role", Set::closed(&["all", "api", "worker"])),
     ("Problem", "severity", Set::closed(&["critical", "warning", "notice"])),
     ("Problem", "kind", PROBLEM),
+    ("Alert", "state", Set::closed(&["firing", "resolved"])),
+    ("Alert", "severity", Set::closed(&["critical", "warning", "notice"])),
+    ("AlertRule", "rule_type", Set::open(&RULE_TYPES)),
+    ("CreateAlertRule", "rule_type", Set::closed(&RULE_TYPES)),
+    ("Channel", "channel_type", Set::open(&CHANNEL_TYPES)),
+    ("CreateChannel", "channel_type", Set::closed(&CHANNEL_TYPES)),
+    ("PortalNotifications", "state", Set::closed(&["off", "unconfirmed", "on"])),
+    ("Node", "state", Set::closed(&["alive", "lost"])),
     ("ProblemSubject", "kind", Set::open(&["endpoint", "environment", "organization", "installation", "node"])),
     ("ProblemRemedy", "action", REMEDY),
     ("Session", "method", Set::open(&["password", "second_factor", "link", "oidc:google"])),
@@ -162,6 +172,8 @@ pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
         ("Application" | "Environment", "portal_theme") => json!({ "$ref": "#/components/schemas/PortalTheme" }),
         ("View", "filters") | ("Endpoint", "headers") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         ("Endpoint", "retry_schedule") => json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }),
+        ("AlertRule", "rule_config") | ("Channel", "config") => json!({ "type": "object" }),
+        ("AlertRule", "channel_ids") => texts(),
         ("EventType", "json_schema") => json!({ "type": ["object", "boolean"], "description": "A JSON Schema." }),
         _ => return None,
     })
@@ -179,6 +191,8 @@ pub(super) fn example(schema: &str, field: &str) -> Option<Value> {
         ("CreateApplication" | "UpdateApplication" | "UpdateEnvironment", "portal_theme") => {
             json!({ "primary_color": "2f55e0", "color_scheme": "auto" })
         }
+        ("CreateAlertRule" | "UpdateAlertRule", "rule_config") => json!({ "threshold": 0.1, "per": "endpoint" }),
+        ("CreateChannel" | "UpdateChannel", "config") => json!({ "url": "https://hooks.slack.com/services/T000/B000/XXXX" }),
         ("CreateView" | "UpdateView", "filters") => json!({ "status": "failed", "event_type": "invoice.paid" }),
         ("SendMessage" | "TestEndpoint", "payload") => json!({ "invoice_id": 42 }),
         ("SendMessage", "channels") => json!(["project_42"]),

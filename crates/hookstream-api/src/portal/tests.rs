@@ -214,7 +214,7 @@ async fn read_only_customer_sees_everything_and_changes_nothing() {
             }
         }
     }
-    assert_eq!(refusals, 8);
+    assert_eq!(refusals, 11);
     let (_, seen) = reader.get("/v1/portal/endpoints").await;
     assert_eq!(seen["endpoints"].as_array().map(Vec::len), Some(1));
 

@@ -104,11 +104,13 @@ const RESTORE_SYSTEM: &str = "update environments set deleted_at = null where id
 const RECORD_APPLICATIONS: &str =
     "insert into changes (environment_id, application_id) select environment_id, id from applications where environment_id = $1";
 /// Deletions of an environment's content, except its messages.
-const EMPTY: [&str; 6] = [
+const EMPTY: [&str; 8] = [
     "delete from endpoints where environment_id = $1",
     "delete from applications where environment_id = $1",
     "delete from event_types where environment_id = $1",
     "delete from views where environment_id = $1",
+    "delete from alert_rules where environment_id = $1",
+    "delete from alerts where environment_id = $1",
     "delete from api_keys where environment_id = $1",
     "delete from idempotency_keys where environment_id = $1",
 ];

@@ -16,7 +16,7 @@ mod text_index;
 mod transfer;
 mod vault;
 
-use operations::{audit_log, jobs, metrics, outbox, quotas, views};
+use operations::{alerts, audit_log, jobs, metrics, outbox, quotas, views};
 
 /// Generates one test per database and behaviour. After each test the counts must equal the rows.
 macro_rules! suite {
@@ -177,6 +177,11 @@ suite! {
         limit_is_exact_under_concurrent_creation
         changes_of_shared_views_are_audited
         own_views_end_with_the_membership_and_all_with_the_environment;
+    alerts:
+        rule_is_stored_changed_and_deleted
+        number_of_rules_is_exact_under_concurrent_creation
+        evaluation_commits_alerts_with_their_events_once
+        rules_that_are_evaluated_are_the_enabled_ones_and_those_with_open_alerts;
     outbox:
         nothing_is_written_where_no_one_is_told
         system_environment_is_hidden_and_goes_with_its_environment

@@ -94,7 +94,7 @@ pub(crate) struct CreateChannel<'a> {
     /// Settings of the type: an object, or its JSON text. `webhook`: `url`, `secret`. `slack`, `discord`, `teams`: `url` of the service's
     /// incoming webhook. `pagerduty`: `routing_key`. `telegram`: `bot_token`, `chat_id`. `email`: `to`, at most 20 addresses.
     #[serde(borrow)]
-    #[schema(value_type = BTreeMap<String, Value>, example = json!({ "url": "https://hooks.slack.com/services/T000/B000/XXXX" }))]
+    #[schema(value_type = BTreeMap<String, Value>)]
     config: &'a RawValue,
     /// Whether the channel is told: 1 (the default) or 0, `true` or `false`.
     #[schema(value_type = Option<u8>, example = 1)]

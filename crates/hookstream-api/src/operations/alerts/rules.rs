@@ -144,7 +144,7 @@ pub(crate) struct CreateAlertRule<'a> {
     /// Fields of the condition: an object, or its JSON text. The guide to alerts lists them. `quiet_hours` of any kind is
     /// `{"from": "22:00", "to": "07:00", "time_zone": "Europe/Berlin"}`.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<BTreeMap<String, Value>>, example = json!({ "threshold": 0.1, "per": "endpoint" }))]
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
     rule_config: Option<&'a RawValue>,
     /// `null`: this version has no inbound events.
     #[schema(value_type = Option<String>)]

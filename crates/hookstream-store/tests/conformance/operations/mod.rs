@@ -1,5 +1,6 @@
-//! Background work, quotas, metrics, saved views and the audit log.
+//! Alerts, background work, quotas, metrics, saved views and the audit log.
 
+pub(crate) mod alerts;
 pub(crate) mod audit_log;
 pub(crate) mod jobs;
 pub(crate) mod metrics;

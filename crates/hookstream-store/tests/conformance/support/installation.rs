@@ -82,6 +82,7 @@ impl Installation {
             format!("{:?}", applications::list(store, self.tenant, None, all()).await.expect("read")),
             format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
             format!("{:?}", crate::views::filled(store, self.tenant).await),
+            format!("{:?}", crate::alerts::filled(store, self.tenant).await),
             format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("stored")),
             format!("{:?}", jobs::list(store, self.tenant, None, all()).await.expect("read")),
             format!(
@@ -145,6 +146,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     event_types::create(db, &world.context(), &event_type, None).await.expect("written");
     crate::people::fill(world).await;
     crate::views::fill(world).await;
+    crate::alerts::fill(world).await;
     crate::quotas::fill(world).await;
     crate::metrics::fill(world).await;
     crate::outbox::fill(world).await;
