@@ -76,7 +76,7 @@ const VIEW_PAGE: Set = Set::open(&["messages", "attempts", "endpoints", "applica
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` matches all.
-const FIELDS: [(&str, &str, Set); 52] = [
+const FIELDS: [(&str, &str, Set); 60] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
