@@ -194,6 +194,12 @@ const nodes = createRoute({
   path: "/nodes",
   component: lazyRouteComponent(() => import("./pages/engine"), "Nodes"),
 });
+const alerts = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/alerts",
+  validateSearch: pick("tab", "rule", "create", "edit"),
+  component: lazyRouteComponent(() => import("./pages/alerts"), "Alerts"),
+});
 const operation = () => import("./pages/operation");
 const backups = createRoute({
   getParentRoute: () => dashboard,
@@ -244,6 +250,7 @@ export const router = createRouter({
       queues,
       jobs,
       nodes,
+      alerts,
       operationalWebhooks,
       operationalEndpoint,
       operationalMessage,

@@ -27,6 +27,7 @@ const RESOURCES = [
   "members",
   "api_keys",
   "views",
+  "alerts",
 ];
 const SCOPES = [
   ...RESOURCES.flatMap((resource) => [`${resource}:read`, `${resource}:write`]),
