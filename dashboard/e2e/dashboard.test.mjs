@@ -29,17 +29,18 @@ function code(secret, at = Date.now()) {
 }
 
 describe("dashboard", { timeout: 300_000 }, () => {
-  let server, browser, receiver, owner;
+  let server, browser, receiver, bot, owner;
   before(async () => {
-    [server, browser, receiver] = await Promise.all([
+    [server, browser, receiver, bot] = await Promise.all([
       startServer({ HOOKSTREAM_ALERT_INTERVAL_S: "1" }),
       startBrowser(),
+      startReceiver(),
       startReceiver(),
     ]);
   });
   after(async () => {
     await browser?.close();
-    await Promise.all([server?.stop(), receiver?.stop()]);
+    await Promise.all([server?.stop(), receiver?.stop(), bot?.stop()]);
   });
 
   /** Creates an application with an endpoint, and a message that fails for good. */
@@ -233,7 +234,6 @@ describe("dashboard", { timeout: 300_000 }, () => {
   });
 
   test("a rule tells a channel of a failing endpoint, and of its end", async () => {
-    const bot = await startReceiver();
     const told = (type) => bot.requests.some(({ body }) => JSON.parse(body).type === type);
     const main = owner.getByRole("main");
     const dialog = owner.getByRole("dialog");
@@ -242,7 +242,7 @@ describe("dashboard", { timeout: 300_000 }, () => {
     assert.deepEqual(await findings(owner), []);
     await owner.getByRole("tab", { name: "Channels" }).click();
     await main.getByRole("button", { name: "Add channel…" }).click();
-    await dialog.getByRole("button", { name: /^Email/ }).waitFor();
+    await dialog.getByText(/no mail server/).waitFor();
     assert.equal(await dialog.getByRole("button", { name: /^Email/ }).isEnabled(), false);
     await dialog.getByRole("button", { name: /^Webhook/ }).click();
     await dialog.getByLabel("Name").fill("Incident bot");
@@ -262,7 +262,7 @@ describe("dashboard", { timeout: 300_000 }, () => {
     await main.getByRole("button", { name: "Create rule…" }).click();
     await dialog.getByRole("button", { name: /^Failure rate/ }).click();
     await dialog.getByLabel("Name").fill("Failures of any endpoint");
-    await dialog.getByLabel("Attempts, at least").fill("1");
+    await dialog.getByLabel("Attempts, at least", { exact: true }).fill("1");
     await dialog.getByLabel("Cooldown").fill("0");
     await dialog.getByText("Incident bot · Webhook").waitFor();
     assert.deepEqual(await findings(owner), []);
@@ -289,13 +289,12 @@ describe("dashboard", { timeout: 300_000 }, () => {
     await main.getByRole("table", { name: "Resolved alerts" }).getByText("Tallyforge invoices").waitFor();
     await until(() => told("alert.resolved"), "the channel is told of the end");
     assert.deepEqual(owner.problems, []);
-    await bot.stop();
   });
 
   test("a link of a notification turns to its environment", async () => {
     const { environments } = await server.call("GET", "/environments");
     const [home] = environments;
-    const { environment } = await server.call("POST", "/environments", { name: "Staging" });
+    const { environment } = await server.call("POST", "/environments", { name: "Staging", slug: "staging" });
     const link = (path, env) => `${server.url}/dashboard${path}org=${home.org_id}&env=${env}`;
     await owner.goto(link("/alerts?tab=rules&", environment.id));
     await arrive(owner, /\/dashboard\/alerts\?tab=rules$/);

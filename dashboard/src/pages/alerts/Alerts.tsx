@@ -177,11 +177,14 @@ function watchWords(rules: AlertRule[]): string {
   return `${words} this environment${disabled > 0 ? `, ${count(disabled)} ${disabled === 1 ? "is" : "are"} disabled` : ""}.`;
 }
 
-/** Nothing fires, and somebody watches. */
+/** Nothing fires. Without an enabled rule, that says nothing. */
 function Calm({ rules }: { rules: AlertRule[] }) {
+  const isWatched = rules.some((rule) => rule.enabled === 1);
   return (
     <EmptyState icon={IconCircleCheck} title="Nothing fires">
-      {watchWords(rules)}
+      {isWatched
+        ? "No condition of an enabled rule is met."
+        : "Every rule is disabled, so no condition is evaluated."}
     </EmptyState>
   );
 }
