@@ -3,7 +3,6 @@ import { Button, Tabs } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { IconCircleCheck, IconPlus } from "@tabler/icons-react";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import {
   type Alert,
@@ -15,8 +14,7 @@ import {
 } from "@/api/alerts";
 import { useMay } from "@/api/session";
 import { EmptyState } from "@/components/feedback/EmptyState";
-import { ErrorState } from "@/components/feedback/ErrorState";
-import { Skeletons } from "@/components/feedback/Skeletons";
+import { Loaded } from "@/components/feedback/Loaded";
 import { Card } from "@/components/page/Card";
 import { Page, Title } from "@/components/page/Page";
 import { severityState } from "@/components/status/states";
@@ -42,7 +40,7 @@ export function Alerts() {
   const firing = useQuery({ ...firingAlertsQuery, ...live });
   const rules = useQuery({ ...alertRulesQuery, ...live });
   const channels = useQuery({ ...channelsQuery, ...(search.tab === "channels" ? live : {}) });
-  const tab = search.tab ?? "alerts";
+  const tab = search.tab === "rules" || search.tab === "channels" ? search.tab : "alerts";
   const go = (next: typeof search) => void navigate({ to: FROM, search: next });
   const createRule = () => go({ tab: "rules", create: "1" });
   const addChannel = () => go({ tab: "channels", create: "1" });
@@ -200,20 +198,4 @@ function AddButton({ label, onClick }: { label: string; onClick: () => void }) {
 /** Count beside the name of a tab; a tab without a count has no room for one. */
 function tabCount(value: number | undefined): ReactNode {
   return value ? <span className="small ink-3 number">{count(value)}</span> : null;
-}
-
-/** Shows what a query read, or its shape, or its error. */
-function Loaded<T>({
-  what,
-  query,
-  children,
-}: {
-  what: string;
-  query: UseQueryResult<T>;
-  children: (data: T) => ReactNode;
-}) {
-  if (query.data !== undefined) return children(query.data);
-  if (query.isError)
-    return <ErrorState what={what} error={query.error} onRetry={() => void query.refetch()} />;
-  return <Skeletons rows={4} />;
 }

@@ -5,6 +5,7 @@ import { useApplicationNames } from "@/api/applications";
 import { nameOf, useEndpointsById } from "@/api/endpoints";
 import { endpointLink } from "@/components/data/links";
 import { shortId } from "@/lib/words/ids";
+import classes from "../alerts.module.css";
 
 export function ScopeName({ rule }: { rule: AlertRule }) {
   const { application_id: appId, endpoint_id: id } = rule;
@@ -15,7 +16,7 @@ export function ScopeName({ rule }: { rule: AlertRule }) {
     return (
       <>
         , of{" "}
-        <Link to="/dashboard/applications/$id" params={{ id: appId }}>
+        <Link to="/dashboard/applications/$id" params={{ id: appId }} className={classes.inText}>
           {names.get(appId) ?? shortId(appId)}
         </Link>
       </>
@@ -24,7 +25,10 @@ export function ScopeName({ rule }: { rule: AlertRule }) {
   const endpoint = endpoints.get(id);
   return (
     <>
-      , of <Link {...endpointLink({ appId, id })}>{endpoint ? nameOf(endpoint) : shortId(id)}</Link>
+      , of{" "}
+      <Link {...endpointLink({ appId, id })} className={classes.inText}>
+        {endpoint ? nameOf(endpoint) : shortId(id)}
+      </Link>
     </>
   );
 }
