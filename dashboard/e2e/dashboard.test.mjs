@@ -29,13 +29,18 @@ function code(secret, at = Date.now()) {
 }
 
 describe("dashboard", { timeout: 300_000 }, () => {
-  let server, browser, receiver, owner;
+  let server, browser, receiver, bot, owner;
   before(async () => {
-    [server, browser, receiver] = await Promise.all([startServer(), startBrowser(), startReceiver()]);
+    [server, browser, receiver, bot] = await Promise.all([
+      startServer({ HOOKSTREAM_ALERT_INTERVAL_S: "1" }),
+      startBrowser(),
+      startReceiver(),
+      startReceiver(),
+    ]);
   });
   after(async () => {
     await browser?.close();
-    await Promise.all([server?.stop(), receiver?.stop()]);
+    await Promise.all([server?.stop(), receiver?.stop(), bot?.stop()]);
   });
 
   /** Creates an application with an endpoint, and a message that fails for good. */
@@ -129,6 +134,9 @@ describe("dashboard", { timeout: 300_000 }, () => {
       "/event-types",
       "/queues",
       "/jobs",
+      "/alerts",
+      "/alerts?tab=rules",
+      "/alerts?tab=channels",
       "/settings",
     ]) {
       await viewer.goto(`${server.url}/dashboard${path}`);
@@ -223,6 +231,86 @@ describe("dashboard", { timeout: 300_000 }, () => {
       async () => (await server.call("GET", `/messages/${message.id}`)).message.status === "delivered",
       "delivered",
     );
+  });
+
+  test("a rule tells a channel of a failing endpoint, and of its end", async () => {
+    const told = (type) => bot.requests.some(({ body }) => JSON.parse(body).type === type);
+    const main = owner.getByRole("main");
+    const dialog = owner.getByRole("dialog");
+    await owner.goto(`${server.url}/dashboard/alerts`);
+    await main.getByRole("heading", { name: "No rule watches this environment" }).waitFor();
+    assert.deepEqual(await findings(owner), []);
+    await owner.getByRole("tab", { name: "Channels" }).click();
+    await main.getByRole("button", { name: "Add channel…" }).click();
+    await dialog.getByText(/no mail server/).waitFor();
+    assert.equal(await dialog.getByRole("button", { name: /^Email/ }).isEnabled(), false);
+    await dialog.getByRole("button", { name: /^Webhook/ }).click();
+    await dialog.getByLabel("Name").fill("Incident bot");
+    await dialog.getByLabel("URL").fill("http://10.0.0.1/alerts");
+    await dialog.getByRole("button", { name: "Add channel" }).click();
+    await dialog.getByText(/^Leads to 10\.0\.0\.1/).waitFor();
+    await dialog.getByLabel("URL").fill(bot.url);
+    await dialog.getByRole("button", { name: "Add channel" }).click();
+    await dialog.getByText(/^whsec_/).waitFor();
+    await dialog.getByRole("button", { name: "It is saved" }).click();
+    await main.getByRole("button", { name: "Test Incident bot" }).click();
+    await main.getByText("The test arrived: your program accepted it.").waitFor();
+    assert.equal(bot.requests.length, 1);
+    assert.deepEqual(await findings(owner), []);
+
+    await owner.getByRole("tab", { name: "Rules" }).click();
+    await main.getByRole("button", { name: "Create rule…" }).click();
+    await dialog.getByRole("button", { name: /^Failure rate/ }).click();
+    await dialog.getByLabel("Name").fill("Failures of any endpoint");
+    await dialog.getByLabel("Attempts, at least", { exact: true }).fill("1");
+    await dialog.getByLabel("Cooldown").fill("0");
+    await dialog.getByText("Incident bot · Webhook").waitFor();
+    assert.deepEqual(await findings(owner), []);
+    await dialog.getByRole("button", { name: "Create rule" }).click();
+    const rule = main.getByRole("row", { name: /Failures of any endpoint/ });
+    await rule.getByText(/of attempts fail within/).waitFor();
+    receiver.status = 503;
+    await failedMessage("tallyforge", "Tallyforge invoices", "invoice.voided");
+    await owner.getByRole("tab", { name: "Alerts" }).click();
+    const firing = main.getByRole("table", { name: "Firing alerts" });
+    await firing
+      .getByRole("row", { name: /Tallyforge invoices/ })
+      .getByText(/ago|now/)
+      .waitFor();
+    await until(() => told("alert.firing"), "the channel is told");
+    assert.deepEqual(await findings(owner), []);
+
+    await owner.getByRole("tab", { name: "Rules" }).click();
+    await rule.getByText(/\d firing/).waitFor();
+    await rule.getByRole("switch").press("Space");
+    await rule.getByText("Disabled").waitFor();
+    await owner.getByRole("tab", { name: "Alerts" }).click();
+    await main.getByRole("heading", { name: "Nothing fires" }).waitFor();
+    await main.getByRole("table", { name: "Resolved alerts" }).getByText("Tallyforge invoices").waitFor();
+    await until(() => told("alert.resolved"), "the channel is told of the end");
+    assert.deepEqual(owner.problems, []);
+  });
+
+  test("a link of a notification turns to its environment", async () => {
+    const { environments } = await server.call("GET", "/environments");
+    const [home] = environments;
+    const { environment } = await server.call("POST", "/environments", { name: "Staging", slug: "staging" });
+    const link = (path, env) => `${server.url}/dashboard${path}org=${home.org_id}&env=${env}`;
+    await owner.goto(link("/alerts?tab=rules&", environment.id));
+    await arrive(owner, /\/dashboard\/alerts\?tab=rules$/);
+    await owner.getByRole("button", { name: /Staging/ }).waitFor();
+    await owner.getByRole("heading", { name: "No rule watches this environment" }).waitFor();
+    const { endpoints } = await server.call("GET", "/applications/tallyforge/endpoints");
+    const [{ id, application_id: appId }] = endpoints;
+    await owner.goto(link(`/applications/${appId}/endpoints/${id}?`, home.id));
+    await arrive(owner, new RegExp(`/dashboard/endpoints/${appId}/${id}$`));
+    await owner.getByRole("heading", { name: "Tallyforge invoices" }).waitFor();
+    await owner.goto(link("/alerts?", "0".repeat(32)));
+    await owner.getByText("This link leads to an environment that you do not have").waitFor();
+    assert.deepEqual(await findings(owner), []);
+    await owner.getByRole("link", { name: "Go to your environment" }).click();
+    await owner.getByRole("heading", { name: "What changed" }).waitFor();
+    assert.deepEqual(owner.problems, []);
   });
 
   test("sign-in asks for the second factor", async () => {

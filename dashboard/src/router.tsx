@@ -10,6 +10,7 @@ import {
 import { queryClient } from "./api/client";
 import { sessionQuery } from "./api/session";
 import { formatSearch, parseSearch, pick } from "./lib/search-params";
+import { follow, withoutEnvironment } from "./shell/linked-environment";
 import { NotFound, RouteError } from "./shell/RouteError";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: RouteError });
@@ -63,12 +64,20 @@ const device = createRoute({
   component: lazyRouteComponent(account, "Device"),
 });
 
+const linkedEnvironment = pick("org", "env");
+
 const dashboard = createRoute({
   getParentRoute: () => root,
   path: "/dashboard",
+  // Links of notifications name their environment.
+  validateSearch: linkedEnvironment,
   beforeLoad: async ({ location }) => {
     const session = await queryClient.ensureQueryData(sessionQuery);
     if (session === null) throw redirect({ to: "/sign-in", search: { next: location.href } });
+    const link = linkedEnvironment(location.search);
+    if (link.org === undefined && link.env === undefined) return;
+    await follow(link, session);
+    throw redirect({ to: location.pathname, search: withoutEnvironment(location.search), replace: true });
   },
   component: lazyRouteComponent(() => import("./shell/Shell"), "Shell"),
 });
@@ -119,6 +128,14 @@ const application = createRoute({
   path: "/applications/$id",
   validateSearch: pick("open"),
   component: lazyRouteComponent(() => import("./pages/applications"), "ApplicationPage"),
+});
+/** Address of an endpoint as the API has it, which notifications link to. */
+const endpointOfApplication = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/applications/$appId/endpoints/$id",
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: "/dashboard/endpoints/$appId/$id", params, replace: true });
+  },
 });
 const endpoints = createRoute({
   getParentRoute: () => dashboard,
@@ -177,6 +194,12 @@ const nodes = createRoute({
   path: "/nodes",
   component: lazyRouteComponent(() => import("./pages/engine"), "Nodes"),
 });
+const alerts = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/alerts",
+  validateSearch: pick("tab", "rule", "create", "edit"),
+  component: lazyRouteComponent(() => import("./pages/alerts"), "Alerts"),
+});
 const operation = () => import("./pages/operation");
 const backups = createRoute({
   getParentRoute: () => dashboard,
@@ -219,6 +242,7 @@ export const router = createRouter({
       message,
       applications,
       application,
+      endpointOfApplication,
       endpoints,
       endpoint,
       eventTypes,
@@ -226,6 +250,7 @@ export const router = createRouter({
       queues,
       jobs,
       nodes,
+      alerts,
       operationalWebhooks,
       operationalEndpoint,
       operationalMessage,

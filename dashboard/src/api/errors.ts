@@ -58,6 +58,20 @@ export function sentenceAtField(error: unknown): string {
   return rest === undefined ? sentenceOf(error) : rest.charAt(0).toUpperCase() + rest.slice(1);
 }
 
+/**
+ * Returns the field of a form that an error is about, and the sentence as it stands there. The field is the innermost one:
+ * `url` for `config.url`, `threshold` for a condition that "has `threshold`, which must be …".
+ */
+export function problemOfForm(error: unknown): { field: string; text: string } | null {
+  if (!(error instanceof ApiError)) return null;
+  const { field } = error.details;
+  if (typeof field !== "string") return null;
+  const inner = field === "rule_config" ? /^`\w+` has `(\w+)`, which (.*)$/s.exec(error.message) : null;
+  const rest = inner?.[2] ?? error.message.replace(/^`[\w.]+` /, "");
+  const text = rest.charAt(0).toUpperCase() + rest.slice(1).replaceAll("`", "");
+  return { field: inner?.[1] ?? field.split(".").at(-1) ?? field, text };
+}
+
 /** Returns whether an error has this code. */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof ApiError && error.code === code;

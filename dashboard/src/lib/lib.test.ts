@@ -100,6 +100,8 @@ test("an attempt's error has a word and a sentence", () => {
 test("a role may do what its rank allows", () => {
   expect(may("viewer", "messages:write")).toBe(false);
   expect(may("developer", "messages:write")).toBe(true);
+  expect(may("viewer", "alerts:write")).toBe(false);
+  expect(may("developer", "alerts:write")).toBe(true);
   expect(may("developer", "endpoints:secret")).toBe(false);
   expect(may("admin", "audit:read")).toBe(true);
   expect(may("admin", "organization:delete")).toBe(false);

@@ -11,6 +11,7 @@ export type Permission =
   | "jobs:write"
   | "portal:write"
   | "views:write"
+  | "alerts:write"
   | "api_keys:write"
   | "api_keys:organization"
   | "environments:write"
@@ -31,6 +32,7 @@ const DEVELOPER: Permission[] = [
   "jobs:write",
   "portal:write",
   "views:write",
+  "alerts:write",
   "api_keys:write",
 ];
 const ADMIN: Permission[] = [

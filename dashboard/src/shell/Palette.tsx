@@ -67,6 +67,7 @@ function Entries({ query }: { query: string }) {
   const role = useRole();
   const mayWrite = useMay("applications:write");
   const maySend = useMay("messages:write");
+  const mayAlert = useMay("alerts:write");
   const { data: applications = [] } = useQuery(applicationChoicesQuery(asked));
   const { data: problems } = useQuery({ ...problemsQuery, staleTime: 10_000 });
   const id = parseId(text);
@@ -156,6 +157,24 @@ function Entries({ query }: { query: string }) {
             icon: IconPlus,
             label: "Create an event type…",
             run: go("/dashboard/event-types?create=1"),
+          },
+        ]
+      : []),
+    ...(mayAlert
+      ? [
+          {
+            key: "rule",
+            group: "Do" as const,
+            icon: IconPlus,
+            label: "Create an alert rule…",
+            run: go("/dashboard/alerts?tab=rules&create=1"),
+          },
+          {
+            key: "channel",
+            group: "Do" as const,
+            icon: IconPlus,
+            label: "Add a notification channel…",
+            run: go("/dashboard/alerts?tab=channels&create=1"),
           },
         ]
       : []),

@@ -3,6 +3,7 @@ import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { ErrorState } from "@/components/feedback/ErrorState";
 import { EmptyState } from "@/components/feedback/EmptyState";
+import { NotYourEnvironment } from "./linked-environment";
 
 export function NotFound() {
   return (
@@ -16,6 +17,21 @@ export function NotFound() {
 }
 
 export function RouteError({ error }: { error: unknown }) {
+  if (error instanceof NotYourEnvironment) {
+    return (
+      <EmptyState
+        title="This link leads to an environment that you do not have"
+        actions={
+          <Button component="a" href="/dashboard" variant="filled">
+            Go to your environment
+          </Button>
+        }
+      >
+        You are not a member of its organization, or the environment was deleted. An administrator of the
+        organization can invite you.
+      </EmptyState>
+    );
+  }
   return (
     <div>
       <ErrorState what="The page" error={error} onRetry={() => location.reload()} />

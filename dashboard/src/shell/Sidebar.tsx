@@ -4,6 +4,7 @@ import { spotlight } from "@mantine/spotlight";
 import { IconHelp, IconSearch } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
+import { FIRING_POLL_MS, firingAlertsQuery } from "@/api/alerts";
 import { quotasQuery } from "@/api/engine";
 import type { Environment } from "@/api/identity";
 import { problemsQuery } from "@/api/problems";
@@ -13,6 +14,7 @@ import { Keys } from "@/components/feedback/Keys";
 import { count } from "@/lib/words/numbers";
 import { useLive } from "@/api/live";
 import {
+  ALERTS,
   APPLICATIONS,
   ENDPOINTS,
   EVENT_TYPES,
@@ -31,20 +33,33 @@ interface Props {
   onHelp: () => void;
 }
 
+/** What stands at the right of a place. */
+interface Count {
+  text: string;
+  /** What is counted, for screen readers, if the text does not say it. */
+  noun?: string;
+  isRunning?: boolean;
+  isBad?: boolean;
+}
+
 export function Sidebar({ environment, onHelp }: Props) {
   const role = useRole();
   const { data: quotas } = useQuery({ ...quotasQuery, staleTime: 60_000 });
   const { data: problems } = useQuery({ ...problemsQuery, staleTime: 60_000 });
   const running = useQuery(runningJobsQuery);
   useLive("jobs", () => running.refetch());
+  const { data: firing } = useQuery({ ...firingAlertsQuery, refetchInterval: FIRING_POLL_MS });
   // Quotas count over all environments, so their counts are shown only where there is one.
   const isOnly = quotas?.environments.used === 1;
-  const counts: Record<string, { text: string; isRunning?: boolean } | false | undefined> = {
+  const counts: Record<string, Count | false | undefined> = {
     [APPLICATIONS.to]: isOnly && { text: count(quotas.applications.used) },
     [ENDPOINTS.to]: problems && { text: count(problems.endpoints) },
     [EVENT_TYPES.to]: isOnly && { text: count(quotas.event_types.used) },
     [JOBS.to]: running.data?.length
       ? { text: `${count(running.data.length)} running`, isRunning: true }
+      : undefined,
+    [ALERTS.to]: firing?.alerts.length
+      ? { text: `${count(firing.alerts.length)}${firing.has_more ? "+" : ""}`, noun: "firing", isBad: true }
       : undefined,
   };
   return (
@@ -87,13 +102,7 @@ export function isMac(): boolean {
   return /Mac|iPhone|iPad/.test(navigator.userAgent);
 }
 
-function Item({
-  place,
-  count: shown,
-}: {
-  place: Place;
-  count?: { text: string; isRunning?: boolean } | undefined;
-}) {
+function Item({ place, count: shown }: { place: Place; count?: Count | undefined }) {
   const Icon = place.icon;
   return (
     <Tooltip label={place.label} position="right" classNames={{ tooltip: classes.railTooltip ?? "" }}>
@@ -106,8 +115,13 @@ function Item({
         <Icon size={16} stroke={1.7} />
         <span className="grow">{place.label}</span>
         {shown && (
-          <span className={classes.count} data-running={shown.isRunning || undefined}>
+          <span
+            className={classes.count}
+            data-running={shown.isRunning || undefined}
+            data-bad={shown.isBad || undefined}
+          >
             {shown.text}
+            {shown.noun && <span className="visually-hidden"> {shown.noun}</span>}
           </span>
         )}
       </Link>

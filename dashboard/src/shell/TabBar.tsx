@@ -6,6 +6,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { signOut, useRole } from "@/api/session";
 import {
+  ALERTS,
   APPLICATIONS,
   BACKUPS,
   ENDPOINTS,
@@ -23,7 +24,17 @@ import {
 import classes from "./Shell.module.css";
 
 const TABS = [OVERVIEW, MESSAGES, ENDPOINTS, { ...QUEUES, label: "Queues" }];
-const MORE = [APPLICATIONS, EVENT_TYPES, JOBS, NODES, MONITORING, BACKUPS, OPERATIONAL_WEBHOOKS, SETTINGS];
+const MORE = [
+  APPLICATIONS,
+  EVENT_TYPES,
+  ALERTS,
+  JOBS,
+  NODES,
+  MONITORING,
+  BACKUPS,
+  OPERATIONAL_WEBHOOKS,
+  SETTINGS,
+];
 
 export function TabBar() {
   const [isOpen, setOpen] = useState(false);

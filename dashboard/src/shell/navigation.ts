@@ -3,6 +3,7 @@ import type { ComponentType } from "react";
 import {
   IconActivity,
   IconApps,
+  IconBell,
   IconBroadcast,
   IconDatabaseExport,
   IconLayoutDashboard,
@@ -66,6 +67,7 @@ export const NODES: Place = {
   keys: "g n",
   needs: "nodes:read",
 };
+export const ALERTS: Place = { to: "/dashboard/alerts", label: "Alerts", icon: IconBell, keys: "g l" };
 export const OPERATIONAL_WEBHOOKS: Place = {
   to: "/dashboard/operational-webhooks",
   label: "Operational webhooks",
@@ -97,7 +99,7 @@ export const SETTINGS: Place = {
 export const GROUPS: { label: string; places: Place[] }[] = [
   { label: "Outbound", places: [MESSAGES, APPLICATIONS, ENDPOINTS, EVENT_TYPES] },
   { label: "Engine", places: [QUEUES, JOBS, NODES] },
-  { label: "Operation", places: [MONITORING, BACKUPS, OPERATIONAL_WEBHOOKS] },
+  { label: "Operation", places: [ALERTS, MONITORING, BACKUPS, OPERATIONAL_WEBHOOKS] },
 ];
 
 export const PLACES: Place[] = [OVERVIEW, ...GROUPS.flatMap((group) => group.places), SETTINGS];

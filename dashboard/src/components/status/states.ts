@@ -1,6 +1,7 @@
 /** Vocabulary of states: one color, one icon and one word for each state of each object. */
 import type { ComponentType } from "react";
 import {
+  IconAlertOctagon,
   IconAlertTriangle,
   IconBan,
   IconCircleCheckFilled,
@@ -9,6 +10,7 @@ import {
   IconCircleXFilled,
   IconClock,
   IconHourglass,
+  IconInfoCircle,
   IconLoader2,
   IconPlayerPause,
   IconPlugConnected,
@@ -72,9 +74,16 @@ const JOB_STATES: Record<string, State> = {
   failed: state("Failed", "bad", IconCircleXFilled),
 };
 
+const SEVERITIES: Record<string, State> = {
+  critical: state("Critical", "bad", IconAlertOctagon),
+  warning: state("Warning", "careful", IconAlertTriangle),
+  notice: state("Notice", "idle", IconInfoCircle),
+};
+
 export const messageState = (status: string): State => MESSAGE_STATES[status] ?? other(status);
 export const circuitState = (circuit: string): State => CIRCUIT_STATES[circuit] ?? other(circuit);
 export const jobState = (status: string): State => JOB_STATES[status] ?? other(status);
+export const severityState = (severity: string): State => SEVERITIES[severity] ?? other(severity);
 export const plainState = (status: string): State => ENDPOINT_STATES[status] ?? other(status);
 
 /** Returns the state of a delivery; pending after an attempt is Retrying. */

@@ -6,7 +6,17 @@ interface Props<T> {
   label: string;
   rows: T[];
   idOf: (row: T) => string;
-  columns: { head: string; cell: (row: T) => ReactNode; isNumber?: boolean }[];
+  columns: {
+    head: string;
+    cell: (row: T) => ReactNode;
+    isNumber?: boolean;
+    /** Text that may break into several lines. */
+    isText?: boolean;
+    /** Text that says what the row is: on a phone it stands first, without its head. */
+    isLead?: boolean;
+    /** Left out of a narrow table, from 768 to 1023 pixels. */
+    isMinor?: boolean;
+  }[];
 }
 
 export function PlainTable<T>({ label, rows, idOf, columns }: Props<T>) {
@@ -16,7 +26,12 @@ export function PlainTable<T>({ label, rows, idOf, columns }: Props<T>) {
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.head} scope="col" data-number={column.isNumber || undefined}>
+              <th
+                key={column.head}
+                scope="col"
+                data-number={column.isNumber || undefined}
+                data-minor={column.isMinor || undefined}
+              >
                 {column.head === "Acts" ? <span className="visually-hidden">Acts</span> : column.head}
               </th>
             ))}
@@ -30,6 +45,9 @@ export function PlainTable<T>({ label, rows, idOf, columns }: Props<T>) {
                   key={column.head}
                   data-head={column.head === "Acts" ? "" : column.head}
                   data-number={column.isNumber || undefined}
+                  data-text={column.isText || column.isLead || undefined}
+                  data-lead={column.isLead || undefined}
+                  data-minor={column.isMinor || undefined}
                 >
                   {column.cell(row)}
                 </td>

@@ -8,13 +8,14 @@ import { useMay, useSession } from "@/api/session";
 import { Banner } from "@/components/feedback/Banner";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { EmptyState } from "@/components/feedback/EmptyState";
+import { Loaded } from "@/components/feedback/Loaded";
 import { Card } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { count } from "@/lib/words/numbers";
 import classes from "../pages.module.css";
-import { Loaded, SaveForm } from "./form";
+import { SaveForm } from "./form";
 
 const RESOURCES = [
   "applications",
@@ -27,6 +28,7 @@ const RESOURCES = [
   "members",
   "api_keys",
   "views",
+  "alerts",
 ];
 const SCOPES = [
   ...RESOURCES.flatMap((resource) => [`${resource}:read`, `${resource}:write`]),

@@ -13,6 +13,7 @@ import {
 } from "@/api/identity";
 import { useMay } from "@/api/session";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
+import { Loaded } from "@/components/feedback/Loaded";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
 import { originsOf, themeBody, THEME_FIELDS, themeForm } from "@/components/portal/theme-form";
@@ -20,7 +21,7 @@ import { ThemeFields } from "@/components/portal/ThemeFields";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
 import { bytes, counted } from "@/lib/words/numbers";
-import { Loaded, SaveForm } from "./form";
+import { SaveForm } from "./form";
 
 /** Fields of the form that show their errors themselves. */
 const FIELDS = [

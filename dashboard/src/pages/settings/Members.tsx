@@ -16,13 +16,14 @@ import {
 import { useMay, useRole, useSession } from "@/api/session";
 import { Banner } from "@/components/feedback/Banner";
 import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
+import { Loaded } from "@/components/feedback/Loaded";
 import { toast } from "@/components/feedback/toast";
 import { Card } from "@/components/page/Card";
 import { IdCopy } from "@/components/status/IdCopy";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import type { Role } from "@/lib/permissions";
-import { Loaded, SaveForm } from "./form";
+import { SaveForm } from "./form";
 
 const ROLES = [
   { value: "viewer", label: "Viewer: reads" },

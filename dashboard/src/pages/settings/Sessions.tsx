@@ -3,11 +3,11 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { endAllSessions, endSession, sessionsQuery } from "@/api/account";
 import { queryClient } from "@/api/client";
+import { Loaded } from "@/components/feedback/Loaded";
 import { Card } from "@/components/page/Card";
 import { PlainTable } from "@/components/table/PlainTable";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { programOf } from "@/lib/words/user-agent";
-import { Loaded } from "./form";
 
 export function Sessions() {
   const sessions = useQuery(sessionsQuery);

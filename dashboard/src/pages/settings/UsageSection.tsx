@@ -1,11 +1,11 @@
 /** Usage against quotas, stored bytes and the forecast. */
 import { useQuery } from "@tanstack/react-query";
 import { quotasQuery, usageQuery } from "@/api/engine";
+import { Loaded } from "@/components/feedback/Loaded";
 import { Card, Facts, Figures } from "@/components/page/Card";
 import { RelativeTime } from "@/components/time/RelativeTime";
 import { PlainTable } from "@/components/table/PlainTable";
 import { bytes, count, counted } from "@/lib/words/numbers";
-import { Loaded } from "./form";
 
 const limit = (value: number | null | undefined) =>
   value === null || value === undefined ? "no quota" : `of ${count(value)}`;

@@ -1,11 +1,9 @@
-/** Parts that the sections share: a form with one save, and a card that loads. */
+/** Form with one save, which the sections share. */
 import { Button } from "@mantine/core";
-import type { UseQueryResult } from "@tanstack/react-query";
 import { useMutation } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { fieldsOf, sentenceAtField } from "@/api/errors";
-import { ActError, ErrorState } from "@/components/feedback/ErrorState";
-import { Skeletons } from "@/components/feedback/Skeletons";
+import { ActError } from "@/components/feedback/ErrorState";
 import classes from "../pages.module.css";
 
 interface SaveFormProps {
@@ -39,20 +37,4 @@ export function SaveForm({ save, verb = "Save", isDisabled = false, fields = [],
       </div>
     </form>
   );
-}
-
-/** Shows what a query read, or its shape, or its error. */
-export function Loaded<T>({
-  what,
-  query,
-  children,
-}: {
-  what: string;
-  query: UseQueryResult<T>;
-  children: (data: T) => ReactNode;
-}) {
-  if (query.data !== undefined) return children(query.data);
-  if (query.isError)
-    return <ErrorState what={what} error={query.error} onRetry={() => void query.refetch()} />;
-  return <Skeletons rows={4} />;
 }

@@ -1,5 +1,5 @@
 /** Drawer that adds or changes an endpoint. Only changed fields are sent; leaving with changes asks. */
-import { Button, Drawer } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
@@ -7,8 +7,8 @@ import { queryClient, type Schemas } from "@/api/client";
 import { createEndpoint, type Endpoint, updateEndpoint } from "@/api/endpoints";
 import { endpointLink } from "@/components/data/links";
 import { Banner } from "@/components/feedback/Banner";
-import { ConfirmDialog } from "@/components/feedback/ConfirmDialog";
 import { ActError } from "@/components/feedback/ErrorState";
+import { FormDrawer } from "@/components/feedback/FormDrawer";
 import { toast } from "@/components/feedback/toast";
 import { IdCopy } from "@/components/status/IdCopy";
 import classes from "../../pages.module.css";
@@ -25,36 +25,15 @@ interface Props {
 }
 
 export function EndpointDrawer({ isOpen, onClose, appId, endpoint }: Props) {
-  const [isChanged, setChanged] = useState(false);
-  const [isLeaving, setLeaving] = useState(false);
-  // After this event: the same press of Escape would close the dialog at once.
-  const askLater = () => setTimeout(() => setLeaving(true));
-  const leave = () => {
-    setChanged(false);
-    onClose();
-  };
   return (
-    <>
-      <Drawer
-        opened={isOpen}
-        onClose={() => (isChanged ? askLater() : leave())}
-        closeOnEscape={!isLeaving}
-        title={endpoint ? "Edit the endpoint" : "Add an endpoint"}
-      >
-        {isOpen && (
-          <Form appId={appId} {...(endpoint ? { endpoint } : {})} onChanged={setChanged} onDone={leave} />
-        )}
-      </Drawer>
-      <ConfirmDialog
-        isOpen={isLeaving}
-        onClose={() => setLeaving(false)}
-        title="Leave without saving?"
-        verb="Leave"
-        act={() => Promise.resolve(leave())}
-      >
-        {endpoint ? "The endpoint stays as it was." : "The endpoint is not added."}
-      </ConfirmDialog>
-    </>
+    <FormDrawer
+      isOpen={isOpen}
+      onClose={onClose}
+      title={endpoint ? "Edit the endpoint" : "Add an endpoint"}
+      unsaved={endpoint ? "The endpoint stays as it was." : "The endpoint is not added."}
+    >
+      {(form) => <Form appId={appId} {...(endpoint ? { endpoint } : {})} {...form} />}
+    </FormDrawer>
   );
 }
 
