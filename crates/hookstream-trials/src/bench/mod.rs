@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod scale;
 mod stream;
+mod telemetry;
 
 use std::{
     net::Ipv4Addr,
@@ -42,6 +43,8 @@ enum Question {
     Scale(scale::ScaleArgs),
     /// Measure how long each list and search takes with many messages
     Lists(lists::ListsArgs),
+    /// Measure the CPU that attempt lines, scrapes and traces cost
+    Telemetry(telemetry::TelemetryArgs),
 }
 
 /// Arguments of `hookstream bench`: the load and the server.
@@ -159,6 +162,7 @@ pub async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         Some(Question::Fairness(arguments)) => return fairness::run(arguments).await,
         Some(Question::Scale(arguments)) => return scale::run(arguments).await,
         Some(Question::Lists(arguments)) => return lists::run(arguments).await,
+        Some(Question::Telemetry(arguments)) => return telemetry::run(arguments).await,
         None => {}
     }
     let scratch = tempfile::tempdir().context("could not make a scratch directory")?;

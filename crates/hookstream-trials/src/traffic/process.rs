@@ -49,7 +49,8 @@ impl ServerProcess {
     /// environment are for another server.
     pub(crate) async fn start(arguments: &[OsString], variables: &[(OsString, OsString)], stderr: Stdio) -> anyhow::Result<Self> {
         let mut command = program()?;
-        command.args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128", "--log", "warn"]).args(arguments);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128"]).args(arguments);
+        command.env("HOOKSTREAM_LOG", "warn");
         command.envs(variables.iter().cloned());
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().context("could not start a server")?;

@@ -328,7 +328,8 @@ impl Condition {
     pub fn of_oldest(&self, oldest: Option<Timestamp>, pending: i64, now: Timestamp) -> Option<(Severity, String)> {
         let Test::BacklogAge { threshold_minutes } = self.test else { return None };
         let age = now.since(oldest?);
-        let text = || format!("The oldest of {pending} pending deliveries fell due {} ago (threshold {threshold_minutes} min).", ago(age));
+        let of = if pending == 1 { "The only pending delivery".to_owned() } else { format!("The oldest of {pending} pending deliveries") };
+        let text = || format!("{of} fell due {} ago (threshold {threshold_minutes} min).", ago(age));
         (age >= minutes(threshold_minutes)).then(|| (Severity::Warning, text()))
     }
 
@@ -337,7 +338,9 @@ impl Condition {
         let Test::Exhausted { threshold, within_days } = self.test else { return None };
         let text = || {
             let days = if within_days == 1 { "today".to_owned() } else { format!("the last {within_days} days") };
-            format!("{exhausted} deliveries of {days} are exhausted and not recovered (threshold {threshold}).")
+            let what = if exhausted == 1 { "1 delivery" } else { &format!("{exhausted} deliveries") };
+            let verb = if exhausted == 1 { "is" } else { "are" };
+            format!("{what} of {days} {verb} exhausted and not recovered (threshold {threshold}).")
         };
         (exhausted >= i64::from(threshold)).then(|| (Severity::Warning, text()))
     }
