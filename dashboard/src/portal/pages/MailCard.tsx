@@ -103,7 +103,7 @@ function Steps({ mail }: { mail: Notifications }) {
         )
       }
     >
-      <div className={`${classes.padded} ${classes.narrow} stack`}>
+      <div className={`${classes.padded} stack`}>
         <p role="status">{sentence}</p>
         {step.kind === "address" && (
           <AddressForm
@@ -169,7 +169,7 @@ function AddressForm({ email: first, choice, onSent, onCancel, isFocused }: Addr
     sending.mutate({ email: email.trim(), events });
   }
   return (
-    <form className="stack" onSubmit={submit}>
+    <form className={`${classes.narrow} stack`} onSubmit={submit}>
       <TextInput
         label={t("mailAddress")}
         required
@@ -228,7 +228,7 @@ function CodeForm({ email, choice, onSent, isFocused, children }: CodeFormProps)
     if (code.length === 6) confirming.mutate(code);
   }
   return (
-    <form className="stack" onSubmit={submit}>
+    <form className={`${classes.narrow} stack`} onSubmit={submit}>
       <TextInput
         label={t("mailCode")}
         className={classes.code}
@@ -270,7 +270,7 @@ function ChoiceForm({ email, choice, children }: ChoiceFormProps) {
     saving.mutate({ email, events });
   }
   return (
-    <form className="stack" onSubmit={submit}>
+    <form className={`${classes.narrow} stack`} onSubmit={submit}>
       <Choice value={events} onChange={setEvents} />
       <ErrorText error={saving.error} />
       <div className={classes.acts}>
