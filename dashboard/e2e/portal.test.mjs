@@ -6,9 +6,14 @@ import { findings } from "./axe.mjs";
 import { openPage, startBrowser, startMailServer, startReceiver, startServer, until } from "./server.mjs";
 
 describe("portal", { timeout: 300_000 }, () => {
-  let server, browser, receiver, host, access;
+  let server, browser, receiver, mailServer, host, access;
   before(async () => {
-    [server, browser, receiver] = await Promise.all([startServer(), startBrowser(), startReceiver()]);
+    mailServer = await startMailServer();
+    [server, browser, receiver] = await Promise.all([
+      startServer(mailServer.settings),
+      startBrowser(),
+      startReceiver(),
+    ]);
     await server.call("POST", "/applications", { name: "Saltmarsh", uid: "saltmarsh" });
     await server.call("POST", "/event-types", {
       name: "order.created",
@@ -35,6 +40,7 @@ describe("portal", { timeout: 300_000 }, () => {
     await browser?.close();
     await new Promise((resolve) => host.close(resolve));
     await Promise.all([server?.stop(), receiver?.stop()]);
+    await mailServer?.stop();
   });
   // Another host name makes another origin and site than that of the server.
   const hostUrl = () => `http://localhost:${host.address().port}`;
@@ -160,20 +166,6 @@ describe("portal", { timeout: 300_000 }, () => {
       assert.equal(answer.status, 401, path);
     }
   });
-});
-
-describe("mail about problems", { timeout: 300_000 }, () => {
-  let server, browser, mailServer;
-  before(async () => {
-    [mailServer, browser] = await Promise.all([startMailServer(), startBrowser()]);
-    server = await startServer(mailServer.settings);
-    await server.call("POST", "/applications", { name: "Saltmarsh", uid: "saltmarsh" });
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-    await mailServer?.stop();
-  });
 
   /** Opens the portal in English and returns the page and the card. */
   async function openCard(access = {}, options = {}) {
@@ -185,7 +177,7 @@ describe("mail about problems", { timeout: 300_000 }, () => {
     return [page, page.locator("section").filter({ has: heading })];
   }
 
-  test("a customer confirms an address by a code, chooses, and stops", async () => {
+  test("a customer confirms an address for mail about problems, chooses events, and stops it", async () => {
     const [page, card] = await openCard();
     await card.getByLabel("Email address").fill("dev@localhost");
     await card.getByRole("button", { name: "Send code" }).click();
