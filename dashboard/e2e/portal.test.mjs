@@ -3,12 +3,17 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { findings } from "./axe.mjs";
-import { openPage, startBrowser, startReceiver, startServer, until } from "./server.mjs";
+import { openPage, startBrowser, startMailServer, startReceiver, startServer, until } from "./server.mjs";
 
 describe("portal", { timeout: 300_000 }, () => {
-  let server, browser, receiver, host, access;
+  let server, browser, receiver, mailServer, host, access;
   before(async () => {
-    [server, browser, receiver] = await Promise.all([startServer(), startBrowser(), startReceiver()]);
+    mailServer = await startMailServer();
+    [server, browser, receiver] = await Promise.all([
+      startServer(mailServer.settings),
+      startBrowser(),
+      startReceiver(),
+    ]);
     await server.call("POST", "/applications", { name: "Saltmarsh", uid: "saltmarsh" });
     await server.call("POST", "/event-types", {
       name: "order.created",
@@ -35,6 +40,7 @@ describe("portal", { timeout: 300_000 }, () => {
     await browser?.close();
     await new Promise((resolve) => host.close(resolve));
     await Promise.all([server?.stop(), receiver?.stop()]);
+    await mailServer?.stop();
   });
   // Another host name makes another origin and site than that of the server.
   const hostUrl = () => `http://localhost:${host.address().port}`;
@@ -159,5 +165,59 @@ describe("portal", { timeout: 300_000 }, () => {
       });
       assert.equal(answer.status, 401, path);
     }
+  });
+
+  /** Opens the portal in English and returns the page and the card. */
+  async function openCard(access = {}, options = {}) {
+    const page = await openPage(browser, options);
+    const { url } = await server.call("POST", "/applications/saltmarsh/portal-access", access);
+    await page.goto(url.replace("#", "&locale=en#"));
+    const heading = page.getByRole("heading", { name: "Mail about problems" });
+    await heading.waitFor();
+    return [page, page.locator("section").filter({ has: heading })];
+  }
+
+  test("a customer confirms an address for mail about problems, chooses events, and stops it", async () => {
+    const [page, card] = await openCard();
+    await card.getByLabel("Email address").fill("dev@localhost");
+    await card.getByRole("button", { name: "Send code" }).click();
+    await card.getByText("This email address").waitFor();
+    await card.getByLabel("Email address").fill("dev@acme.example");
+    await card.getByRole("button", { name: "Send code" }).click();
+    await card.getByText("We mailed a code of six digits to dev@acme.example").waitFor();
+    await until(() => mailServer.mails.length === 1, "the mail with the code");
+    const code = /^(\d{6})$/m.exec(mailServer.mails[0])[1];
+    const field = card.getByLabel("Code");
+    assert.equal(await field.evaluate((one) => one === document.activeElement), true);
+    assert.deepEqual(await findings(page), []);
+    await field.fill(code === "000000" ? "000001" : "000000");
+    await card.getByRole("button", { name: "Confirm" }).click();
+    await card.getByText("This code is wrong").waitFor();
+    await field.fill(code);
+    await card.getByRole("button", { name: "Confirm" }).click();
+    await card.getByText("Mail goes to dev@acme.example").waitFor();
+    assert.deepEqual(await findings(page), []);
+    await card.getByLabel("an endpoint is switched off").uncheck();
+    const save = card.getByRole("button", { name: "Save" });
+    await save.click();
+    await until(() => save.isDisabled(), "the choice is saved");
+    await card.getByLabel("an endpoint fails or works again").uncheck();
+    await card.getByText("Choose at least one").waitFor();
+    assert.equal(await save.isDisabled(), true);
+    assert.equal(mailServer.mails.length, 1);
+
+    const [looker, shown] = await openCard({ read_only: true }, { viewport: { width: 390, height: 800 } });
+    await shown.getByText("Mail goes to dev@acme.example").waitFor();
+    assert.deepEqual(await shown.getByRole("listitem").allTextContents(), [
+      "an endpoint fails or works again",
+    ]);
+    assert.equal(await shown.getByRole("button").count(), 0);
+    assert.deepEqual(await findings(looker), []);
+    await looker.context().close();
+
+    await card.getByRole("button", { name: "Stop mail" }).click();
+    await card.getByLabel("Email address").waitFor();
+    assert.deepEqual(page.problems, []);
+    await page.context().close();
   });
 });

@@ -3,6 +3,7 @@ import { chromium } from "playwright-core";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -95,6 +96,49 @@ export async function startReceiver() {
   receiver.url = `http://127.0.0.1:${server.address().port}/webhooks`;
   receiver.stop = () => new Promise((resolve) => server.close(resolve));
   return receiver;
+}
+
+/** Starts a mail server on loopback that takes every mail. `settings` are those of a server that sends to it. */
+export async function startMailServer() {
+  const mailServer = { mails: [], settings: {}, stop: () => undefined };
+  const sockets = new Set();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    let rest = "";
+    let mail = null;
+    const answer = (line) => socket.write(`${line}\r\n`);
+    const read = (line) => {
+      if (mail !== null && line === ".") {
+        mailServer.mails.push(mail.join("\n"));
+        mail = null;
+        answer("250 taken");
+      } else if (mail !== null) mail.push(line);
+      else if (/^DATA/i.test(line)) {
+        mail = [];
+        answer("354 go on");
+      } else if (/^QUIT/i.test(line)) socket.end("221 bye\r\n");
+      else answer("250 OK");
+    };
+    socket.setEncoding("utf8");
+    socket.on("data", (chunk) => {
+      const lines = (rest + chunk).split("\r\n");
+      rest = lines.pop();
+      lines.forEach(read);
+    });
+    answer("220 mail.test");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  mailServer.settings = {
+    HOOKSTREAM_SMTP_URL: `smtp://127.0.0.1:${server.address().port}?tls=none`,
+    HOOKSTREAM_MAIL_FROM: "hooks@example.com",
+  };
+  mailServer.stop = () => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return mailServer;
 }
 
 /** Starts Chromium. */

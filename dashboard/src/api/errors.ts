@@ -31,6 +31,7 @@ const FIELDS: Record<string, string> = {
   slug: "This slug",
   portal_theme: "The appearance",
   portal_frame_origins: "The list",
+  portal_url: "The URL",
 };
 
 /** Returns the sentence of an error for people who read a page. */

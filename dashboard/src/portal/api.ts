@@ -11,6 +11,7 @@ export type Message = Schemas["Message"];
 export type EventType = Schemas["EventType"];
 export type Statement = Schemas["Statement"];
 export type Activity = Schemas["Activity"];
+export type Notifications = Schemas["PortalNotifications"];
 
 const client = createClient<paths>({ credentials: "omit" });
 
@@ -145,6 +146,25 @@ export const eventTypesQuery = queryOptions({
   },
   staleTime: 60_000,
 });
+
+export const mailQuery = queryOptions({
+  queryKey: ["notifications"],
+  queryFn: () => answered(client.GET("/v1/portal/notifications")),
+  select: (answer) => answer.notifications,
+});
+
+/** Sets address and events; a new address gets a code. */
+export function setMail(body: Schemas["SetPortalNotifications"]) {
+  return answered(client.POST("/v1/portal/notifications", { body }));
+}
+
+export function confirmMail(code: string) {
+  return answered(client.POST("/v1/portal/notifications/confirm", { body: { code } }));
+}
+
+export function stopMail() {
+  return answered(client.DELETE("/v1/portal/notifications"));
+}
 
 export function createEndpoint(body: Schemas["CreatePortalEndpoint"]) {
   return answered(client.POST("/v1/portal/endpoints", { body }));

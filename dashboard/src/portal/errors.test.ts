@@ -6,13 +6,13 @@ import { loadCatalogue, LOCALES, wordsOf } from "./i18n";
 
 /** Codes of the API that no operation of the portal answers: accounts, organizations, views and jobs of the sender, the live stream. */
 const ELSEWHERE = `
-  access_denied authorization_pending expired_token slow_down second_factor_required wrong_code wrong_credentials
+  access_denied authorization_pending expired_token slow_down second_factor_required wrong_credentials
   address_not_verified cross_origin forbidden no_organization not_invited organization_key_needed
   organizations_not_allowed other_domain other_environment owner_needed person_needed no_billing connect_first
-  duplicate_event_id identity_taken is_member job_ended last_environment last_owner name_taken no_mail
-  no_second_factor none_to_confirm not_connected not_deleted second_factor_exists sign_in_first slug_taken
+  duplicate_event_id identity_taken is_member job_ended last_environment last_owner name_taken
+  no_second_factor not_connected not_deleted second_factor_exists sign_in_first slug_taken
   too_many_subscriptions uid_taken link_over sign_in_over websocket_needed too_many_attempts too_many_streams
-  mail_failed provider_failed not_view_owner too_many_views too_many_alert_rules too_many_channels backup_running no_backup_dir draining
+  provider_failed not_view_owner too_many_views too_many_alert_rules too_many_channels backup_running no_backup_dir draining
 `
   .trim()
   .split(/\s+/);

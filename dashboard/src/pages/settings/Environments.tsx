@@ -33,6 +33,7 @@ const FIELDS = [
   "max_payload_bytes",
   "weight",
   "portal_frame_origins",
+  "portal_url",
 ];
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: environmentsQuery.queryKey });
@@ -127,6 +128,7 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
   const [isProduction, setProduction] = useState(environment?.is_production === 1);
   const [doesForward, setForward] = useState(environment?.forward_trace_context === 1);
   const [origins, setOrigins] = useState(() => originsOf(environment?.portal_frame_origins));
+  const [portalUrl, setPortalUrl] = useState(environment?.portal_url ?? "");
   const [theme, setTheme] = useState(() => themeForm(environment?.portal_theme));
   const number = (value: number | string) => (value === "" ? null : Number(value));
   return (
@@ -148,6 +150,7 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
             is_production: isProduction ? 1 : 0,
             forward_trace_context: doesForward ? 1 : 0,
             portal_frame_origins: origins,
+            portal_url: portalUrl.trim() || null,
             portal_theme: themeBody(theme),
           });
         }
@@ -245,6 +248,15 @@ function EnvironmentForm({ environment, onDone }: { environment: Environment | n
                 value={origins}
                 error={problemOf("portal_frame_origins")}
                 onChange={setOrigins}
+              />
+              <TextInput
+                label="Portal page"
+                description="Page of your product that shows the portal. Mail to customers links to it, with {application_uid} and {endpoint_id} replaced."
+                placeholder="https://app.example.com/webhooks?customer={application_uid}"
+                inputMode="url"
+                value={portalUrl}
+                error={problemOf("portal_url")}
+                onChange={(event) => setPortalUrl(event.currentTarget.value)}
               />
               <ThemeFields theme={theme} onChange={setTheme} problemOf={problemOf} usual="the portal's own" />
             </>

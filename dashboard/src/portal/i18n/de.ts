@@ -86,6 +86,30 @@ export const de: Catalogue = {
   recoverDone:
     "{count, plural, =0 {Nichts musste gesendet werden.} one {# Nachricht ist unterwegs.} other {# Nachrichten sind unterwegs.}}",
 
+  mail: "E-Mail bei Störungen",
+  mailText:
+    "Erhalten Sie eine E-Mail, wenn einer Ihrer Endpunkte Sie braucht. Zuerst senden wir einen Code an die Adresse.",
+  mailRefused:
+    "E-Mails an {email} wurden tagelang abgewiesen, deshalb senden wir keine mehr. Bestätigen Sie die Adresse erneut, oder geben Sie eine andere ein.",
+  mailReplace: "Die andere Adresse ersetzt {email} sofort und erhält einen Code.",
+  mailAddress: "E-Mail-Adresse",
+  mailWhen: "Eine E-Mail wird gesendet, wenn",
+  mailFailing: "ein Endpunkt gestört ist oder wieder funktioniert",
+  mailDisabled: "ein Endpunkt abgeschaltet wird",
+  mailChoose: "Wählen Sie mindestens eines aus.",
+  mailSendCode: "Code senden",
+  mailCodeSent:
+    "Wir haben einen sechsstelligen Code an {email} gesendet. Geben Sie ihn innerhalb von 30 Minuten ein.",
+  mailCodeAgain: "Wir haben einen neuen Code an {email} gesendet. Nur der letzte ist gültig.",
+  mailCode: "Code",
+  mailConfirm: "Bestätigen",
+  mailOther: "Andere Adresse",
+  mailOn: "E-Mails gehen an {email}.",
+  mailStop: "E-Mails beenden",
+  mailNone: "Niemand erhält E-Mails bei Störungen.",
+  mailUnconfirmed: "{email} ist nicht bestätigt und erhält deshalb noch keine E-Mails.",
+  mailTooOften: "Das war zu oft: Wir senden höchstens fünf Codes pro Stunde. Versuchen Sie es später.",
+
   secret: "Signaturschlüssel",
   secretHidden: "Er signiert jede Nachricht, damit Ihr Server den Absender erkennt.",
   reveal: "Zeigen",
@@ -209,6 +233,7 @@ export const de: Catalogue = {
   c_invalid_field_headers: "Diese Header lassen sich nicht verwenden.",
   c_invalid_field_filter_types: "Diese Ereignisarten lassen sich nicht verwenden.",
   c_invalid_field_description: "Dieser Name lässt sich nicht verwenden.",
+  c_invalid_field_email: "Diese E-Mail-Adresse lässt sich nicht verwenden.",
   c_address_not_allowed:
     "Diese Adresse kann keine Nachrichten erhalten: Sie ist aus dem Internet nicht erreichbar oder nicht erlaubt. Verwenden Sie eine öffentliche.",
   c_application_disabled: "Der Absender hat dieses Portal geschlossen. Bitten Sie ihn, es zu öffnen.",
@@ -268,6 +293,11 @@ export const de: Catalogue = {
   c_stopping: "Der Server startet neu. Warten Sie einen Moment und versuchen Sie es noch einmal.",
   c_storage_full: "Der Absender nimmt zurzeit keine Nachrichten an. Versuchen Sie es später.",
   c_loop_detected: "Dieser Endpunkt führt zum Absender zurück. Verwenden Sie eine andere URL.",
+  c_no_mail: "Von hier können keine E-Mails gesendet werden. Wenden Sie sich an den Absender.",
+  c_mail_failed:
+    "Der Code konnte nicht gesendet werden. Prüfen Sie die Adresse und versuchen Sie es noch einmal.",
+  c_wrong_code: "Dieser Code ist falsch. Geben Sie den Code der letzten E-Mail ein.",
+  c_none_to_confirm: "Dieser Code ist nicht mehr gültig. Lassen Sie sich einen neuen senden.",
 
   w_matched: "{matched, plural, one {Sie geht an # Endpunkt.} other {Sie geht an # Endpunkte.}}",
   w_no_endpoints: "Sie hatten keinen Endpunkt, als sie gesendet wurde.",

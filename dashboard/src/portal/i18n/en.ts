@@ -80,6 +80,28 @@ export const en = {
   recoverDone:
     "{count, plural, =0 {Nothing had to be sent.} one {# message is on its way.} other {# messages are on their way.}}",
 
+  mail: "Mail about problems",
+  mailText: "Get mail when one of your endpoints needs you. First, we mail a code to the address.",
+  mailRefused:
+    "Mail to {email} was refused for days, so we stopped it. Confirm this address again, or enter another.",
+  mailReplace: "The other address replaces {email} at once, and gets a code.",
+  mailAddress: "Email address",
+  mailWhen: "Mail is sent when",
+  mailFailing: "an endpoint fails or works again",
+  mailDisabled: "an endpoint is switched off",
+  mailChoose: "Choose at least one.",
+  mailSendCode: "Send code",
+  mailCodeSent: "We mailed a code of six digits to {email}. Enter it within 30 minutes.",
+  mailCodeAgain: "We mailed another code to {email}. Only the last one is valid.",
+  mailCode: "Code",
+  mailConfirm: "Confirm",
+  mailOther: "Other address",
+  mailOn: "Mail goes to {email}.",
+  mailStop: "Stop mail",
+  mailNone: "Nobody gets mail about problems.",
+  mailUnconfirmed: "{email} is not confirmed, so it gets no mail yet.",
+  mailTooOften: "That was too often: we mail at most five codes an hour. Try again later.",
+
   secret: "Signing secret",
   secretHidden: "It signs each message, so that your server knows who sent it.",
   reveal: "Show",
@@ -201,6 +223,7 @@ export const en = {
   c_invalid_field_headers: "These headers cannot be used.",
   c_invalid_field_filter_types: "These event types cannot be used.",
   c_invalid_field_description: "This name cannot be used.",
+  c_invalid_field_email: "This email address cannot be used.",
   c_address_not_allowed:
     "This address cannot get messages: it is not reachable from the internet, or not allowed. Use a public one.",
   c_application_disabled: "The sender closed this portal. Ask the sender to open it.",
@@ -246,6 +269,10 @@ export const en = {
   c_stopping: "The server is being restarted. Wait a moment and try again.",
   c_storage_full: "The sender can take no more messages at the moment. Try again later.",
   c_loop_detected: "This endpoint leads back to the sender. Use another URL.",
+  c_no_mail: "Mail cannot be sent from here. Ask the sender.",
+  c_mail_failed: "The code could not be mailed. Check the address and try again.",
+  c_wrong_code: "This code is wrong. Enter the code of the last mail.",
+  c_none_to_confirm: "This code is no longer valid. Have another one sent.",
 
   w_matched: "{matched, plural, one {It goes to # endpoint.} other {It goes to # endpoints.}}",
   w_no_endpoints: "You had no endpoint when it was sent.",

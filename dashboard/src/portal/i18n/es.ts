@@ -83,6 +83,29 @@ export const es: Catalogue = {
   recoverDone:
     "{count, plural, =0 {No había nada que enviar.} one {# mensaje está en camino.} other {# mensajes están en camino.}}",
 
+  mail: "Correo sobre problemas",
+  mailText:
+    "Reciba un correo cuando uno de sus endpoints le necesite. Primero enviamos un código a la dirección.",
+  mailRefused:
+    "El correo a {email} se rechazó durante días, por eso dejamos de enviarlo. Confirme de nuevo esta dirección o indique otra.",
+  mailReplace: "La otra dirección sustituye a {email} de inmediato y recibe un código.",
+  mailAddress: "Dirección de correo",
+  mailWhen: "Se envía un correo cuando",
+  mailFailing: "un endpoint falla o vuelve a funcionar",
+  mailDisabled: "un endpoint se desactiva",
+  mailChoose: "Elija al menos una opción.",
+  mailSendCode: "Enviar código",
+  mailCodeSent: "Enviamos un código de seis cifras a {email}. Introdúzcalo antes de 30 minutos.",
+  mailCodeAgain: "Enviamos otro código a {email}. Solo vale el último.",
+  mailCode: "Código",
+  mailConfirm: "Confirmar",
+  mailOther: "Otra dirección",
+  mailOn: "El correo va a {email}.",
+  mailStop: "Dejar de enviar",
+  mailNone: "Nadie recibe correo sobre problemas.",
+  mailUnconfirmed: "{email} no está confirmada, así que aún no recibe correo.",
+  mailTooOften: "Fueron demasiadas veces: enviamos como máximo cinco códigos por hora. Inténtelo más tarde.",
+
   secret: "Secreto de firma",
   secretHidden: "Firma cada mensaje, para que su servidor sepa quién lo envió.",
   reveal: "Mostrar",
@@ -205,6 +228,7 @@ export const es: Catalogue = {
   c_invalid_field_headers: "Estas cabeceras no se pueden usar.",
   c_invalid_field_filter_types: "Estos tipos de evento no se pueden usar.",
   c_invalid_field_description: "Este nombre no se puede usar.",
+  c_invalid_field_email: "Esta dirección de correo no se puede usar.",
   c_address_not_allowed:
     "Esta dirección no puede recibir mensajes: no es accesible desde internet o no está permitida. Use una pública.",
   c_application_disabled: "El remitente cerró este portal. Pídale que lo abra.",
@@ -250,6 +274,10 @@ export const es: Catalogue = {
   c_stopping: "El servidor se está reiniciando. Espere un momento e inténtelo de nuevo.",
   c_storage_full: "El remitente no admite más mensajes por ahora. Inténtelo más tarde.",
   c_loop_detected: "Este endpoint lleva de vuelta al remitente. Use otra URL.",
+  c_no_mail: "Desde aquí no se puede enviar correo. Consulte al remitente.",
+  c_mail_failed: "No se pudo enviar el código. Compruebe la dirección e inténtelo de nuevo.",
+  c_wrong_code: "Este código es incorrecto. Introduzca el código del último correo.",
+  c_none_to_confirm: "Este código ya no es válido. Pida otro.",
 
   w_matched: "{matched, plural, one {Va a # endpoint.} other {Va a # endpoints.}}",
   w_no_endpoints: "Usted no tenía ningún endpoint cuando se envió.",

@@ -81,6 +81,29 @@ export const ja: Catalogue = {
   recoverRunning: "{total} 件のうち {done} 件を送信しました。",
   recoverDone: "{count, plural, =0 {送信するものはありませんでした。} other {# 件を送信しました。}}",
 
+  mail: "障害のメール通知",
+  mailText:
+    "エンドポイントに対応が必要なときにメールでお知らせします。最初に確認コードをアドレスに送ります。",
+  mailRefused:
+    "{email} 宛のメールが数日にわたり拒否されたため、送信を停止しました。このアドレスをもう一度確認するか、別のアドレスを入力してください。",
+  mailReplace: "別のアドレスはすぐに {email} と置き換わり、そこに確認コードを送ります。",
+  mailAddress: "メールアドレス",
+  mailWhen: "メールを送る場合",
+  mailFailing: "エンドポイントが失敗したとき、または復旧したとき",
+  mailDisabled: "エンドポイントが無効になったとき",
+  mailChoose: "一つ以上選んでください。",
+  mailSendCode: "コードを送る",
+  mailCodeSent: "{email} に 6 桁のコードを送りました。30 分以内に入力してください。",
+  mailCodeAgain: "{email} に新しいコードを送りました。最後のコードだけが有効です。",
+  mailCode: "コード",
+  mailConfirm: "確認",
+  mailOther: "別のアドレス",
+  mailOn: "メールは {email} に送られます。",
+  mailStop: "メールを停止",
+  mailNone: "障害のメールは誰にも送られません。",
+  mailUnconfirmed: "{email} は未確認のため、まだメールは送られません。",
+  mailTooOften: "回数が多すぎます。コードは 1 時間に 5 回まで送れます。後でもう一度お試しください。",
+
   secret: "署名シークレット",
   secretHidden: "各メッセージに署名します。サーバーはこれで送信者を確認できます。",
   reveal: "表示",
@@ -201,6 +224,7 @@ export const ja: Catalogue = {
   c_invalid_field_headers: "このヘッダーは使用できません。",
   c_invalid_field_filter_types: "このイベントの種類は使用できません。",
   c_invalid_field_description: "この名前は使用できません。",
+  c_invalid_field_email: "このメールアドレスは使用できません。",
   c_address_not_allowed:
     "このアドレスではメッセージを受け取れません。インターネットから到達できないか、許可されていません。公開アドレスを指定してください。",
   c_application_disabled: "このポータルは送信者により閉じられています。送信者にお問い合わせください。",
@@ -255,6 +279,10 @@ export const ja: Catalogue = {
   c_stopping: "サーバーを再起動しています。少し待ってからもう一度お試しください。",
   c_storage_full: "送信者は現在メッセージを受け付けられません。後でもう一度お試しください。",
   c_loop_detected: "このエンドポイントは送信者に戻ります。別の URL を指定してください。",
+  c_no_mail: "ここからはメールを送信できません。送信者にお問い合わせください。",
+  c_mail_failed: "コードを送信できませんでした。アドレスを確認して、もう一度お試しください。",
+  c_wrong_code: "コードが違います。最後のメールのコードを入力してください。",
+  c_none_to_confirm: "このコードはもう使えません。新しいコードを送ってください。",
 
   w_matched: "{matched, plural, other {# 件のエンドポイントに送信されます。}}",
   w_no_endpoints: "送信時にエンドポイントがありませんでした。",

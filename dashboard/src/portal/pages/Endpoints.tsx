@@ -1,4 +1,4 @@
-/** The customer's endpoints, each with its last day. */
+/** The customer's endpoints, each with its last day, and mail about them. */
 import { Button } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
 import { useQueries, useQuery } from "@tanstack/react-query";
@@ -15,6 +15,7 @@ import classes from "../portal.module.css";
 import { endpointState } from "../states";
 import { EndpointForm } from "./EndpointForm";
 import { typesOf } from "./filter-types";
+import { MailCard } from "./MailCard";
 
 export function Endpoints() {
   const { t } = useWords();
@@ -47,6 +48,7 @@ export function Endpoints() {
           <Loading />
         )}
       </Card>
+      <MailCard />
       <EndpointForm isOpen={isAdding} onClose={() => setAdding(false)} />
     </>
   );
