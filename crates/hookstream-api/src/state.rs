@@ -23,7 +23,7 @@ use hookstream_model::{
     identity::{
         environment::Limits,
         session::Policy,
-        tenancy::{ApiKey, KeyHash},
+        tenancy::{ApiKey, KeyHash, Tenant},
     },
 };
 use hookstream_store::{
@@ -188,6 +188,12 @@ impl std::ops::Deref for Api {
 }
 
 impl Api {
+    /// Returns the URL of a page of the dashboard, in the environment of a tenant.
+    pub(crate) fn dashboard_link(&self, tenant: Tenant, path: &str) -> String {
+        let Tenant { organization, environment } = tenant;
+        format!("{}/dashboard{path}?org={organization}&env={environment}", self.options.public_url)
+    }
+
     /// Builds the state from `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
         let Parts { engine, store, destinations, clock, sign_in_key, mailer, providers, instruments, tracer, .. } = parts;

@@ -1,6 +1,5 @@
 //! Background tasks.
 
-pub(crate) mod alerts;
 pub(crate) mod audit_retention;
 pub(crate) mod backup_state;
 mod backups;

@@ -170,7 +170,7 @@ pub(crate) async fn list(
     Ok(Json(ProblemList { problems: shown, as_of: now.to_string(), endpoints, is_partial }))
 }
 
-/// What is looked at besides the endpoints.
+/// Subjects that are looked at besides the endpoints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beyond {
     /// Storage and quotas.

@@ -7,18 +7,19 @@ pub(crate) mod event_types;
 pub(crate) mod exchange;
 pub(crate) mod explain;
 pub(crate) mod messages;
+mod notification_channels;
 pub(crate) mod operational_webhooks;
 pub(crate) mod test_receivers;
 
 use crate::operation::{Operations, operations};
 
-/// Operations on applications, endpoints, event types, messages and attempts.
+/// Operations on applications, endpoints, event types, messages, attempts and notification channels.
 pub(crate) fn operations<A: Operations>(all: A) -> A {
     let all = operations!(
         all,
         applications::{list, create, get, update, delete},
     );
-    let all = operational_webhooks::operations(endpoints::operations(all));
+    let all = notification_channels::operations(operational_webhooks::operations(endpoints::operations(all)));
     operations!(
         all,
         test_receivers::{create},

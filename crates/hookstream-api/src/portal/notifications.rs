@@ -49,14 +49,14 @@ const NO_URL: &str = "https://email.invalid/";
 /// Validity of a code.
 const CODE_VALID: Duration = Duration::from_secs(30 * 60);
 /// Wrong codes after which a new one is needed.
-const TRIES_MAX: u32 = 5;
+const ATTEMPTS_MAX: u32 = 5;
 /// Codes in an hour that the portal of one application may have mailed.
 const CODES_AN_HOUR: NonZeroU32 = NonZeroU32::new(5).expect("not 0");
 const HOUR: Duration = Duration::from_secs(3600);
 /// Fields of `config` until the address is confirmed.
 const CODE: &str = "code";
 const CODE_ENDS: &str = "code_ends_at";
-const CODE_TRIES: &str = "code_tries";
+const CODE_ATTEMPTS: &str = "code_attempts";
 
 /// Mail that the customer gets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -153,7 +153,7 @@ pub(crate) async fn set(
         let sender = scope.routes(&api).await?.application().name.clone();
         mail::send(&api, queue, email.clone(), mail::confirmation(&sender, &code)).await?;
         let ends = (act.at + CODE_VALID).as_millis().to_string();
-        let fields = [("to", email.as_str()), (CODE, code.as_str()), (CODE_ENDS, &ends), (CODE_TRIES, "0")];
+        let fields = [("to", email.as_str()), (CODE, code.as_str()), (CODE_ENDS, &ends), (CODE_ATTEMPTS, "0")];
         fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     let config = Some(TargetConfig::new(TargetKind::Email, config));
@@ -203,16 +203,16 @@ pub(crate) async fn confirm(
     let ConfirmPortalNotifications { code } = body.parse()?;
     let (key, _) = key(&api, &scope).await?;
     let act = audited.act(&api);
-    let result = Mutex::new(Tried::None);
-    // The count of tries is in the row, whose version lets concurrent tries be counted one by one.
+    let result = Mutex::new(Checked::None);
+    // The count of attempts is in the row, whose version lets concurrent ones be counted one by one.
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Endpoint| -> Result<(), ApiError> {
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = try_code(endpoint, code.trim(), act.at);
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = check_code(endpoint, code.trim(), act.at);
         Ok(())
     })
     .await?;
     match (changed, result.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-        (Changed::Done(changed), Tried::Right) => Ok(Json(shown(&api, Some(&changed.0)))),
-        (Changed::Done(_), Tried::Wrong) => {
+        (Changed::Done(changed), Checked::Right) => Ok(Json(shown(&api, Some(&changed.0)))),
+        (Changed::Done(_), Checked::Wrong) => {
             let message = "The code is wrong. Send the code of the last mail.";
             Err(ApiError::new(ErrorCode::WrongCode, message))
         }
@@ -236,32 +236,32 @@ pub(crate) async fn delete(State(api): State<Api>, scope: ApplicationScope, audi
     Ok(Json(Success::new()))
 }
 
-/// Result of a try of a code.
-enum Tried {
+/// Result of a code.
+enum Checked {
     /// No code is valid.
     None,
     Wrong,
     Right,
 }
 
-/// Tries a code: the right one confirms the address, a wrong one is counted.
-fn try_code(endpoint: &mut Endpoint, code: &str, now: Timestamp) -> Tried {
-    let Some(config) = endpoint.config.clone() else { return Tried::None };
+/// Checks a code: the right one confirms the address, a wrong one is counted.
+fn check_code(endpoint: &mut Endpoint, code: &str, now: Timestamp) -> Checked {
+    let Some(config) = endpoint.config.clone() else { return Checked::None };
     let number = |name: &str| config.get(name).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-    let tries = u32::try_from(number(CODE_TRIES)).unwrap_or(TRIES_MAX);
-    let Some(expected) = config.get(CODE) else { return Tried::None };
-    if tries >= TRIES_MAX || now.as_millis() >= number(CODE_ENDS) {
-        return Tried::None;
+    let attempts = u32::try_from(number(CODE_ATTEMPTS)).unwrap_or(ATTEMPTS_MAX);
+    let Some(expected) = config.get(CODE) else { return Checked::None };
+    if attempts >= ATTEMPTS_MAX || now.as_millis() >= number(CODE_ENDS) {
+        return Checked::None;
     }
     if expected != code {
-        let counted = BTreeMap::from([(CODE_TRIES.to_owned(), Some((tries + 1).to_string()))]);
+        let counted = BTreeMap::from([(CODE_ATTEMPTS.to_owned(), Some((attempts + 1).to_string()))]);
         endpoint.config = Some(config.with(&counted));
-        return Tried::Wrong;
+        return Checked::Wrong;
     }
-    let used = [CODE, CODE_ENDS, CODE_TRIES].map(|name| (name.to_owned(), None)).into();
+    let used = [CODE, CODE_ENDS, CODE_ATTEMPTS].map(|name| (name.to_owned(), None)).into();
     endpoint.config = Some(config.with(&used));
     (endpoint.status, endpoint.disabled_at, endpoint.disabled_reason) = (EndpointStatus::Active, None, None);
-    Tried::Right
+    Checked::Right
 }
 
 /// Returns a code of six digits.

@@ -133,3 +133,30 @@ fn skipped_deliveries_of_a_new_message_have_ended() {
     let ended = exposed(&instruments, "hookstream_deliveries_ended_total{outcome=\"skipped\"}");
     assert_eq!(ended, ["hookstream_deliveries_ended_total{outcome=\"skipped\"} 2"]);
 }
+
+/// Prints what counting a recorded attempt costs: with a batch of one, the usual size under light load, and of 100.
+#[test]
+#[ignore = "a measurement: cargo test --release -p hookstream-engine cost_of_counting -- --ignored --nocapture"]
+fn cost_of_counting_an_attempt() {
+    let instruments = Instruments::default();
+    let full = Attempt {
+        waterfall: Some(Waterfall {
+            queue: Duration::from_millis(1),
+            exchange: Timings {
+                connect: Some(Duration::from_millis(2)),
+                write: Some(Duration::from_millis(1)),
+                first_byte: Some(Duration::from_millis(9)),
+                read: Some(Duration::from_millis(1)),
+                ..Timings::default()
+            },
+        }),
+        ..attempt(1, None)
+    };
+    for size in [1, 100] {
+        let begun = std::time::Instant::now();
+        for _ in 0..1_000_000 / size {
+            instruments.recorded((0..size).map(|_| recorded(&full, 7, Next::Succeeded)));
+        }
+        println!("batches of {size}: {:.3} µs an attempt", begun.elapsed().as_secs_f64());
+    }
+}

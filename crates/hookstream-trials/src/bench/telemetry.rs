@@ -55,7 +55,7 @@ pub(super) struct TelemetryArgs {
     server_args: String,
 }
 
-/// What a server has on.
+/// Telemetry that a server has on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Off,

@@ -46,7 +46,7 @@ pub(crate) struct Alert {
     application_id: Option<String>,
     /// Endpoint that the subject is.
     endpoint_id: Option<String>,
-    /// What was found, when the alert fired.
+    /// Finding, when the alert fired.
     #[schema(example = "12 of 40 attempts failed in the last 15 min (30 %; threshold 10 %).")]
     summary: String,
     /// Time at which it was found.

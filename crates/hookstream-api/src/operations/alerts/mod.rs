@@ -1,18 +1,19 @@
-//! Alerts: rules, the alerts that they raised, and the notification channels that are told.
+//! Alerts: rules, the alerts that they raised, and the task that evaluates the rules.
 
-pub(crate) mod channel_view;
-pub(crate) mod channels;
+mod evaluate;
 pub(crate) mod list;
 pub(crate) mod rules;
+mod task;
+#[cfg(test)]
+mod tests;
 
 use crate::operation::{Operations, operations};
 
-/// Operations on alert rules, alerts and notification channels.
+/// Operations on alert rules and alerts.
 pub(super) fn operations<A: Operations>(all: A) -> A {
     operations!(
         all,
         rules::{list, create, get, update, delete},
         list::{list},
-        channels::{list, create, get, update, delete, test},
     )
 }

@@ -22,13 +22,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use utoipa::ToSchema;
 
+use super::task::links;
 use crate::{
     auth::{
         application_scope::{ApplicationScope, ensure_system_application},
         audited_caller::AuditedCaller,
         caller::Caller,
     },
-    background::alerts::links,
     http::{
         body::{Field, Flag, RawBody, Whole, json_fields, json_value},
         error::{ApiError, ErrorCode},

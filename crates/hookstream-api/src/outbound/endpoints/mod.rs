@@ -10,7 +10,7 @@ pub(crate) mod requests;
 pub(crate) mod reset;
 pub(crate) mod secrets;
 mod settings;
-pub(crate) mod target;
+pub(super) mod target;
 pub(crate) mod test;
 pub(crate) mod update;
 pub(crate) mod view;

@@ -113,7 +113,7 @@ fn target(destinations: &Registry, endpoint: &Model) -> Result<std::sync::Arc<dy
 }
 
 /// Checks an endpoint's settings and the address of its target.
-pub(crate) async fn check(api: &Api, endpoint: &Model) -> Result<(), ApiError> {
+pub(in crate::outbound) async fn check(api: &Api, endpoint: &Model) -> Result<(), ApiError> {
     let target = target(&api.destinations, endpoint)?;
     target.check_address().await.map_err(|refused| address_refused(endpoint.kind, &refused))
 }

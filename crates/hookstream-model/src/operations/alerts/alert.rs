@@ -22,7 +22,7 @@ pub struct Alert {
     pub subject: Subject,
     /// How bad it is.
     pub severity: Severity,
-    /// What was found, as a sentence.
+    /// Finding, as a sentence.
     pub summary: String,
     /// Time at which it was found.
     pub fired_at: Timestamp,

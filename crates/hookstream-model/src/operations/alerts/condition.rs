@@ -100,7 +100,7 @@ impl RuleType {
     }
 }
 
-/// What a rule looks at one by one.
+/// Subjects that a rule looks at one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Per {
     /// The environment, or the application or endpoint of the rule, as one.
@@ -184,7 +184,7 @@ pub struct Condition {
     pub test: Test,
     /// Window of the numbers; not used by every test.
     pub window: Duration,
-    /// What is looked at one by one.
+    /// Subjects that are looked at one by one.
     pub per: Per,
     /// Part of the day in which nothing is told.
     pub quiet_hours: Option<QuietHours>,
@@ -197,7 +197,7 @@ pub struct Breach {
     pub subject: Subject,
     /// How bad it is.
     pub severity: Severity,
-    /// What was found, as a sentence.
+    /// Finding, as a sentence.
     pub summary: String,
 }
 

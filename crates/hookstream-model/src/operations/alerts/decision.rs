@@ -20,7 +20,7 @@ pub struct Decision {
     pub opened: Vec<Alert>,
     /// Known alerts with their new state.
     pub changed: Vec<Alert>,
-    /// What is told.
+    /// Notifications.
     pub told: Vec<Told>,
 }
 

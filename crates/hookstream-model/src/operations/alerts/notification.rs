@@ -15,7 +15,7 @@ const FACTS_MAX: usize = 25;
 pub enum State {
     /// Something is wrong.
     Firing,
-    /// It has passed.
+    /// Everything has passed.
     Resolved,
 }
 

@@ -85,7 +85,7 @@ async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Opt
         target = target.replace("{id}", &id(&created("/v1/notification-channels", channel).await, "channel"));
     }
     if path.contains("/alert-rules/{id}") {
-        let rule = json!({ "name": "a rule", "rule_type": "problem" });
+        let rule = json!({ "name": "a rule", "rule_type": "failure_rate", "rule_config": { "threshold": 0.5 } });
         target = target.replace("{id}", &id(&created("/v1/alert-rules", rule).await, "alert_rule"));
     }
     if path.contains("/api-keys/{id}") {

@@ -3,10 +3,6 @@
 //! Each round looks at every rule: [`evaluate`] finds what meets its condition, the model decides what that means, and one commit stores the
 //! alerts with the event that tells of them. If the process ends after the commit, the event is published by the next one.
 
-mod evaluate;
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use hookstream_model::{
@@ -14,7 +10,6 @@ use hookstream_model::{
         ids::{AlertRuleId, ResourceId},
         time::Timestamp,
     },
-    identity::tenancy::Tenant,
     operations::{
         alerts::{alert::Alert, decision::decide, rule::AlertRule},
         operational_event::{OperationalEvent, finding_id},
@@ -26,6 +21,7 @@ use hookstream_store::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::evaluate;
 use crate::{http::error::ApiError, state::Api};
 
 /// Rules read at once.
@@ -106,18 +102,12 @@ fn event(
 }
 
 /// Returns the links of a notification about alerts: to the page of alerts, and to the endpoint if they are about one.
-pub(crate) fn links(api: &Api, alerts: &[Alert]) -> Vec<(String, String)> {
+pub(super) fn links(api: &Api, alerts: &[Alert]) -> Vec<(String, String)> {
     let Some(first) = alerts.first() else { return Vec::new() };
-    let mut links = vec![("Open alerts".to_owned(), dashboard_link(api, first.tenant, "/alerts"))];
+    let mut links = vec![("Open alerts".to_owned(), api.dashboard_link(first.tenant, "/alerts"))];
     if let ([alert], Some(application), Some(endpoint)) = (alerts, first.subject.application_id, first.subject.endpoint_id) {
         let path = format!("/applications/{application}/endpoints/{endpoint}");
-        links.push(("Open the endpoint".to_owned(), dashboard_link(api, alert.tenant, &path)));
+        links.push(("Open the endpoint".to_owned(), api.dashboard_link(alert.tenant, &path)));
     }
     links
-}
-
-/// Returns the URL of a page of the dashboard, in the environment of a tenant.
-pub(crate) fn dashboard_link(api: &Api, tenant: Tenant, path: &str) -> String {
-    let Tenant { organization, environment } = tenant;
-    format!("{}/dashboard{path}?org={organization}&env={environment}", api.options.public_url)
 }

@@ -39,10 +39,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use utoipa::ToSchema;
 
-use super::channel_view::{Channel, ConfigChange, LastAttempts, kind, secret_text};
+use super::view::{Channel, ConfigChange, LastAttempts, kind, secret_text};
 use crate::{
     auth::{application_scope::ensure_system_application, audited_caller::AuditedCaller, caller::Caller},
-    background::alerts::dashboard_link,
     http::{
         body::{Field, Flag, RawBody},
         error::{ApiError, ErrorCode},
@@ -363,7 +362,7 @@ fn test_draft(api: &Api, tenant: Tenant, endpoint: &Endpoint) -> Result<Draft, A
         title: format!("Test of the channel {name}"),
         summary: "This is a test notification of Hookstream. Nothing is wrong.".to_owned(),
         facts: Vec::new(),
-        links: vec![("Open alerts".to_owned(), dashboard_link(api, tenant, "/alerts"))],
+        links: vec![("Open alerts".to_owned(), api.dashboard_link(tenant, "/alerts"))],
         dedup_key: format!("hookstream-test-{}", endpoint.id),
         is_ongoing: false,
     };
