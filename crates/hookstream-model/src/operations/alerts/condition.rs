@@ -287,7 +287,7 @@ impl Condition {
 
     /// Tests the numbers of the window, and those of the same window a day before. Returns what was found, if they meet the condition.
     pub fn of_numbers(&self, window: &Stats, day_before: &Stats) -> Option<(Severity, String)> {
-        let minutes = self.window.as_secs() / 60;
+        let window_text = span(self.window);
         match &self.test {
             Test::FailureRate { threshold, min_attempts } => {
                 let (failed, all) = (window.failed, window.attempts());
@@ -295,7 +295,7 @@ impl Condition {
                 let severity = if failed == all { Severity::Critical } else { Severity::Warning };
                 let text = || {
                     let (share, threshold) = (percent(share), percent(*threshold));
-                    format!("{failed} of {all} attempts failed in the last {minutes} min ({share}; threshold {threshold}).")
+                    format!("{failed} of {all} attempts failed in the last {window_text} ({share}; threshold {threshold}).")
                 };
                 (all >= i64::from(*min_attempts) && share >= *threshold).then(|| (severity, text()))
             }
@@ -304,7 +304,7 @@ impl Condition {
                 let text = || {
                     let count = window.latencies.count();
                     format!(
-                        "p{percentile} of the latency is {latency:.0} ms over {count} attempts in the last {minutes} min (threshold {threshold_ms} ms)."
+                        "p{percentile} of the latency is {latency:.0} ms over {count} attempts in the last {window_text} (threshold {threshold_ms} ms)."
                     )
                 };
                 let is_met = window.latencies.count() >= i64::from(*min_attempts) && latency >= f64::from(*threshold_ms);
@@ -316,7 +316,7 @@ impl Condition {
                 let severity = if now == 0 { Severity::Critical } else { Severity::Warning };
                 let text = || {
                     let (drop, threshold) = (percent(drop), percent(*threshold));
-                    format!("{now} in the last {minutes} min, {before} at the same time a day before ({drop} less; threshold {threshold}).")
+                    format!("{now} in the last {window_text}, {before} at the same time a day before ({drop} less; threshold {threshold}).")
                 };
                 (before >= i64::from(*min_messages) && drop >= *threshold).then(|| (severity, text()))
             }
@@ -453,6 +453,12 @@ const fn minutes(number: u32) -> Duration {
     Duration::from_secs(number as u64 * 60)
 }
 
+/// Returns the length of a window: whole hours from two of them on, else minutes.
+fn span(window: Duration) -> String {
+    let minutes = window.as_secs() / 60;
+    if minutes >= 120 && minutes.is_multiple_of(60) { format!("{} h", minutes / 60) } else { format!("{minutes} min") }
+}
+
 /// Returns a share in percent, with a decimal where it matters.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -542,6 +548,7 @@ mod tests {
         let text = "2 of 8 attempts failed in the last 15 min (25 %; threshold 25 %).".to_owned();
         assert_eq!(found(2, 6), Some((Severity::Warning, text)));
         assert_eq!(found(8, 0).map(|(severity, _)| severity), Some(Severity::Critical));
+        assert_eq!([15, 60, 90, 120, 1_440].map(|number| span(minutes(number))), ["15 min", "60 min", "90 min", "2 h", "24 h"]);
     }
 
     #[test]
