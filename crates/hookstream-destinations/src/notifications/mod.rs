@@ -2,7 +2,7 @@
 //! [`pagerduty`] and [`telegram`] take a POST of JSON, [`email`] goes through the operator's mail server.
 //!
 //! The payload of a delivery is that of any message; its `data` is the notification
-//! ([`Notification`](hookstream_model::operations::alerts::notification::Notification)). A payload without one is sent as a
+//! ([`Notification`]). A payload without one is sent as a
 //! notification that shows the payload, so that nothing is swallowed.
 
 mod discord;
