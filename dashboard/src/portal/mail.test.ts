@@ -3,7 +3,7 @@ import { ApiError } from "@/api/errors";
 import type { Notifications } from "./api";
 import { choiceOf, digitsOf, isSameChoice, placeOfError, stepOf } from "./mail";
 
-const mail = (state: string, email: string | null, events: string[] = []): Notifications => ({
+const mail = (state: Notifications["state"], email: string | null, events: string[] = []): Notifications => ({
   state,
   email,
   events,
@@ -16,7 +16,7 @@ test("the step is that of the state, and of the address if another one is entere
   expect(stepOf(mail("off", null), true)).toEqual({ kind: "address", former: null });
   expect(stepOf(mail("unconfirmed", ADDRESS), false)).toEqual({ kind: "code", email: ADDRESS });
   expect(stepOf(mail("on", ADDRESS), false)).toEqual({ kind: "on", email: ADDRESS });
-  for (const state of ["unconfirmed", "on"]) {
+  for (const state of ["unconfirmed", "on"] as const) {
     const former = { email: ADDRESS, reason: "replaced" };
     expect(stepOf(mail(state, ADDRESS), true)).toEqual({ kind: "address", former });
   }
