@@ -127,7 +127,7 @@ pub(super) async fn run(arguments: &TelemetryArgs) -> anyhow::Result<()> {
     for round in 0..arguments.rounds as usize {
         for place in 0..number {
             let subject = &mut subjects[(round + place) % number];
-            let micros = measure(&subject.fleet, arguments).await?;
+            let micros = measure(&subject.fleet, arguments, round).await?;
             subject.micros.push(micros);
         }
     }
@@ -161,10 +161,11 @@ async fn start(kind: Kind, collector: &str, server_args: &str) -> anyhow::Result
 }
 
 /// Sends the load of a round to a server. Returns its CPU, in microseconds an attempt.
-async fn measure(fleet: &Fleet, arguments: &TelemetryArgs) -> anyhow::Result<f64> {
+async fn measure(fleet: &Fleet, arguments: &TelemetryArgs, round: usize) -> anyhow::Result<f64> {
     let TelemetryArgs { duration, rate, endpoints, .. } = *arguments;
     let plan = Plan { connections: 16, rate: Some(rate), payload_bytes: 500, duration, warmup: Duration::ZERO };
-    let stream = Stream::make(fleet, "telemetry", [1, endpoints], json!({}), Behaviour::Takes(Duration::ZERO), plan.room()).await?;
+    let name = format!("telemetry-{round}");
+    let stream = Stream::make(fleet, &name, [1, endpoints], json!({}), Behaviour::Takes(Duration::ZERO), plan.room()).await?;
     let [before, ..] = fleet.cpu();
     stream.send(&plan, fleet).await?;
     let expected = stream.run.accepted() * u64::from(endpoints);
