@@ -38,12 +38,12 @@ async fn every_body_example_succeeds() {
             let headers: Vec<(&str, &str)> = bearer.iter().map(|token| ("authorization", token.as_str())).collect();
             let caller = if bearer.is_some() { client.with_key("") } else { client.clone() };
             let (status, response) = caller.send(method, &target, &headers, example.to_string()).await;
+            used += 1;
             if let Some((_, code)) = WITH_MAIL.iter().find(|(known, _)| *known == id) {
                 assert_eq!((status, response["code"].as_str()), (409, Some(*code)), "{id}: {response}");
                 continue;
             }
             assert!((200..300).contains(&status), "{id} {target} {example}: {status} {response}");
-            used += 1;
         }
     }
     assert!(used >= 18, "only {used} examples were used");
