@@ -136,7 +136,7 @@ pub(crate) struct CreateAlertRule<'a> {
     /// Free text for people: 1 to 500 characters.
     description: Option<String>,
     /// Whether the rule is evaluated: 1 (the default) or 0, `true` or `false`.
-    #[schema(value_type = Option<u8>, example = 1)]
+    #[schema(value_type = Option<Value>, example = 1)]
     enabled: Option<Flag>,
     /// Kind of condition: `failure_rate`, `latency`, `volume_drop`, `dlq`, `backlog_age`, `disk_forecast` or `problem`.
     #[schema(example = "failure_rate")]
@@ -183,7 +183,7 @@ pub(crate) struct UpdateAlertRule<'a> {
     description: Field<String>,
     /// Whether the rule is evaluated: 1 or 0, `true` or `false`. With 0 its alerts resolve.
     #[serde(default)]
-    #[schema(value_type = Option<u8>)]
+    #[schema(value_type = Option<Value>)]
     enabled: Field<Flag>,
     /// Fields of the condition, in place of all current ones: an object, or its JSON text.
     #[serde(default, borrow)]

@@ -96,7 +96,7 @@ pub(crate) struct CreateChannel<'a> {
     #[schema(value_type = BTreeMap<String, Value>)]
     config: &'a RawValue,
     /// Whether the channel is told: 1 (the default) or 0, `true` or `false`.
-    #[schema(value_type = Option<u8>, example = 1)]
+    #[schema(value_type = Option<Value>, example = 1)]
     enabled: Option<Flag>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
@@ -118,7 +118,7 @@ pub(crate) struct UpdateChannel<'a> {
     config: Field<&'a RawValue>,
     /// Whether the channel is told: 1 or 0, `true` or `false`.
     #[serde(default)]
-    #[schema(value_type = Option<u8>)]
+    #[schema(value_type = Option<Value>)]
     enabled: Field<Flag>,
 }
 
