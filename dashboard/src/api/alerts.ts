@@ -89,7 +89,7 @@ export function deleteChannel(id: string) {
   return answered(api.DELETE("/v1/notification-channels/{id}", { params: { path: { id } } }));
 }
 
-/** Sends a test notification. The answer comes after its attempt, within 25 s. */
+/** Sends a test notification. The answer comes after its attempt, within 9 s. */
 export function testChannel(id: string) {
   return answered(api.POST("/v1/notification-channels/{id}/test", { params: { path: { id } } }));
 }

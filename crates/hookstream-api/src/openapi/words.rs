@@ -192,7 +192,7 @@ pub(super) fn example(schema: &str, field: &str) -> Option<Value> {
             json!({ "primary_color": "2f55e0", "color_scheme": "auto" })
         }
         ("CreateAlertRule" | "UpdateAlertRule", "rule_config") => json!({ "threshold": 0.1, "per": "endpoint" }),
-        ("CreateChannel" | "UpdateChannel", "config") => json!({ "url": "https://hooks.slack.com/services/T000/B000/XXXX" }),
+        ("CreateChannel" | "UpdateChannel", "config") => json!({ "url": "https://hooks.slack.com/services/T000/B000/token" }),
         ("CreateView" | "UpdateView", "filters") => json!({ "status": "failed", "event_type": "invoice.paid" }),
         ("SendMessage" | "TestEndpoint", "payload") => json!({ "invoice_id": 42 }),
         ("SendMessage", "channels") => json!(["project_42"]),

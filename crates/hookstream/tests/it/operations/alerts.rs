@@ -221,6 +221,12 @@ async fn channel_is_tested_and_mistakes_are_named() {
     let seen = client.get(&format!("/v1/notification-channels/{id}")).await.1;
     assert_eq!((&seen["channel"]["error_count"], &seen["channel"]["last_sent_at"]), (&json!(1), &Value::Null), "{seen}");
 
+    // An open circuit does not hold back a test.
+    for _ in 0..7 {
+        let (_, tested) = client.post(&format!("/v1/notification-channels/{id}/test"), json!({})).await;
+        assert!(tested["error"].as_str().is_some_and(|error| error.contains("404")), "{tested}");
+    }
+
     let path = "/v1/notification-channels";
     for (kind, config, field) in [
         ("sms", json!({}), "channel_type"),

@@ -94,7 +94,7 @@ export function ChannelCard({ channel, rules, mayWrite, onEdit, onDelete }: Prop
           </div>
           <div role="status" className={classes.test}>
             {!isOn && <Result>Disabled: it is told nothing.</Result>}
-            {isOn && testing.isPending && <Result>Sending a test. The answer may take 25 s.</Result>}
+            {isOn && testing.isPending && <Result>Sending a test. The answer may take 9 s.</Result>}
             {isOn && testing.isError && <Result tone="bad">{sentenceOf(testing.error)}</Result>}
             {isOn && testing.data?.success === true && (
               <Result tone="good">
