@@ -24,7 +24,10 @@ use hookstream_model::{
         target::{TargetConfig, TargetKind},
     },
 };
-use hookstream_store::outbound::endpoints::{self, Changed, EndpointKey};
+use hookstream_store::outbound::{
+    applications::Created,
+    endpoints::{self, Changed, EndpointKey},
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -172,8 +175,10 @@ pub(crate) async fn set(
         endpoint.channels = Some(vec![application.to_string()]);
         apply(&mut endpoint);
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &api.engine.random_bytes());
-        endpoints::create(&*api.store, &act, &endpoint, &secret, None, None).await?;
-        return Ok(Json(shown(&api, Some(&endpoint))));
+        if endpoints::create(&*api.store, &act, &endpoint, &secret, None, None).await? == Created::Stored {
+            return Ok(Json(shown(&api, Some(&endpoint))));
+        }
+        // Another request was faster: the code of this one replaces its code.
     }
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Endpoint| -> Result<(), ApiError> {
         apply(endpoint);

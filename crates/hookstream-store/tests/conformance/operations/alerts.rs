@@ -3,10 +3,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use hookstream_model::{
-    base::{
-        ids::{EndpointId, ResourceId},
-        time::Timestamp,
-    },
+    base::{ids::EndpointId, time::Timestamp},
     identity::tenancy::Tenant,
     operations::{
         alerts::{
@@ -85,13 +82,8 @@ fn evaluate(world: &Fixture, rule: &AlertRule, known: &[Alert], subjects: &[&str
     };
     let breaches: Vec<_> = subjects.iter().map(breach).collect();
     let decision = decide(rule, known, &breaches, &mut || world.new_id(NOON).into(), false, NOON);
-    let id = || ResourceId::from_bytes(*alert_id(world).as_bytes());
-    let events = decision.told.iter().map(|told| OperationalEvent::of_alerts(id(), rule, told, NOON)).collect();
+    let events = decision.told.iter().map(|told| OperationalEvent::of_alerts(world.new_id(NOON).into(), rule, told, NOON)).collect();
     (decision, events)
-}
-
-fn alert_id(world: &Fixture) -> EndpointId {
-    world.new_id(NOON).into()
 }
 
 pub(crate) async fn rule_is_stored_changed_and_deleted(world: &Fixture) {
